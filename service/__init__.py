@@ -1,0 +1,1 @@
+"""Digitstrip's service: reads strips of handwritten digits. It never imports torch."""

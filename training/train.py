@@ -1,0 +1,398 @@
+"""The training loop: seeded, resumable to the bit, and stoppable without loss."""
+
+import csv
+import hashlib
+import json
+import math
+import signal
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.data import DataLoader, Dataset
+
+from training.augment import CENTRED, blank, distort, flank, noise, shift, uncentred
+from training.config import Config
+from training.dataset import DatasetError, DigitSet
+from training.model import NONE, RECEPTIVE_FIELD, STRIDE, LeNet5
+from training.strips import IGNORED, position_labels, training_strip
+
+LOG_FIELDS = ("epoch", "loss", "validation_loss", "digit_error", "none_error", "learning_rate")
+Batch = tuple[Tensor, Tensor, Tensor, Tensor]
+
+
+@dataclass(frozen=True)
+class Progressed:
+    """One epoch's line of the training log; errors are shares, on held-out digits."""
+
+    epoch: int
+    loss: float
+    validation_loss: float
+    digit_error: float
+    none_error: float
+    learning_rate: float
+
+
+class Batches(Dataset[Batch]):
+    """The run's batches by step; each is made from the seed and its number alone."""
+
+    def __init__(self, digits: DigitSet, config: Config, steps: Sequence[int]) -> None:
+        self.digits = digits
+        self.config = config
+        self.steps = steps
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    def __getitem__(self, index: int) -> Batch:
+        """Return windows, their labels, strips, and the labels of all their positions."""
+        rng = np.random.default_rng([self.config.seed, self.steps[index]])
+        windows, window_labels = make_windows(self.digits, rng, self.config)
+        strips, strip_labels = make_strips(self.digits, rng, self.config)
+        return (
+            torch.from_numpy(windows[:, None]),
+            torch.from_numpy(window_labels),
+            torch.from_numpy(strips[:, None]),
+            torch.from_numpy(strip_labels),
+        )
+
+
+def make_windows(
+    digits: DigitSet, rng: np.random.Generator, config: Config
+) -> tuple[np.ndarray[Any, np.dtype[np.uint8]], np.ndarray[Any, np.dtype[np.int64]]]:
+    """Return (windows, 32, 32) augmented windows and their labels."""
+    images = np.empty((config.windows, RECEPTIVE_FIELD, RECEPTIVE_FIELD), np.uint8)
+    labels = np.empty(config.windows, np.int64)
+
+    def any_digit() -> tuple[np.ndarray[Any, np.dtype[np.uint8]], int]:
+        pick = int(rng.integers(len(digits)))
+        return distort(digits.images[pick], rng, config), int(digits.labels[pick])
+
+    for index in range(config.windows):
+        if rng.random() < config.none_share:
+            kind = rng.random()
+            if kind < 0.1:
+                image = blank(rng)
+            elif kind < 0.3:
+                image = noise(rng)
+            else:
+                image = uncentred(rng, [any_digit()[0] for _ in range(rng.integers(1, 3))])
+            label = NONE
+        else:
+            image, label = any_digit()
+            if rng.random() < config.flanked_share:
+                neighbours = [any_digit()[0] for _ in range(rng.integers(1, 3))]
+                image = flank(image, rng, neighbours, (config.gap_min, config.gap_max))
+            image = shift(image, rng, min(config.shift, CENTRED), config.lift)
+        images[index], labels[index] = image, label
+    return images, labels
+
+
+def make_strips(
+    digits: DigitSet, rng: np.random.Generator, config: Config
+) -> tuple[np.ndarray[Any, np.dtype[np.uint8]], np.ndarray[Any, np.dtype[np.int64]]]:
+    """Return (strips, 32, width) strips and (strips, positions) labels."""
+    positions = (config.strip_width - RECEPTIVE_FIELD) // STRIDE + 1
+    strips = [training_strip(digits, rng, config) for _ in range(config.strips)]
+    return (
+        np.stack([strip.pixels for strip in strips]),
+        np.stack([position_labels(strip, positions) for strip in strips]),
+    )
+
+
+def batch_loss(network: nn.Module, batch: Batch, config: Config) -> Tensor:
+    """Return the weighted mean negative log-likelihood over windows and strip positions."""
+    windows, window_labels, strips, strip_labels = batch
+    of_windows = network(windows)[:, 0, 0]  # (windows, labels)
+    of_strips = network(strips)[:, 0].flatten(0, 1)  # (strips × positions, labels)
+    labels = strip_labels.flatten()
+    losses = F.nll_loss(of_strips, labels, ignore_index=IGNORED, reduction="none")
+    weights = torch.where(labels == NONE, config.none_weight, 1.0) * (labels != IGNORED)
+    total = F.nll_loss(of_windows, window_labels, reduction="sum") + (losses * weights).sum()
+    return total / (len(window_labels) + weights.sum())
+
+
+class Validator:
+    """Held-out figures on fixed data: what an epoch is judged by."""
+
+    def __init__(self, digits: DigitSet, config: Config, device: torch.device) -> None:
+        rng = np.random.default_rng([config.seed, 0, 1])
+        fixed = Config(**{**config.to_dict(), "strips": config.validation_strips})
+        strips, strip_labels = make_strips(digits, rng, fixed)
+        self.config = config
+        self.device = device
+        self.batch = (
+            torch.from_numpy(digits.images[:, None]),
+            torch.from_numpy(digits.labels.astype(np.int64)),
+            torch.from_numpy(strips[:, None]),
+            torch.from_numpy(strip_labels),
+        )
+
+    @torch.inference_mode()
+    def __call__(self, network: nn.Module) -> tuple[float, float, float]:
+        """Return the mean loss, the digits' error and the error on `none` positions."""
+        network.eval()
+        windows, window_labels, strips, strip_labels = self.batch
+        of_windows = self._scores(network, windows)[:, 0, 0]
+        of_strips = self._scores(network, strips)[:, 0].flatten(0, 1)
+        labels = strip_labels.flatten()
+        loss = F.nll_loss(of_windows, window_labels) + F.nll_loss(of_strips, labels)
+        nothing = labels == NONE
+        return (
+            loss.item(),
+            (of_windows.argmax(1) != window_labels).double().mean().item(),
+            (of_strips[nothing].argmax(1) != NONE).double().mean().item(),
+        )
+
+    def _scores(self, network: nn.Module, pixels: Tensor) -> Tensor:
+        return torch.cat([network(part.to(self.device)).cpu() for part in pixels.split(128)])
+
+
+class Run:
+    """A training run in a folder: its state, its log, and its best weights."""
+
+    def __init__(self, folder: Path, config: Config, digits: DigitSet, device: str = "cpu") -> None:
+        self.folder = folder
+        self.config = config
+        self.digits = digits
+        self.device = torch.device(device)
+        torch.manual_seed(config.seed)
+        self.network = LeNet5(config.dropout).to(self.device, memory_format=torch.channels_last)
+        self.average = torch.optim.swa_utils.AveragedModel(
+            self.network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(config.average)
+        )
+        self.optimizer = torch.optim.AdamW(
+            self.network.parameters(),
+            lr=config.learning_rate,
+            weight_decay=config.weight_decay,
+        )
+        self.steps_per_epoch = max(len(digits) // config.windows, 1)
+        steps = self.steps_per_epoch * config.epochs
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(
+            self.optimizer, lambda step: learning_rate_factor(step, steps, config.warmup)
+        )
+        self.log: list[Progressed] = []
+        self.best: Progressed | None = None
+
+    @property
+    def epoch(self) -> int:
+        """How many epochs are complete."""
+        return len(self.log)
+
+    def resume(self) -> bool:
+        """Take up the folder's last checkpoint, if it has one.
+
+        Raises:
+            DatasetError: the checkpoint belongs to another config or other data.
+        """
+        path = self.folder / "checkpoint.pt"
+        if not path.is_file():
+            return False
+        state = torch.load(path, map_location=self.device, weights_only=True)
+        if state["config"] != self.config.to_dict() or state["data"] != digest(self.digits):
+            raise DatasetError(
+                f"{path}: the checkpoint is of another config or other data; "
+                "choose a new folder, or delete this one to begin again"
+            )
+        self.network.load_state_dict(state["network"])
+        self.average.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+        torch.set_rng_state(state["rng"])
+        self.log = [Progressed(**line) for line in state["log"]]
+        self.best = Progressed(**state["best"]) if state["best"] else None
+        return True
+
+    def save(self) -> None:
+        """Write the checkpoint and the log; an interruption leaves the old ones whole."""
+        state = {
+            "config": self.config.to_dict(),
+            "data": digest(self.digits),
+            "network": self.network.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "rng": torch.get_rng_state(),
+            "log": [vars(line) for line in self.log],
+            "best": vars(self.best) if self.best else None,
+        }
+        save_whole(state, self.folder / "checkpoint.pt")
+        with (self.folder / "log.csv").open("w", newline="") as file:
+            writer = csv.DictWriter(file, LOG_FIELDS)
+            writer.writeheader()
+            writer.writerows(vars(line) for line in self.log)
+
+    def run_epoch(self, batches: Iterator[Batch]) -> Iterator[float]:
+        """Train on an epoch's batches and yield each step's loss."""
+        self.network.train()
+        for batch in batches:
+            on_device = tuple(part.to(self.device) for part in batch)
+            loss = batch_loss(self.network, on_device, self.config)  # type: ignore[arg-type]
+            self.optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
+            self.optimizer.step()
+            self.schedule.step()
+            self.average.update_parameters(self.network)
+            yield loss.item()
+
+
+def fit(
+    folder: Path,
+    config: Config,
+    training: DigitSet,
+    validation: DigitSet,
+    source: str,
+    device: str = "cpu",
+    workers: int = 1,
+) -> Progressed:
+    """Train until the config's last epoch or Ctrl-C, and keep the best weights.
+
+    The folder receives `checkpoint.pt` after every epoch, `best.pt` whenever the validation
+    loss falls, and `log.csv`. Called again, it goes on where the last whole epoch ended, and
+    ends with the same weights as a run that was never interrupted.
+
+    Args:
+        folder: where the run lives.
+        config: the knobs.
+        training: the digits to learn.
+        validation: held-out digits, which choose the best epoch.
+        source: the data's name, kept with the weights.
+        device: "cpu" or "cuda".
+        workers: processes that make batches; the batches do not depend on how many.
+
+    Returns:
+        The best epoch's figures.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    run = Run(folder, config, training, device)
+    run.resume()
+    validate = Validator(validation, config, run.device)
+    columns = (
+        TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
+        BarColumn(),
+        TextColumn("loss {task.fields[loss]:.4f}  {task.fields[held_out]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns) as progress, interruptible() as interrupted:
+        task = progress.add_task(
+            "",
+            total=config.epochs * run.steps_per_epoch,
+            completed=run.epoch * run.steps_per_epoch,
+            epoch=run.epoch,
+            epochs=config.epochs,
+            loss=math.nan,
+            held_out="",
+        )
+        while run.epoch < config.epochs and not interrupted:
+            first = run.epoch * run.steps_per_epoch
+            steps = range(first, first + run.steps_per_epoch)
+            loader = DataLoader(
+                Batches(training, config, steps),
+                batch_size=None,
+                num_workers=workers,
+                worker_init_fn=leave_interrupts_to_parent,
+            )
+            losses = []
+            for loss in run.run_epoch(iter(loader)):
+                losses.append(loss)
+                progress.update(task, advance=1, epoch=run.epoch + 1, loss=loss)
+                if interrupted:
+                    break
+            if interrupted:  # an epoch that was cut short is not kept: it would not be repeatable
+                break
+            loss, digit_error, none_error = validate(run.average.module)
+            line = Progressed(
+                epoch=run.epoch + 1,
+                loss=float(np.mean(losses)),
+                validation_loss=loss,
+                digit_error=digit_error,
+                none_error=none_error,
+                learning_rate=run.schedule.get_last_lr()[0],
+            )
+            run.log.append(line)
+            if run.best is None or line.validation_loss < run.best.validation_loss:
+                run.best = line
+                save_whole(
+                    {
+                        "weights": run.average.module.state_dict(),
+                        "training": training_digest(run, source, len(validation)),
+                    },
+                    folder / "best.pt",
+                )
+            run.save()
+            held_out = f"held out: digits {digit_error:.2%}, none {none_error:.2%} wrong"
+            progress.update(task, held_out=held_out)
+    if run.best is None:
+        raise DatasetError("stopped before the first epoch was complete; nothing was kept")
+    return run.best
+
+
+def learning_rate_factor(step: int, steps: int, warmup: float) -> float:
+    """Return the share of the peak learning rate at a step: up linearly, down as a cosine."""
+    rise = max(round(steps * warmup), 1)
+    if step < rise:
+        return (step + 1) / rise
+    return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(steps - rise, 1)))
+
+
+def digest(digits: DigitSet) -> str:
+    """Return a hash of the digits, so that a run is only ever resumed on its own data."""
+    content = hashlib.sha256(digits.images.tobytes())
+    content.update(digits.labels.tobytes())
+    return content.hexdigest()[:16]
+
+
+def training_digest(run: Run, source: str, validation_digits: int) -> str:
+    """Return, as JSON, what the weights were made from: data, config and figures."""
+    return json.dumps(
+        {
+            "data": source,
+            "data_digest": digest(run.digits),
+            "training_digits": len(run.digits),
+            "validation_digits": validation_digits,
+            "config": run.config.to_dict(),
+            "validation": vars(run.best),
+        }
+    )
+
+
+def save_whole(state: dict[str, Any], path: Path) -> None:
+    """Write a file that is either the old one or the new one, never half of it."""
+    part = path.with_suffix(".part")
+    torch.save(state, part)
+    part.replace(path)
+
+
+def leave_interrupts_to_parent(_: int) -> None:
+    """Let a batch-making process outlive Ctrl-C, so that the run can end in order."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+class interruptible:  # noqa: N801 - used as a statement, like contextlib's own
+    """Within the block, Ctrl-C sets a flag instead of raising; a second one raises."""
+
+    def __init__(self) -> None:
+        self.raised = False
+
+    def __bool__(self) -> bool:
+        return self.raised
+
+    def __enter__(self) -> "interruptible":
+        self.previous = signal.signal(signal.SIGINT, self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        signal.signal(signal.SIGINT, self.previous)
+
+    def _note(self, *_: object) -> None:
+        if self.raised:
+            raise KeyboardInterrupt
+        self.raised = True
