@@ -34,9 +34,11 @@ def shift(image: Image, rng: np.random.Generator, across: float = 2, along: floa
     return warp(image, _shift(rng, across, along))
 
 
-def scale(image: Image, rng: np.random.Generator, spread: float = 0.15) -> Image:
-    """Change the digit's size by a factor of up to 1 ± `spread`, its width a little apart."""
-    return warp(image, _scale(rng, spread))
+def scale(
+    image: Image, rng: np.random.Generator, spread: float = 0.15, stretch: float = 0.25
+) -> Image:
+    """Change the digit's size by a factor of 1 ± `spread`, its width by another of 1 ± `stretch`."""
+    return warp(image, _scale(rng, spread, stretch))
 
 
 def slant(image: Image, rng: np.random.Generator, spread: float = 0.25) -> Image:
@@ -74,7 +76,9 @@ def elastic(image: Image, rng: np.random.Generator, spread: float = 1.2) -> Imag
 def distort(image: Image, rng: np.random.Generator, config: Config) -> Image:
     """Apply scale, slant and rotation as one warp, then elastic and stroke changes."""
     matrix = (
-        _rotation(rng, config.rotation) @ _slant(rng, config.slant) @ _scale(rng, config.scale)
+        _rotation(rng, config.rotation)
+        @ _slant(rng, config.slant)
+        @ _scale(rng, config.scale, config.stretch)
     )
     warped = warp(image, matrix)
     return stroke(elastic(warped, rng, config.elastic), rng, config.stroke)
@@ -101,8 +105,10 @@ def flank(
         left, right = ink_columns(neighbour)
         gap = rng.uniform(*gaps)
         # Never so close that the neighbour is centred in the window as well.
-        move = max(last + gap - left, APART + 1) if to_the_right else min(
-            first - gap - right, -APART - 1
+        move = (
+            max(last + gap - left, APART + 1)
+            if to_the_right
+            else min(first - gap - right, -APART - 1)
         )
         window = np.maximum(window, _move(neighbour, round(move)))
     return window
@@ -160,7 +166,9 @@ def warp(image: Image, matrix: Matrix) -> Image:
     linear = matrix[:2, :2]
     moved = matrix[:2, 2] + centre - linear @ centre
     return _uint8(
-        cv2.warpAffine(image, np.column_stack([linear, moved]), (width, height), flags=cv2.INTER_LINEAR)
+        cv2.warpAffine(
+            image, np.column_stack([linear, moved]), (width, height), flags=cv2.INTER_LINEAR
+        )
     )
 
 
@@ -170,9 +178,9 @@ def _shift(rng: np.random.Generator, across: float, along: float) -> Matrix:
     )
 
 
-def _scale(rng: np.random.Generator, spread: float) -> Matrix:
+def _scale(rng: np.random.Generator, spread: float, stretch: float) -> Matrix:
     both = 1 + rng.uniform(-spread, spread)
-    width = both * (1 + rng.uniform(-spread, spread) / 2)
+    width = both * (1 + rng.uniform(-stretch, stretch))
     return np.diag([width, both, 1])
 
 

@@ -23,11 +23,11 @@ class Config:
 
     none_share: float = 0.15  # of single windows that have no digit in their centre
     flanked_share: float = 0.4  # of digit windows that get neighbours at their sides
-    none_weight: float = 0.3  # loss of a `none` position of a strip, against a digit's 1
 
     shift: float = 2.0  # pixels, each way; horizontally no more than half a stride
     lift: float = 3.0  # pixels, each way, up and down
     scale: float = 0.15  # factor 1 ± this
+    stretch: float = 0.25  # factor 1 ± this, of the width alone
     slant: float = 0.25  # tangent of the shear, each way
     rotation: float = 10.0  # degrees, each way
     stroke: float = 0.6  # strength of thickening or thinning, 0 to 1

@@ -137,9 +137,7 @@ def find(file: IdxFile, data_dir: Path) -> Path:
     raise DatasetError(f"{data_dir}: expected {file.name}.gz or {file.name}, found neither")
 
 
-def download(
-    file: IdxFile, cache: Path | None = None, mirrors: Sequence[str] = MIRRORS
-) -> Path:
+def download(file: IdxFile, cache: Path | None = None, mirrors: Sequence[str] = MIRRORS) -> Path:
     """Return the path of a data file in the user's cache, fetched on first use.
 
     Raises:
@@ -158,7 +156,10 @@ def download(
                     path=cache or pooch.os_cache("digitstrip"),
                 )
             )
-        except (OSError, ValueError) as error:  # requests' errors are OSErrors; a hash is a ValueError
+        except (
+            OSError,
+            ValueError,
+        ) as error:  # requests' errors are OSErrors; a hash is a ValueError
             failures.append(f"{mirror}: {error}")
     raise DatasetError(f"{file.name}.gz: no mirror served it; " + "; ".join(failures))
 

@@ -9,7 +9,9 @@ def draw_log(log: Path, picture: Path) -> None:
     from matplotlib.figure import Figure
 
     with log.open(newline="") as file:
-        lines = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+        lines = [
+            {name: float(value) for name, value in row.items()} for row in csv.DictReader(file)
+        ]
     epochs = [line["epoch"] for line in lines]
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     losses, errors = figure.subplots(1, 2)

@@ -60,9 +60,7 @@ def compose(
     return Strip(pixels, np.array(digits, np.int64), centres)
 
 
-def random_strip(
-    digits: DigitSet, rng: np.random.Generator, length: int, config: Config
-) -> Strip:
+def random_strip(digits: DigitSet, rng: np.random.Generator, length: int, config: Config) -> Strip:
     """Compose a string of randomly chosen, undistorted digits, with the config's range of gaps."""
     chosen = rng.integers(len(digits), size=length)
     gaps = rng.uniform(config.gap_min, config.gap_max, length - 1)
@@ -83,7 +81,9 @@ def training_strip(digits: DigitSet, rng: np.random.Generator, config: Config) -
         image = distort(digits.images[pick], rng, config)
         image = np.asarray(cv2.warpAffine(image, matrix, image.shape), np.uint8)
         wide = not tight and rng.random() < 0.2
-        gap = rng.uniform(config.gap_max, 40) if wide else rng.uniform(config.gap_min, config.gap_max)
+        gap = (
+            rng.uniform(config.gap_max, 40) if wide else rng.uniform(config.gap_min, config.gap_max)
+        )
         first, last = ink_columns(image)
         images.append(image)
         labels.append(int(digits.labels[pick]))

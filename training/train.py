@@ -106,16 +106,14 @@ def make_strips(
     )
 
 
-def batch_loss(network: nn.Module, batch: Batch, config: Config) -> Tensor:
-    """Return the weighted mean negative log-likelihood over windows and strip positions."""
+def batch_loss(network: nn.Module, batch: Batch) -> Tensor:
+    """Return the negative log-likelihood: the mean over windows plus the mean over positions."""
     windows, window_labels, strips, strip_labels = batch
     of_windows = network(windows)[:, 0, 0]  # (windows, labels)
     of_strips = network(strips)[:, 0].flatten(0, 1)  # (strips × positions, labels)
-    labels = strip_labels.flatten()
-    losses = F.nll_loss(of_strips, labels, ignore_index=IGNORED, reduction="none")
-    weights = torch.where(labels == NONE, config.none_weight, 1.0) * (labels != IGNORED)
-    total = F.nll_loss(of_windows, window_labels, reduction="sum") + (losses * weights).sum()
-    return total / (len(window_labels) + weights.sum())
+    return F.nll_loss(of_windows, window_labels) + F.nll_loss(
+        of_strips, strip_labels.flatten(), ignore_index=IGNORED
+    )
 
 
 class Validator:
@@ -233,7 +231,7 @@ class Run:
         self.network.train()
         for batch in batches:
             on_device = tuple(part.to(self.device) for part in batch)
-            loss = batch_loss(self.network, on_device, self.config)  # type: ignore[arg-type]
+            loss = batch_loss(self.network, on_device)  # type: ignore[arg-type]
             self.optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)

@@ -1,0 +1,50 @@
+# Every target builds and reuses .venv/; constraints.txt pins what goes into it.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP_INSTALL := PIP_BUILD_CONSTRAINT=constraints.txt $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: demo test check format stubs train examples clean
+.DELETE_ON_ERROR:
+
+demo: .venv/base  ## set up without torch, serve the shipped model, read the example strips
+	$(BIN)/python examples/demo.py
+
+test: .venv/all  ## set up with everything, run every test
+	$(BIN)/python -m pytest -q
+
+check: .venv/all  ## formatting, lint, types, schema
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/buf lint proto
+
+format: .venv/all  ## put the code into shape
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+stubs: .venv/all  ## regenerate service/pb/ from proto/
+	$(BIN)/python proto/generate.py .
+
+train: .venv/all  ## train on MNIST and export service/model.onnx; interrupted, it goes on
+	$(BIN)/digitstrip-train fit runs/shipped $(if $(DATA_DIR),--data-dir $(DATA_DIR))
+	$(BIN)/digitstrip-train export runs/shipped service/model.onnx
+
+examples: .venv/all  ## make the example strips again
+	$(BIN)/python examples/make_strips.py
+
+clean:  ## remove what the targets above made
+	rm -rf .venv out
+
+.venv/pip: constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Digitstrip needs Python 3.11 or newer")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt pip
+	touch $@
+
+.venv/base: .venv/pip pyproject.toml constraints.txt
+	$(PIP_INSTALL) -e .
+	touch $@
+
+.venv/all: .venv/pip pyproject.toml constraints.txt
+	$(PIP_INSTALL) -e '.[training]' --group dev
+	touch $@ .venv/base

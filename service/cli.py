@@ -1,0 +1,197 @@
+"""`digitstrip`: read · serve · send."""
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator
+from enum import IntEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from service.errors import DigitstripError, InputError
+from service.sources import Source, expand
+
+if TYPE_CHECKING:
+    from service.image import Gray
+    from service.pb import recognizer_pb2 as pb
+    from service.server import Server
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    help="Read strings of handwritten digits.",
+)
+out = Console(highlight=False, soft_wrap=True, markup=False)
+err = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
+
+
+class Exit(IntEnum):
+    """What the command line's exit status says."""
+
+    ALL_READ = 0
+    SOME_FAILED = 1
+    WRONG_USE = 2
+
+
+Files = Annotated[list[str], typer.Argument(help="Images, folders, globs, or - for stdin.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")]
+PictureOption = Annotated[
+    Path | None,
+    typer.Option("--picture", help="Draw the ribbon; further pages get -2, -3 … in the name."),
+]
+Pages = Iterator[tuple[int, "pb.RecognizeResponse", "Gray"]]
+
+
+@app.command()
+def read(
+    files: Files,
+    as_json: Json = False,
+    picture: PictureOption = None,
+    model: Annotated[Path | None, typer.Option(help="The ONNX file to read with.")] = None,
+) -> None:
+    """Read images in this process, without a server."""
+    from service.image import count_pages, decode
+    from service.messages import to_response
+    from service.recognizer import Recognizer
+    from service.scorer import SHIPPED_MODEL, Scorer
+
+    recognizer = Recognizer(Scorer(model or SHIPPED_MODEL))
+
+    def pages(encoded: bytes) -> Pages:
+        for page in range(count_pages(encoded)):
+            gray = decode(encoded, page)
+            recognition = recognizer.recognize(gray)
+            response = to_response(
+                recognition,
+                recognizer.contract,
+                recognizer.scorer.digest,
+                omit_scores=picture is None,
+            )
+            yield page, response, gray
+
+    report(files, pages, as_json, picture)
+
+
+@app.command()
+def send(
+    files: Files,
+    as_json: Json = False,
+    picture: PictureOption = None,
+    address: Annotated[str, typer.Option(help="The server's host:port.")] = "127.0.0.1:50051",
+    timeout: Annotated[float, typer.Option(min=0.001, help="Seconds for one image.")] = 60.0,
+) -> None:
+    """Read images through a server."""
+    from service.client import Client
+    from service.image import count_pages, decode
+
+    with Client(address, timeout) as client:
+
+        def pages(encoded: bytes) -> Pages:
+            for page in range(count_pages(encoded)):
+                response = client.recognize(encoded, page, scores=picture is not None)
+                yield page, response, decode(encoded, page)
+
+        report(files, pages, as_json, picture)
+
+
+@app.command()
+def serve(
+    listen: Annotated[
+        str | None, typer.Option(help="Address and port; port 0 is a free one.")
+    ] = None,
+    model: Annotated[Path | None, typer.Option(help="The ONNX file to read with.")] = None,
+    provider: Annotated[
+        list[str] | None, typer.Option(help="onnxruntime execution provider; repeatable.")
+    ] = None,
+    threads: Annotated[int | None, typer.Option(help="Images read at once.")] = None,
+    config: Annotated[Path | None, typer.Option(help="A TOML file of settings.")] = None,
+) -> None:
+    """Serve over gRPC until SIGTERM or Ctrl-C, then finish the work in hand."""
+    import logging
+
+    from service.server import serve as run
+    from service.settings import load_settings
+
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    settings = load_settings(
+        config, listen=listen, model=model, providers=provider or None, threads=threads
+    )
+    for name, value in settings.model_dump(mode="json").items():
+        err.print(f"{name} = {json.dumps(value)}")
+
+    def ready(server: "Server") -> None:
+        host = settings.listen.rpartition(":")[0]
+        err.print(f"model {server.scorer.digest[:12]} reads")
+        out.print(f"serving on {host}:{server.port}")
+        out.file.flush()
+
+    asyncio.run(run(settings, ready))
+    err.print("stopped")
+
+
+def report(
+    names: list[str], pages: Callable[[bytes], Pages], as_json: bool, picture: Path | None
+) -> None:
+    """Read every source and print what it says; exit 0 if all were read, 1 if not, 2 if none."""
+    sources = list(expand(names))
+    if not sources:
+        err.print(f"error: no image matches {' '.join(names)}")
+        raise typer.Exit(Exit.WRONG_USE)
+    failed = drawn = 0
+    for source in sources:
+        try:
+            for page, response, gray in pages(source.read()):
+                tell(source, page, response, as_json, alone=len(sources) == 1)
+                if picture is not None:
+                    drawn += 1
+                    draw_picture(gray, response, picture, drawn)
+        except InputError as error:
+            failed += 1
+            tell_failure(source, error, as_json)
+    raise typer.Exit(Exit.SOME_FAILED if failed else Exit.ALL_READ)
+
+
+def tell(
+    source: Source, page: int, response: "pb.RecognizeResponse", as_json: bool, alone: bool
+) -> None:
+    """Print a reading: the text, after its source's name if there are several, or JSON."""
+    from service.messages import to_record
+
+    if as_json:
+        out.print(json.dumps(to_record(source.name, page, response)))
+    else:
+        out.print(response.text if alone else f"{source.name}\t{response.text}")
+
+
+def tell_failure(source: Source, error: InputError, as_json: bool) -> None:
+    """Say why a source could not be read: on stdout as JSON, on stderr as a sentence."""
+    if as_json:
+        what = {"reason": error.reason, "message": str(error)}
+        out.print(json.dumps({"source": source.name, "error": what}))
+    else:
+        err.print(f"{source.name}: {error.reason}: {error}")
+
+
+def draw_picture(gray: "Gray", response: "pb.RecognizeResponse", path: Path, number: int) -> None:
+    """Write a reading's ribbon; the second and later ones of a run get their number."""
+    from service.ribbon import draw
+
+    if number > 1:
+        path = path.with_stem(f"{path.stem}-{number}")
+    draw(gray, response).save(path)
+
+
+def main() -> None:
+    """Run the command line; what Digitstrip refuses ends it with a sentence."""
+    try:
+        app()
+    except DigitstripError as error:
+        err.print(f"error: {error.reason}: {error}", style="red")
+        raise SystemExit(Exit.SOME_FAILED) from error
+
+
+if __name__ == "__main__":
+    main()

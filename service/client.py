@@ -1,0 +1,175 @@
+"""The Python client, blocking and async: images in, responses out, errors as in `errors.py`."""
+
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from types import TracebackType
+from typing import Self
+
+import grpc
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
+
+from service.errors import DigitstripError, InputError, ServerError
+from service.image import Gray
+from service.messages import to_image
+from service.pb import recognizer_pb2 as pb
+from service.pb.recognizer_pb2_grpc import RecognizerServiceStub
+
+# A score map is a hundred times its image; the caller asked for it, so no limit applies.
+OPTIONS = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
+
+
+class Client:
+    """A connection to one server, blocking.
+
+    Args:
+        address: host:port.
+        timeout: seconds that one image may take.
+
+    Every method raises `InputError` (its subclass, as in the service) for an image that cannot
+    be read, and `ServerError` when the server cannot be reached or fails.
+    """
+
+    def __init__(self, address: str, timeout: float = 60.0) -> None:
+        self.timeout = timeout
+        self.channel = grpc.insecure_channel(address, OPTIONS)
+        self.stub = RecognizerServiceStub(self.channel)
+
+    def recognize(
+        self, image: bytes | Gray, page: int = 0, scores: bool = False
+    ) -> pb.RecognizeResponse:
+        """Read one image: a file's bytes, or gray levels of shape (height, width)."""
+        try:
+            return self.stub.Recognize(to_request(image, page, scores), timeout=self.timeout)
+        except grpc.RpcError as error:
+            raise to_error(error) from error
+
+    def recognize_many(
+        self, images: Iterable[tuple[str, bytes | Gray]], scores: bool = False
+    ) -> Iterator[tuple[str, pb.RecognizeResponse | InputError]]:
+        """Read (id, image) pairs over one call; answers come as they are ready.
+
+        An image that cannot be read gives its error as its answer.
+        """
+        requests = (
+            pb.RecognizeStreamRequest(id=name, request=to_request(image, 0, scores))
+            for name, image in images
+        )
+        try:
+            for answer in self.stub.RecognizeStream(requests):
+                yield answer.id, to_answer(answer)
+        except grpc.RpcError as error:
+            raise to_error(error) from error
+
+    def get_model(self) -> pb.GetModelResponse:
+        """Ask which model reads."""
+        try:
+            return self.stub.GetModel(pb.GetModelRequest(), timeout=self.timeout)
+        except grpc.RpcError as error:
+            raise to_error(error) from error
+
+    def close(self) -> None:
+        """End the connection."""
+        self.channel.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class AsyncClient:
+    """A connection to one server for asyncio; otherwise as `Client`."""
+
+    def __init__(self, address: str, timeout: float = 60.0) -> None:
+        self.timeout = timeout
+        self.channel = grpc.aio.insecure_channel(address, OPTIONS)
+        self.stub = RecognizerServiceStub(self.channel)
+
+    async def recognize(
+        self, image: bytes | Gray, page: int = 0, scores: bool = False
+    ) -> pb.RecognizeResponse:
+        """Read one image: a file's bytes, or gray levels of shape (height, width)."""
+        try:
+            return await self.stub.Recognize(to_request(image, page, scores), timeout=self.timeout)
+        except grpc.RpcError as error:
+            raise to_error(error) from error
+
+    async def recognize_many(
+        self,
+        images: AsyncIterable[tuple[str, bytes | Gray]],
+        scores: bool = False,
+    ) -> AsyncIterator[tuple[str, pb.RecognizeResponse | InputError]]:
+        """Read (id, image) pairs over one call; answers come as they are ready."""
+
+        async def requests() -> AsyncIterator[pb.RecognizeStreamRequest]:
+            async for name, image in images:
+                yield pb.RecognizeStreamRequest(id=name, request=to_request(image, 0, scores))
+
+        try:
+            async for answer in self.stub.RecognizeStream(requests()):
+                yield answer.id, to_answer(answer)
+        except grpc.RpcError as error:
+            raise to_error(error) from error
+
+    async def get_model(self) -> pb.GetModelResponse:
+        """Ask which model reads."""
+        try:
+            return await self.stub.GetModel(pb.GetModelRequest(), timeout=self.timeout)
+        except grpc.RpcError as error:
+            raise to_error(error) from error
+
+    async def close(self) -> None:
+        """End the connection."""
+        await self.channel.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+
+def to_request(image: bytes | Gray, page: int, scores: bool) -> pb.RecognizeRequest:
+    """Return the request for an image."""
+    return pb.RecognizeRequest(image=to_image(image, page), omit_scores=not scores)
+
+
+def to_answer(answer: pb.RecognizeStreamResponse) -> pb.RecognizeResponse | InputError:
+    """Return a stream's answer, an error as the class it was raised as."""
+    if answer.HasField("response"):
+        return answer.response
+    return input_error(answer.error.reason, answer.error.message, answer.error.field)
+
+
+def to_error(error: grpc.RpcError) -> DigitstripError:
+    """Return a failed call's error as the class that the service raised."""
+    status = rpc_status.from_call(error) if isinstance(error, grpc.Call) else None
+    reason = field = ""
+    for detail in status.details if status else ():
+        info, bad = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
+        if detail.Unpack(info):
+            reason = info.reason
+        elif detail.Unpack(bad) and bad.field_violations:
+            field = bad.field_violations[0].field
+    if field:
+        return input_error(reason, error.details(), field)
+    return ServerError(f"{error.code().name}: {error.details()}")
+
+
+def input_error(reason: str, message: str, field: str) -> InputError:
+    """Return the error of a reason; a reason of a newer server gives plain `InputError`."""
+    for kind in InputError.__subclasses__():
+        if kind.reason == reason:
+            return kind(message, field)
+    return InputError(message, field)

@@ -1,0 +1,183 @@
+"""Untrusted bytes to gray pages; every size limit is checked here, before pixels are decoded."""
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from PIL import (
+    BmpImagePlugin,
+    Image,
+    ImageFile,
+    ImageOps,
+    JpegImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
+
+from service.errors import (
+    DamagedImage,
+    EmptyImage,
+    NoSuchPage,
+    RasterMismatch,
+    TooManyBytes,
+    TooManyPixels,
+    UnknownFormat,
+    UnsupportedPixels,
+)
+
+Gray = npt.NDArray[np.uint8]  # (height, width), 0 black to 255 white
+
+FORMATS = "PNG, JPEG, TIFF, BMP and WebP"
+PAPER = 255  # what shows through a transparent pixel
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How large an image may be."""
+
+    max_bytes: int = 32 * 2**20  # encoded
+    max_pixels: int = 64 * 2**20  # decoded, of one page
+
+
+def decode(encoded: bytes, page: int = 0, limits: Limits | None = None) -> Gray:
+    """Decode one page of an encoded image, turned upright as its EXIF orientation says.
+
+    Gray levels of 16 bits are reduced to 8; colour becomes luminance; what is transparent
+    becomes white paper.
+
+    Raises:
+        EmptyImage, UnknownFormat, DamagedImage, UnsupportedPixels, TooManyBytes,
+        TooManyPixels, NoSuchPage.
+    """
+    limits = limits or Limits()
+    with _open(encoded, limits) as image:
+        if page:
+            _turn_to(image, page)
+        _check_size(*image.size, limits)
+        _check_mode(image.mode)
+        try:
+            image.load()
+            return _to_gray(ImageOps.exif_transpose(image))
+        except Exception as error:  # Pillow's decoders raise almost anything on damaged bytes
+            raise DamagedImage(
+                f"the {image.format} data is damaged or truncated: {error}", "image.encoded"
+            ) from error
+
+
+def count_pages(encoded: bytes, limits: Limits | None = None) -> int:
+    """Return how many pages an encoded image has; only TIFF can have more than one.
+
+    Raises:
+        EmptyImage, UnknownFormat, DamagedImage, UnsupportedPixels, TooManyBytes.
+    """
+    with _open(encoded, limits or Limits()) as image:
+        if not isinstance(image, TiffImagePlugin.TiffImageFile):
+            return 1
+        try:
+            return image.n_frames
+        except Exception as error:
+            raise DamagedImage(f"the TIFF's pages are damaged: {error}", "image.encoded") from error
+
+
+def from_raster(pixels: bytes, width: int, height: int, limits: Limits | None = None) -> Gray:
+    """Wrap a raw gray raster, row by row from the top, one byte a pixel.
+
+    Raises:
+        EmptyImage, RasterMismatch, TooManyPixels.
+    """
+    _check_size(width, height, limits or Limits(), "image.raster")
+    if len(pixels) != width * height:
+        raise RasterMismatch(
+            f"the raster has {len(pixels):,} bytes; {width}×{height} pixels need "
+            f"{width * height:,}",
+            "image.raster.pixels",
+        )
+    return np.frombuffer(pixels, np.uint8).reshape(height, width)
+
+
+def _open(encoded: bytes, limits: Limits) -> ImageFile.ImageFile:
+    """Read an image's header, no pixels."""
+    if not encoded:
+        raise EmptyImage("the image has 0 bytes", "image.encoded")
+    if len(encoded) > limits.max_bytes:
+        raise TooManyBytes(
+            f"the image has {len(encoded):,} bytes; at most {limits.max_bytes:,} are allowed",
+            "image.encoded",
+        )
+    plugin = _plugin(encoded[:16])
+    if plugin is None:
+        raise UnknownFormat(
+            f"the bytes begin with {encoded[:8].hex(' ')}, which is none of {FORMATS}",
+            "image.encoded",
+        )
+    try:
+        # The plugin itself, not Image.open: that one has a pixel limit of its own, process-wide.
+        return plugin(io.BytesIO(encoded))
+    except Exception as error:
+        if "pixel mode" in str(error) or "Unsupported BMP" in str(error):
+            raise UnsupportedPixels(
+                f"the pixels are of an unsupported kind ({error}); 1, 8 or 16 bits a channel "
+                "are allowed",
+                "image.encoded",
+            ) from error
+        raise DamagedImage(f"the image's header is damaged: {error}", "image.encoded") from error
+
+
+def _plugin(start: bytes) -> Callable[[io.BytesIO], ImageFile.ImageFile] | None:
+    if start.startswith(b"\x89PNG\r\n\x1a\n"):
+        return PngImagePlugin.PngImageFile
+    if start.startswith(b"\xff\xd8\xff"):
+        return JpegImagePlugin.JpegImageFile
+    if start.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):
+        return TiffImagePlugin.TiffImageFile
+    if start.startswith(b"BM"):
+        return BmpImagePlugin.BmpImageFile
+    if start.startswith(b"RIFF") and start[8:12] == b"WEBP":
+        return WebPImagePlugin.WebPImageFile
+    return None
+
+
+def _turn_to(image: ImageFile.ImageFile, page: int) -> None:
+    pages = image.n_frames if isinstance(image, TiffImagePlugin.TiffImageFile) else 1
+    if page >= pages:
+        raise NoSuchPage(
+            f"page {page} was asked for; the image's pages are 0 to {pages - 1}", "image.page"
+        )
+    try:
+        image.seek(page)
+    except Exception as error:
+        raise DamagedImage(f"page {page} is damaged: {error}", "image.encoded") from error
+
+
+def _check_size(width: int, height: int, limits: Limits, field: str = "image.encoded") -> None:
+    if width * height == 0:
+        raise EmptyImage(f"the image has {width}×{height} pixels", field)
+    if width * height > limits.max_pixels:
+        raise TooManyPixels(
+            f"the image has {width:,}×{height:,} = {width * height:,} pixels; at most "
+            f"{limits.max_pixels:,} are allowed",
+            field,
+        )
+
+
+def _check_mode(mode: str) -> None:
+    if mode in ("I", "F"):
+        raise UnsupportedPixels(
+            f"the pixels have 32 bits a channel (Pillow's mode {mode}); 1, 8 or 16 are allowed",
+            "image.encoded",
+        )
+
+
+def _to_gray(image: Image.Image) -> Gray:
+    if image.mode.startswith("I;16"):
+        levels = np.asarray(image, np.uint16)
+        return (levels // 257).astype(np.uint8)  # 65535 / 257 = 255
+    if image.has_transparency_data:
+        paper = Image.new("RGBA", image.size, (PAPER, PAPER, PAPER, 255))
+        image = Image.alpha_composite(paper, image.convert("RGBA"))
+    if image.mode not in ("1", "L", "RGB"):
+        image = image.convert("RGB")
+    return np.asarray(image.convert("L"))

@@ -1,0 +1,53 @@
+"""The main path: gray page → strip → scores → reading. Read this file first."""
+
+from dataclasses import dataclass
+
+from service.decoder import FoundDigit, Reading, decode
+from service.image import Gray
+from service.scorer import Scorer, Scores
+from service.strip import Box, Strip, normalise
+
+
+@dataclass(frozen=True)
+class Recognition:
+    """A page read: the answer, and what it rests on."""
+
+    reading: Reading
+    boxes: tuple[Box, ...]  # (digits,) each digit's extent in the source image
+    strip: Strip
+    scores: Scores  # (rows, positions, labels) log-probabilities; a strip has one row
+
+
+class Recognizer:
+    """Reads pages with one loaded model; safe to use from several threads at once."""
+
+    def __init__(self, scorer: Scorer) -> None:
+        self.scorer = scorer
+        self.contract = scorer.contract
+
+    def recognize(self, gray: Gray) -> Recognition:
+        """Read the digit string on a page.
+
+        Args:
+            gray: (height, width) uint8.
+        """
+        strip = normalise(gray)
+        scores = self.scorer.score(strip.pixels)
+        reading = decode(scores[0], self.contract)
+        return Recognition(reading, self._boxes(reading.digits, strip), strip, scores)
+
+    def _boxes(self, digits: tuple[FoundDigit, ...], strip: Strip) -> tuple[Box, ...]:
+        """Give each digit the ink nearer to its centre than to a neighbour's."""
+        reach = self.contract.receptive_field / 2
+        centres = [self.contract.centre(digit.position) for digit in digits]
+        middles = [(a + b) / 2 for a, b in zip(centres[:-1], centres[1:], strict=True)]
+        return (
+            tuple(
+                strip.ink_box(max(left, centre - reach), min(right, centre + reach))
+                for left, centre, right in zip(
+                    [float("-inf"), *middles], centres, [*middles, float("inf")], strict=True
+                )
+            )
+            if digits
+            else ()
+        )

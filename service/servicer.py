@@ -1,0 +1,151 @@
+"""The gRPC methods: messages in, messages out; decoding and scoring off the event loop."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from concurrent.futures import Executor
+from importlib.metadata import version
+
+import grpc
+from google.protobuf import any_pb2
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+from grpc_status import rpc_status
+
+from service.errors import DOMAIN, DigitstripError, InputError
+from service.image import Limits
+from service.messages import to_gray, to_response
+from service.pb import recognizer_pb2 as pb
+from service.pb.recognizer_pb2_grpc import RecognizerServiceServicer
+from service.recognizer import Recognizer
+
+logger = logging.getLogger(__name__)
+
+
+class Servicer(RecognizerServiceServicer):
+    """Answers with one recognizer, on an executor's threads.
+
+    Args:
+        recognizer: reads.
+        limits: how large an image may be.
+        executor: where images are decoded and read.
+        in_flight: the most images of one stream that are taken in and not yet answered;
+            gRPC's flow control holds back the rest.
+    """
+
+    def __init__(
+        self, recognizer: Recognizer, limits: Limits, executor: Executor, in_flight: int
+    ) -> None:
+        self.recognizer = recognizer
+        self.limits = limits
+        self.executor = executor
+        self.in_flight = in_flight
+
+    async def Recognize(  # noqa: N802 - the schema's name
+        self, request: pb.RecognizeRequest, context: grpc.aio.ServicerContext
+    ) -> pb.RecognizeResponse:
+        """Read one image."""
+        try:
+            return await self._read(request)
+        except DigitstripError as error:
+            await context.abort_with_status(rpc_status.to_status(to_status(error)))
+            raise AssertionError("abort raises") from error
+
+    async def RecognizeStream(  # noqa: N802
+        self,
+        requests: AsyncIterator[pb.RecognizeStreamRequest],
+        context: grpc.aio.ServicerContext,  # noqa: ARG002
+    ) -> AsyncIterator[pb.RecognizeStreamResponse]:
+        """Read a stream's images, several at once, and answer each as it is ready."""
+        places = asyncio.Semaphore(self.in_flight)
+        answers: asyncio.Queue[pb.RecognizeStreamResponse | None] = asyncio.Queue()
+
+        async def answer(request: pb.RecognizeStreamRequest) -> None:
+            await answers.put(await self._read_one_of_many(request))
+
+        async def take_in() -> None:
+            try:
+                async with asyncio.TaskGroup() as reading:
+                    async for request in requests:
+                        await places.acquire()
+                        reading.create_task(answer(request))
+            finally:
+                answers.put_nowait(None)
+
+        taking_in = asyncio.create_task(take_in())
+        try:
+            while (response := await answers.get()) is not None:
+                yield response  # returns when the transport has taken it
+                places.release()
+            await taking_in
+        finally:
+            taking_in.cancel()
+
+    async def GetModel(  # noqa: N802
+        self,
+        request: pb.GetModelRequest,  # noqa: ARG002
+        context: grpc.aio.ServicerContext,  # noqa: ARG002
+    ) -> pb.GetModelResponse:
+        """Describe the model."""
+        contract = self.recognizer.contract
+        return pb.GetModelResponse(
+            labels=contract.labels,
+            receptive_field=contract.receptive_field,
+            stride=contract.stride,
+            digest=self.recognizer.scorer.digest,
+            version=version("digitstrip"),
+            training_json=contract.training,
+        )
+
+    async def _read(self, request: pb.RecognizeRequest) -> pb.RecognizeResponse:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self.executor, self._read_now, request)
+
+    def _read_now(self, request: pb.RecognizeRequest) -> pb.RecognizeResponse:
+        try:
+            recognition = self.recognizer.recognize(to_gray(request.image, self.limits))
+            return to_response(
+                recognition,
+                self.recognizer.contract,
+                self.recognizer.scorer.digest,
+                request.omit_scores,
+            )
+        except DigitstripError:
+            raise
+        except Exception as error:  # a fault of ours must not end a stream, nor tell its insides
+            logger.exception("reading an image failed")
+            raise DigitstripError("the server failed on this image; its log says why") from error
+
+    async def _read_one_of_many(
+        self, request: pb.RecognizeStreamRequest
+    ) -> pb.RecognizeStreamResponse:
+        try:
+            response = await self._read(request.request)
+            return pb.RecognizeStreamResponse(id=request.id, response=response)
+        except DigitstripError as error:
+            return pb.RecognizeStreamResponse(
+                id=request.id,
+                error=pb.Error(
+                    code=code_pb2.Code.Value(error.code),
+                    reason=error.reason,
+                    message=str(error),
+                    field=error.field if isinstance(error, InputError) else "",
+                ),
+            )
+
+
+def to_status(error: DigitstripError) -> status_pb2.Status:
+    """Return an error as google.rpc.Status, with the details that belong to it."""
+    details = [error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN)]
+    if isinstance(error, InputError):
+        violation = error_details_pb2.BadRequest.FieldViolation(
+            field=error.field, description=str(error)
+        )
+        details.append(error_details_pb2.BadRequest(field_violations=[violation]))
+    packed = []
+    for detail in details:
+        box = any_pb2.Any()
+        box.Pack(detail)
+        packed.append(box)
+    return status_pb2.Status(
+        code=code_pb2.Code.Value(error.code), message=str(error), details=packed
+    )

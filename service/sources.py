@@ -1,0 +1,50 @@
+"""The command line's inputs: files, folders, globs and `-`, in a fixed order."""
+
+import glob
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from service.errors import UnreadableSource
+
+SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"}
+STDIN = "-"
+
+
+@dataclass(frozen=True)
+class Source:
+    """Something to read: a path, or `-` for standard input."""
+
+    name: str
+
+    def read(self) -> bytes:
+        """Return the encoded image.
+
+        Raises:
+            UnreadableSource: it does not exist, is a folder, or may not be read.
+        """
+        try:
+            return sys.stdin.buffer.read() if self.name == STDIN else Path(self.name).read_bytes()
+        except OSError as error:
+            raise UnreadableSource(f"{self.name}: {error.strerror}", "source") from error
+
+
+def expand(names: Iterable[str]) -> Iterator[Source]:
+    """Yield the sources that names stand for.
+
+    A folder stands for the images below it, by name; a glob for what it matches; any other
+    name for itself, whether it can be read or not.
+    """
+    for name in names:
+        path = Path(name)
+        if path.is_dir():
+            yield from (
+                Source(str(file))
+                for file in sorted(path.rglob("*"))
+                if file.suffix.lower() in SUFFIXES and file.is_file()
+            )
+        elif name != STDIN and not path.exists() and glob.has_magic(name):
+            yield from (Source(match) for match in sorted(glob.glob(name, recursive=True)))
+        else:
+            yield Source(name)

@@ -1,0 +1,269 @@
+"""Gray pages to strips: polarity, background, rules, the band of the text, and its height.
+
+A strip is what the network was trained on: 32 pixels high, ink bright on 0, the digits about
+20 pixels high in the middle, like MNIST's in their windows (LeCun et al. 1998, section III.A).
+Training imports the numbers and the functions below.
+"""
+
+import math
+from dataclasses import dataclass
+from enum import Enum
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from service.image import Gray
+
+HEIGHT = 32  # of a strip, pixels
+DIGIT_HEIGHT = 20  # that the text's band is scaled to, pixels
+MARGIN = HEIGHT // 2  # empty columns at each end, so that an end digit can be centred
+
+INK = 64  # gray level of a strip from which a pixel counts as ink
+WORKING_HEIGHT = 192  # larger pages are shrunk to this before anything is looked for
+LEAST_CONTRAST = 12  # gray levels between ink and paper, below which a page is blank
+
+Mask = npt.NDArray[np.bool_]
+
+
+class Polarity(Enum):
+    """Which of ink and paper is darker."""
+
+    DARK_ON_LIGHT = "dark on light"
+    LIGHT_ON_DARK = "light on dark"
+
+
+@dataclass(frozen=True)
+class Band:
+    """The rows between which the text stands, in pixels of the source image."""
+
+    top: float
+    bottom: float
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle in the source image, in pixels."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+@dataclass(frozen=True)
+class Strip:
+    """A normalised strip, and the map from its pixels back to the source image's.
+
+    Coordinates are continuous: pixel i covers i to i + 1, its centre is at i + 0.5.
+    """
+
+    pixels: npt.NDArray[np.uint8]  # (32, width), ink bright on 0
+    polarity: Polarity
+    band: Band
+    scale_x: float  # strip pixels per source pixel
+    scale_y: float
+    origin_x: float  # of the strip's left edge in the source image, pixels
+    origin_y: float  # of the strip's top edge
+    source_width: int
+    source_height: int
+
+    def source_x(self, x: float) -> float:
+        """Return the source image's column of a column of the strip."""
+        return self.origin_x + x / self.scale_x
+
+    def source_y(self, y: float) -> float:
+        """Return the source image's row of a row of the strip."""
+        return self.origin_y + y / self.scale_y
+
+    def ink_box(self, left: float, right: float) -> Box:
+        """Return the box round the ink between two columns of the strip.
+
+        Without ink there, the box is the columns' whole height of text.
+        """
+        first, last = max(math.floor(left), 0), min(math.ceil(right), self.pixels.shape[1])
+        ink = self.pixels[:, first:last] >= INK
+        columns, rows = np.flatnonzero(ink.any(axis=0)), np.flatnonzero(ink.any(axis=1))
+        if columns.size:
+            left, right = first + columns[0], first + columns[-1] + 1
+            top, bottom = float(rows[0]), float(rows[-1] + 1)
+        else:
+            top, bottom = (HEIGHT - DIGIT_HEIGHT) / 2, (HEIGHT + DIGIT_HEIGHT) / 2
+        return Box(
+            left=min(max(self.source_x(left), 0), self.source_width),
+            top=min(max(self.source_y(top), 0), self.source_height),
+            right=min(max(self.source_x(right), 0), self.source_width),
+            bottom=min(max(self.source_y(bottom), 0), self.source_height),
+        )
+
+
+def normalise(gray: Gray) -> Strip:
+    """Find the ink of a page, the band of its text, and scale that to the network's height.
+
+    Args:
+        gray: (height, width) uint8 of any size but zero.
+
+    Returns:
+        The strip. A page without ink gives a strip of zeros whose band is the whole page.
+    """
+    page = shrink(gray)
+    polarity = find_polarity(page)
+    bright = cv2.bitwise_not(page) if polarity is Polarity.DARK_ON_LIGHT else page
+    ink = remove_background(bright)
+    mask = find_ink(ink)
+    if not mask.any():
+        top, bottom = 0.0, float(page.shape[0])
+        ink = np.zeros_like(ink)
+    else:
+        rules = find_rules(mask)
+        ink, mask = np.where(rules, 0, ink).astype(np.uint8), mask & ~rules
+        top, bottom = find_band(mask)
+    return cut(gray, ink, mask, polarity, top, bottom)
+
+
+def shrink(gray: Gray) -> Gray:
+    """Shrink a page to the working height, if it is higher."""
+    height, width = gray.shape
+    if height <= WORKING_HEIGHT:
+        return gray
+    size = (max(round(width * WORKING_HEIGHT / height), 1), WORKING_HEIGHT)
+    return np.asarray(cv2.resize(gray, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def find_polarity(page: Gray) -> Polarity:
+    """Tell dark ink from light: against their surroundings, the rarer and stronger extremes are ink.
+
+    That is the sign of the skewness, which a gradient of the lighting does not move.
+    """
+    surroundings = cv2.GaussianBlur(page, (0, 0), max(page.shape[0] / 3, 2)).astype(np.float32)
+    deviation = page - surroundings
+    dark = float(np.mean(deviation * deviation * deviation)) <= 0
+    return Polarity.DARK_ON_LIGHT if dark else Polarity.LIGHT_ON_DARK
+
+
+def remove_background(bright: Gray) -> Gray:
+    """Subtract what is wider than any stroke: the paper, its shade, a gradient of the light.
+
+    Args:
+        bright: (height, width) uint8, ink brighter than its surroundings.
+
+    Returns:
+        (height, width) uint8, gray levels above the local background.
+    """
+    side = max(bright.shape[0] * 2 // 5, 3) | 1
+    # Replicated edges: ink that touches the page's edge is not taken for paper.
+    margin = side
+    padded = cv2.copyMakeBorder(
+        bright,
+        margin,
+        margin,
+        margin,
+        margin,
+        cv2.BORDER_REFLECT_101 if min(bright.shape) > margin else cv2.BORDER_REPLICATE,
+    )
+    kernel = cv2.getStructuringElement(cv2.MORPH_RECT, (side, side))
+    background = cv2.morphologyEx(cv2.medianBlur(padded, 3), cv2.MORPH_OPEN, kernel)
+    background = cv2.GaussianBlur(background, (0, 0), side / 3)
+    height, width = bright.shape
+    background = background[margin : margin + height, margin : margin + width]
+    return np.asarray(cv2.subtract(bright, background), np.uint8)
+
+
+def find_ink(ink: Gray) -> Mask:
+    """Return where the ink is, by Otsu's threshold; nowhere on a page without contrast."""
+    threshold, _ = cv2.threshold(ink, 0, 255, cv2.THRESH_OTSU)
+    mask = ink > threshold
+    if not mask.any() or mask.all():
+        return np.zeros_like(mask)
+    contrast = float(ink[mask].mean()) - float(ink[~mask].mean())
+    return mask if contrast >= LEAST_CONTRAST else np.zeros_like(mask)
+
+
+def find_rules(mask: Mask) -> Mask:
+    """Return the pixels of long straight lines, horizontal or (in boxes) vertical.
+
+    Where a stroke crosses a line its pixels are not the line's.
+    """
+    height, width = mask.shape
+    ink = mask.astype(np.uint8)
+    rules = np.zeros_like(mask)
+    length = max(int(1.5 * height), 24)
+    if width > length:
+        along = cv2.morphologyEx(ink, cv2.MORPH_CLOSE, np.ones((1, 5), np.uint8))
+        along = cv2.morphologyEx(along, cv2.MORPH_OPEN, np.ones((1, length), np.uint8))
+        along = cv2.dilate(along, np.ones((3, 1), np.uint8)) & ink
+        # A stroke goes on above or below a line that it crosses.
+        crossing = cv2.morphologyEx(
+            ink, cv2.MORPH_OPEN, np.ones((max(height // 6, 4), 1), np.uint8)
+        )
+        rules |= (along & ~crossing & 1).astype(bool)
+    return rules
+
+
+def find_band(mask: Mask) -> tuple[float, float]:
+    """Return the rows between which the digits stand, from the heights of connected ink.
+
+    Specks, dots and dashes do not count; one tall stroke or a small zero does not decide.
+    """
+    _, _, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    boxes = stats[1:]
+    tops = boxes[:, cv2.CC_STAT_TOP].astype(np.float64)
+    heights = boxes[:, cv2.CC_STAT_HEIGHT].astype(np.float64)
+    if not heights.size:
+        return 0.0, float(mask.shape[0])
+    tall = heights >= max(0.5 * np.quantile(heights, 1.0), 2)
+    weights = np.minimum(boxes[tall, cv2.CC_STAT_AREA].astype(np.float64), 1e9)
+    tops, bottoms = tops[tall], (tops + heights)[tall]
+    return weighted_quantile(tops, weights, 0.5), weighted_quantile(bottoms, weights, 0.5)
+
+
+def weighted_quantile(
+    values: npt.NDArray[np.float64], weights: npt.NDArray[np.float64], share: float
+) -> float:
+    """Return the value below which a share of the weight lies."""
+    order = np.argsort(values)
+    reached = np.cumsum(weights[order])
+    return float(values[order][np.searchsorted(reached, share * reached[-1])])
+
+
+def cut(gray: Gray, ink: Gray, mask: Mask, polarity: Polarity, top: float, bottom: float) -> Strip:
+    """Scale the band to the digits' height, the ink to full brightness, and set it in a strip."""
+    height, width = ink.shape
+    scale = DIGIT_HEIGHT / max(bottom - top, 1)
+    size = (max(round(width * scale), 1), max(round(height * scale), 1))
+    shrinking = scale < 1
+    scaled = cv2.resize(ink, size, interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR)
+    scale_x, scale_y = size[0] / width, size[1] / height
+    above = round((top + bottom) / 2 * scale_y - HEIGHT / 2)  # rows cut off; added, if negative
+    pixels = np.zeros((HEIGHT, size[0] + 2 * MARGIN), np.uint8)
+    first, last = max(above, 0), min(above + HEIGHT, size[1])
+    pixels[first - above : last - above, MARGIN:-MARGIN] = scaled[first:last]
+    pixels = stretch(pixels)
+    shrunk_x, shrunk_y = width / gray.shape[1], height / gray.shape[0]
+    return Strip(
+        pixels=pixels,
+        polarity=polarity,
+        band=Band(top / shrunk_y, bottom / shrunk_y),
+        scale_x=scale_x * shrunk_x,
+        scale_y=scale_y * shrunk_y,
+        origin_x=-MARGIN / (scale_x * shrunk_x),
+        origin_y=above / (scale_y * shrunk_y),
+        source_width=gray.shape[1],
+        source_height=gray.shape[0],
+    )
+
+
+def stretch(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Map the paper's grain to 0 and the ink's own level to 255."""
+    threshold, _ = (
+        cv2.threshold(pixels[pixels > 0], 0, 255, cv2.THRESH_OTSU)
+        if (pixels > 0).any()
+        else (0, None)
+    )
+    strong = pixels[pixels > threshold]
+    if strong.size == 0:
+        return pixels
+    full = float(np.quantile(strong, 0.7))
+    floor = 0.35 * float(threshold)
+    stretched = (pixels.astype(np.float32) - floor) * (255 / max(full - floor, 1))
+    return np.clip(stretched, 0, 255).astype(np.uint8)

@@ -1,0 +1,105 @@
+"""Trained weights to `model.onnx`, and the proof that both agree."""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+
+from service.contract import VERSION, ModelContract
+from service.errors import ModelError
+from service.scorer import Scorer
+from training.model import LABELS, RECEPTIVE_FIELD, STRIDE, LeNet5
+
+AGREEMENT = 1e-4  # the most by which a log-probability may differ
+SIZES = [(32, 32 + extra) for extra in (0, 1, 3, 4, 5, 17, 32, 96, 333, 992)] + [(36, 64), (65, 47)]
+
+
+def export(weights: Path, model: Path) -> float:
+    """Write a trained network as an ONNX file, unless the two disagree.
+
+    Args:
+        weights: a run's `best.pt`.
+        model: where to write; the file appears whole or not at all.
+
+    Returns:
+        The greatest difference between torch's and onnxruntime's log-probabilities.
+
+    Raises:
+        ModelError: the weights cannot be read, or the two differ by more than 1e-4.
+    """
+    network, training = load(weights)
+    with tempfile.TemporaryDirectory(dir=model.parent) as folder:
+        candidate = Path(folder) / model.name
+        to_onnx(network, training, candidate)
+        difference = prove(network, candidate)
+        candidate.replace(model)
+    return difference
+
+
+def load(weights: Path) -> tuple[LeNet5, str]:
+    """Return a run's best network, ready to score, and its training digest."""
+    try:
+        state = torch.load(weights, map_location="cpu", weights_only=True)
+        network = LeNet5()
+        network.load_state_dict(state["weights"])
+        training = str(state["training"])
+    except Exception as error:  # a damaged archive raises almost anything
+        raise ModelError(f"{weights}: expected a run's best.pt, found {error}") from error
+    return network.eval(), training
+
+
+def to_onnx(network: LeNet5, training: str, path: Path) -> None:
+    """Write the network with dynamic batch, height and width, and its contract as metadata."""
+    program = torch.onnx.export(
+        network,
+        (torch.zeros(2, 1, RECEPTIVE_FIELD + STRIDE, 2 * RECEPTIVE_FIELD, dtype=torch.uint8),),
+        dynamo=True,
+        input_names=["pixels"],
+        output_names=["log_probabilities"],
+        dynamic_shapes=(
+            {
+                0: torch.export.Dim("batch"),
+                2: torch.export.Dim("height", min=RECEPTIVE_FIELD),
+                3: torch.export.Dim("width", min=RECEPTIVE_FIELD),
+            },
+        ),
+        verbose=False,
+    )
+    assert program is not None
+    proto = program.model_proto
+    contract = ModelContract(VERSION, LABELS, RECEPTIVE_FIELD, STRIDE, training)
+    onnx.helper.set_model_props(proto, contract.to_metadata())
+    onnx.checker.check_model(proto)
+    onnx.save(proto, path)
+
+
+def prove(network: LeNet5, path: Path) -> float:
+    """Insist that an ONNX file scores strips of many sizes as the network does.
+
+    Raises:
+        ModelError: says where they differ and by how much.
+    """
+    scorer = Scorer(path)
+    rng = np.random.default_rng(0)
+    greatest = 0.0
+    for batch in (1, 3):
+        for height, width in SIZES:
+            pixels = rng.integers(0, 256, (batch, height, width), dtype=np.uint8)
+            with torch.inference_mode():
+                expected = network(torch.from_numpy(pixels[:, None])).numpy()
+            found = scorer.run(pixels)
+            if found.shape != expected.shape:
+                raise ModelError(
+                    f"a batch of {batch} {height}×{width}: onnxruntime gives shape {found.shape}, "
+                    f"torch {expected.shape}"
+                )
+            difference = float(np.abs(found - expected).max())
+            if not difference <= AGREEMENT:
+                raise ModelError(
+                    f"a batch of {batch} {height}×{width}: onnxruntime and torch differ by "
+                    f"{difference:.2e}; at most {AGREEMENT:.0e} is allowed"
+                )
+            greatest = max(greatest, difference)
+    return greatest
