@@ -39,9 +39,12 @@ class Client:
     ) -> pb.RecognizeResponse:
         """Read one image: a file's bytes, or gray levels of shape (height, width)."""
         try:
-            return self.stub.Recognize(to_request(image, page, scores), timeout=self.timeout)
+            response: pb.RecognizeResponse = self.stub.Recognize(
+                to_request(image, page, scores), timeout=self.timeout
+            )
         except grpc.RpcError as error:
             raise to_error(error) from error
+        return response
 
     def recognize_many(
         self, images: Iterable[tuple[str, bytes | Gray]], scores: bool = False
@@ -63,9 +66,12 @@ class Client:
     def get_model(self) -> pb.GetModelResponse:
         """Ask which model reads."""
         try:
-            return self.stub.GetModel(pb.GetModelRequest(), timeout=self.timeout)
+            response: pb.GetModelResponse = self.stub.GetModel(
+                pb.GetModelRequest(), timeout=self.timeout
+            )
         except grpc.RpcError as error:
             raise to_error(error) from error
+        return response
 
     def close(self) -> None:
         """End the connection."""
@@ -96,9 +102,12 @@ class AsyncClient:
     ) -> pb.RecognizeResponse:
         """Read one image: a file's bytes, or gray levels of shape (height, width)."""
         try:
-            return await self.stub.Recognize(to_request(image, page, scores), timeout=self.timeout)
+            response: pb.RecognizeResponse = await self.stub.Recognize(
+                to_request(image, page, scores), timeout=self.timeout
+            )
         except grpc.RpcError as error:
             raise to_error(error) from error
+        return response
 
     async def recognize_many(
         self,
@@ -120,9 +129,12 @@ class AsyncClient:
     async def get_model(self) -> pb.GetModelResponse:
         """Ask which model reads."""
         try:
-            return await self.stub.GetModel(pb.GetModelRequest(), timeout=self.timeout)
+            response: pb.GetModelResponse = await self.stub.GetModel(
+                pb.GetModelRequest(), timeout=self.timeout
+            )
         except grpc.RpcError as error:
             raise to_error(error) from error
+        return response
 
     async def close(self) -> None:
         """End the connection."""

@@ -9,6 +9,7 @@ from service.contract import ModelContract
 from service.scorer import Scores
 
 RUNNERS_UP = 3
+NEAREST = 1.75  # positions between two digits' centres; nearer ones are two names for one digit
 
 
 @dataclass(frozen=True)
@@ -58,16 +59,30 @@ def decode(scores: Scores, contract: ModelContract) -> Reading:
     path = scores.argmax(axis=1)  # (positions,)
     edges = np.flatnonzero(np.diff(path)) + 1
     runs = zip([0, *edges.tolist()], [*edges.tolist(), len(path)], strict=True)
-    digits = tuple(
-        _digit(scores, first, stop, contract)
-        for first, stop in runs
-        if path[first] != contract.none
+    digits = _apart(
+        [
+            _digit(scores, first, stop, contract)
+            for first, stop in runs
+            if path[first] != contract.none
+        ]
     )
     if digits:
         confidence = math.prod(digit.confidence for digit in digits)
     else:
         confidence = float(np.exp(scores[:, contract.none].min()))
     return Reading("".join(digit.label for digit in digits), confidence, digits)
+
+
+def _apart(digits: list[FoundDigit]) -> tuple[FoundDigit, ...]:
+    """Keep the surer of two digits that are nearer than two digits can be."""
+    kept: list[FoundDigit] = []
+    for digit in digits:
+        if kept and digit.position - kept[-1].position < NEAREST:
+            if digit.confidence > kept[-1].confidence:
+                kept[-1] = digit
+        else:
+            kept.append(digit)
+    return tuple(kept)
 
 
 def _digit(scores: Scores, first: int, stop: int, contract: ModelContract) -> FoundDigit:

@@ -33,6 +33,9 @@ Gray = npt.NDArray[np.uint8]  # (height, width), 0 black to 255 white
 FORMATS = "PNG, JPEG, TIFF, BMP and WebP"
 PAPER = 255  # what shows through a transparent pixel
 
+BITS, PHOTOMETRIC, TILE_WIDTH, TILE_LENGTH = 258, 262, 322, 323  # TIFF tags
+WHITE_IS_ZERO = 0  # a value of PHOTOMETRIC
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -57,10 +60,13 @@ def decode(encoded: bytes, page: int = 0, limits: Limits | None = None) -> Gray:
         if page:
             _turn_to(image, page)
         _check_size(*image.size, limits)
-        _check_mode(image.mode)
+        if isinstance(image, TiffImagePlugin.TiffImageFile):
+            _check_tile(image, limits)
+        _check_mode(image)
         try:
             image.load()
-            return _to_gray(ImageOps.exif_transpose(image))
+            gray = _to_gray(ImageOps.exif_transpose(image))
+            return PAPER - gray if _is_inverted(image) else gray
         except Exception as error:  # Pillow's decoders raise almost anything on damaged bytes
             raise DamagedImage(
                 f"the {image.format} data is damaged or truncated: {error}", "image.encoded"
@@ -71,15 +77,11 @@ def count_pages(encoded: bytes, limits: Limits | None = None) -> int:
     """Return how many pages an encoded image has; only TIFF can have more than one.
 
     Raises:
-        EmptyImage, UnknownFormat, DamagedImage, UnsupportedPixels, TooManyBytes.
+        EmptyImage, UnknownFormat, DamagedImage, UnsupportedPixels, TooManyBytes,
+        TooManyPixels.
     """
     with _open(encoded, limits or Limits()) as image:
-        if not isinstance(image, TiffImagePlugin.TiffImageFile):
-            return 1
-        try:
-            return image.n_frames
-        except Exception as error:
-            raise DamagedImage(f"the TIFF's pages are damaged: {error}", "image.encoded") from error
+        return _pages(image)
 
 
 def from_raster(pixels: bytes, width: int, height: int, limits: Limits | None = None) -> Gray:
@@ -113,6 +115,8 @@ def _open(encoded: bytes, limits: Limits) -> ImageFile.ImageFile:
             f"the bytes begin with {encoded[:8].hex(' ')}, which is none of {FORMATS}",
             "image.encoded",
         )
+    if plugin is WebPImagePlugin.WebPImageFile:  # the one that allocates the pixels on opening
+        _check_size(*_webp_size(encoded), limits)
     try:
         # The plugin itself, not Image.open: that one has a pixel limit of its own, process-wide.
         return plugin(io.BytesIO(encoded))
@@ -123,7 +127,9 @@ def _open(encoded: bytes, limits: Limits) -> ImageFile.ImageFile:
                 "are allowed",
                 "image.encoded",
             ) from error
-        raise DamagedImage(f"the image's header is damaged: {error}", "image.encoded") from error
+        raise DamagedImage(
+            f"the image's header is damaged or declares no pixels: {error}", "image.encoded"
+        ) from error
 
 
 def _plugin(start: bytes) -> Callable[[io.BytesIO], ImageFile.ImageFile] | None:
@@ -140,9 +146,37 @@ def _plugin(start: bytes) -> Callable[[io.BytesIO], ImageFile.ImageFile] | None:
     return None
 
 
+def _webp_size(encoded: bytes) -> tuple[int, int]:
+    """Read the width and height that a WebP's first chunk declares, 1×1 if it is of no known kind.
+
+    RFC 9649: https://www.rfc-editor.org/rfc/rfc9649
+    """
+    match encoded[12:16]:
+        case b"VP8X":
+            width, height = encoded[24:27], encoded[27:30]
+            return int.from_bytes(width, "little") + 1, int.from_bytes(height, "little") + 1
+        case b"VP8L":
+            bits = int.from_bytes(encoded[21:25], "little")
+            return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+        case b"VP8 " if len(encoded) >= 30:
+            bits = int.from_bytes(encoded[26:30], "little")
+            return bits & 0x3FFF, bits >> 16 & 0x3FFF
+        case _:
+            return 1, 1  # libwebp will say what is wrong
+
+
+def _pages(image: ImageFile.ImageFile) -> int:
+    if not isinstance(image, TiffImagePlugin.TiffImageFile):
+        return 1
+    try:
+        return image.n_frames
+    except Exception as error:
+        raise DamagedImage(f"the TIFF's pages are damaged: {error}", "image.encoded") from error
+
+
 def _turn_to(image: ImageFile.ImageFile, page: int) -> None:
-    pages = image.n_frames if isinstance(image, TiffImagePlugin.TiffImageFile) else 1
-    if page >= pages:
+    pages = _pages(image)
+    if not 0 <= page < pages:
         raise NoSuchPage(
             f"page {page} was asked for; the image's pages are 0 to {pages - 1}", "image.page"
         )
@@ -152,23 +186,52 @@ def _turn_to(image: ImageFile.ImageFile, page: int) -> None:
         raise DamagedImage(f"page {page} is damaged: {error}", "image.encoded") from error
 
 
-def _check_size(width: int, height: int, limits: Limits, field: str = "image.encoded") -> None:
+def _check_size(
+    width: int,
+    height: int,
+    limits: Limits,
+    field: str = "image.encoded",
+    what: str = "the image",
+) -> None:
     if width * height == 0:
-        raise EmptyImage(f"the image has {width}×{height} pixels", field)
+        raise EmptyImage(f"{what} has {width}×{height} pixels", field)
     if width * height > limits.max_pixels:
         raise TooManyPixels(
-            f"the image has {width:,}×{height:,} = {width * height:,} pixels; at most "
+            f"{what} has {width:,}×{height:,} = {width * height:,} pixels; at most "
             f"{limits.max_pixels:,} are allowed",
             field,
         )
 
 
-def _check_mode(mode: str) -> None:
-    if mode in ("I", "F"):
+def _check_tile(image: TiffImagePlugin.TiffImageFile, limits: Limits) -> None:
+    """A tile is decoded whole, so a small image with huge tiles is as costly as a huge one."""
+    width, height = image.tag_v2.get(TILE_WIDTH, 1), image.tag_v2.get(TILE_LENGTH, 1)
+    if not (isinstance(width, int) and isinstance(height, int)):
+        raise DamagedImage(f"the TIFF's tiles are {width}×{height} pixels", "image.encoded")
+    _check_size(width, height, limits, what="a tile of the image")
+
+
+def _check_mode(image: ImageFile.ImageFile) -> None:
+    if image.mode in ("I", "F"):
         raise UnsupportedPixels(
-            f"the pixels have 32 bits a channel (Pillow's mode {mode}); 1, 8 or 16 are allowed",
+            f"the pixels have 32 bits or a sign (Pillow's mode {image.mode}); 1, 8 or 16 unsigned "
+            "bits a channel are allowed",
             "image.encoded",
         )
+    # Pillow gives 12 bits as 16 without scaling them, which is nearly black.
+    if isinstance(image, TiffImagePlugin.TiffImageFile) and image.tag_v2.get(BITS) == (12,):
+        raise UnsupportedPixels(
+            "the pixels have 12 bits a channel; 1, 8 or 16 are allowed", "image.encoded"
+        )
+
+
+def _is_inverted(image: ImageFile.ImageFile) -> bool:
+    """Whether white is 0 in a TIFF of 16 bits; Pillow turns that round at 8 bits, not at 16."""
+    return (
+        isinstance(image, TiffImagePlugin.TiffImageFile)
+        and image.mode.startswith("I;16")
+        and image.tag_v2.get(PHOTOMETRIC) == WHITE_IS_ZERO
+    )
 
 
 def _to_gray(image: Image.Image) -> Gray:

@@ -6,8 +6,8 @@ import numpy as np
 
 from service.contract import ModelContract
 from service.decoder import FoundDigit
-from service.image import Gray, Limits, decode, from_raster
 from service.errors import EmptyImage
+from service.image import Gray, Limits, decode, from_raster
 from service.pb import recognizer_pb2 as pb
 from service.recognizer import Recognition
 from service.strip import Box, Polarity, Strip

@@ -1,6 +1,8 @@
 """The main path: gray page → strip → scores → reading. Read this file first."""
 
+import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 from service.decoder import FoundDigit, Reading, decode
 from service.image import Gray
@@ -40,14 +42,10 @@ class Recognizer:
         """Give each digit the ink nearer to its centre than to a neighbour's."""
         reach = self.contract.receptive_field / 2
         centres = [self.contract.centre(digit.position) for digit in digits]
-        middles = [(a + b) / 2 for a, b in zip(centres[:-1], centres[1:], strict=True)]
-        return (
-            tuple(
-                strip.ink_box(max(left, centre - reach), min(right, centre + reach))
-                for left, centre, right in zip(
-                    [float("-inf"), *middles], centres, [*middles, float("inf")], strict=True
-                )
+        middles = [(before + after) / 2 for before, after in pairwise(centres)]
+        return tuple(
+            strip.ink_box(max(left, centre - reach), min(right, centre + reach))
+            for left, centre, right in zip(
+                [-math.inf, *middles], centres, [*middles, math.inf], strict=False
             )
-            if digits
-            else ()
         )

@@ -96,7 +96,7 @@ def _panel(
 def _zoomed(gray: Gray, start: float, stop: float, width: int) -> Image.Image:
     height = gray.shape[0]
     part = gray[:, int(start) : max(int(np.ceil(stop)), int(start) + 1)]
-    shrinking = IMAGE_HEIGHT < height
+    shrinking = height > IMAGE_HEIGHT
     sized = cv2.resize(
         part,
         (width, IMAGE_HEIGHT),
@@ -143,7 +143,8 @@ def _row(index: int, labels: list[str]) -> int:
 def _mix(
     low: tuple[int, int, int], high: tuple[int, int, int], share: npt.NDArray[np.float32]
 ) -> Picture:
-    return (np.array(low) + share[:, None] * (np.array(high) - np.array(low))).astype(np.uint8)
+    mixed = np.array(low) + share[:, None] * (np.array(high) - np.array(low))
+    return np.asarray(mixed, np.uint8)
 
 
 def _trust(confidence: float) -> tuple[int, int, int]:

@@ -53,7 +53,7 @@ class Servicer(RecognizerServiceServicer):
     async def RecognizeStream(  # noqa: N802
         self,
         requests: AsyncIterator[pb.RecognizeStreamRequest],
-        context: grpc.aio.ServicerContext,  # noqa: ARG002
+        context: grpc.aio.ServicerContext,
     ) -> AsyncIterator[pb.RecognizeStreamResponse]:
         """Read a stream's images, several at once, and answer each as it is ready."""
         places = asyncio.Semaphore(self.in_flight)
@@ -82,8 +82,8 @@ class Servicer(RecognizerServiceServicer):
 
     async def GetModel(  # noqa: N802
         self,
-        request: pb.GetModelRequest,  # noqa: ARG002
-        context: grpc.aio.ServicerContext,  # noqa: ARG002
+        request: pb.GetModelRequest,
+        context: grpc.aio.ServicerContext,
     ) -> pb.GetModelResponse:
         """Describe the model."""
         contract = self.recognizer.contract

@@ -1,7 +1,7 @@
 """Every knob of the server, from flags, environment (DIGITSTRIP_*) and file; built once."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 from pydantic import Field, ValidationError
 from pydantic_settings import (
@@ -51,7 +51,7 @@ class Settings(BaseSettings):
         return Limits(self.max_bytes, self.max_pixels)
 
 
-def load_settings(file: Path | None = None, **flags: Any) -> Settings:
+def load_settings(file: Path | None = None, **flags: object) -> Settings:
     """Build the settings.
 
     Args:
@@ -71,14 +71,14 @@ def load_settings(file: Path | None = None, **flags: Any) -> Settings:
             settings_cls: type[BaseSettings],
             init_settings: PydanticBaseSettingsSource,
             env_settings: PydanticBaseSettingsSource,
-            dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic's signature
-            file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+            dotenv_settings: PydanticBaseSettingsSource,
+            file_secret_settings: PydanticBaseSettingsSource,
         ) -> tuple[PydanticBaseSettingsSource, ...]:
             return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, file)
 
     given = {name: value for name, value in flags.items() if value is not None}
     try:
-        return WithFile(**given)
+        return WithFile(**cast(dict[str, Any], given))
     except ValidationError as error:
         complaints = "; ".join(
             f"{'.'.join(map(str, each['loc']))} = {each['input']!r}: {each['msg']}"

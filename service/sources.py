@@ -45,6 +45,6 @@ def expand(names: Iterable[str]) -> Iterator[Source]:
                 if file.suffix.lower() in SUFFIXES and file.is_file()
             )
         elif name != STDIN and not path.exists() and glob.has_magic(name):
-            yield from (Source(match) for match in sorted(glob.glob(name, recursive=True)))
+            yield from (Source(match) for match in sorted(glob.iglob(name, recursive=True)))  # noqa: PTH207 - takes absolute patterns too
         else:
             yield Source(name)

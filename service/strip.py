@@ -108,7 +108,7 @@ def normalise(gray: Gray) -> Strip:
     """
     page = shrink(gray)
     polarity = find_polarity(page)
-    bright = cv2.bitwise_not(page) if polarity is Polarity.DARK_ON_LIGHT else page
+    bright = 255 - page if polarity is Polarity.DARK_ON_LIGHT else page
     ink = remove_background(bright)
     mask = find_ink(ink)
     if not mask.any():
@@ -131,12 +131,13 @@ def shrink(gray: Gray) -> Gray:
 
 
 def find_polarity(page: Gray) -> Polarity:
-    """Tell dark ink from light: against their surroundings, the rarer and stronger extremes are ink.
+    """Tell dark ink from light: the stronger extremes, against their surroundings, are ink.
 
     That is the sign of the skewness, which a gradient of the lighting does not move.
     """
-    surroundings = cv2.GaussianBlur(page, (0, 0), max(page.shape[0] / 3, 2)).astype(np.float32)
-    deviation = page - surroundings
+    side = max(page.shape[0] * 2 // 3, 3)
+    surroundings = cv2.blur(page, (side, side), borderType=cv2.BORDER_REFLECT)
+    deviation = page.astype(np.float32) - surroundings
     dark = float(np.mean(deviation * deviation * deviation)) <= 0
     return Polarity.DARK_ON_LIGHT if dark else Polarity.LIGHT_ON_DARK
 
@@ -151,21 +152,11 @@ def remove_background(bright: Gray) -> Gray:
         (height, width) uint8, gray levels above the local background.
     """
     side = max(bright.shape[0] * 2 // 5, 3) | 1
-    # Replicated edges: ink that touches the page's edge is not taken for paper.
-    margin = side
-    padded = cv2.copyMakeBorder(
-        bright,
-        margin,
-        margin,
-        margin,
-        margin,
-        cv2.BORDER_REFLECT_101 if min(bright.shape) > margin else cv2.BORDER_REPLICATE,
-    )
+    # Reflected edges: ink that touches the page's edge is not taken for paper.
+    padded = cv2.copyMakeBorder(bright, side, side, side, side, cv2.BORDER_REFLECT)
     kernel = cv2.getStructuringElement(cv2.MORPH_RECT, (side, side))
     background = cv2.morphologyEx(cv2.medianBlur(padded, 3), cv2.MORPH_OPEN, kernel)
-    background = cv2.GaussianBlur(background, (0, 0), side / 3)
-    height, width = bright.shape
-    background = background[margin : margin + height, margin : margin + width]
+    background = cv2.blur(background, (side, side))[side:-side, side:-side]
     return np.asarray(cv2.subtract(bright, background), np.uint8)
 
 
@@ -180,23 +171,19 @@ def find_ink(ink: Gray) -> Mask:
 
 
 def find_rules(mask: Mask) -> Mask:
-    """Return the pixels of long straight lines, horizontal or (in boxes) vertical.
-
-    Where a stroke crosses a line its pixels are not the line's.
-    """
+    """Return the pixels of long horizontal lines, but for those of strokes that cross them."""
     height, width = mask.shape
-    ink = mask.astype(np.uint8)
-    rules = np.zeros_like(mask)
     length = max(int(1.5 * height), 24)
-    if width > length:
-        along = cv2.morphologyEx(ink, cv2.MORPH_CLOSE, np.ones((1, 5), np.uint8))
-        along = cv2.morphologyEx(along, cv2.MORPH_OPEN, np.ones((1, length), np.uint8))
-        along = cv2.dilate(along, np.ones((3, 1), np.uint8)) & ink
-        # A stroke goes on above or below a line that it crosses.
-        crossing = cv2.morphologyEx(
-            ink, cv2.MORPH_OPEN, np.ones((max(height // 6, 4), 1), np.uint8)
-        )
-        rules |= (along & ~crossing & 1).astype(bool)
+    if width <= length:
+        return np.zeros_like(mask)
+    ink = mask.astype(np.uint8)
+    lines = cv2.morphologyEx(ink, cv2.MORPH_CLOSE, np.ones((1, 5), np.uint8))
+    lines = cv2.morphologyEx(lines, cv2.MORPH_OPEN, np.ones((1, length), np.uint8))
+    lines = cv2.dilate(lines, np.ones((3, 1), np.uint8))
+    # A stroke goes on above or below a line that it crosses.
+    upright = np.ones((max(height // 6, 4), 1), np.uint8)
+    strokes = cv2.morphologyEx(ink, cv2.MORPH_OPEN, upright)
+    rules: Mask = mask & (lines > 0) & (strokes == 0)
     return rules
 
 
@@ -255,15 +242,12 @@ def cut(gray: Gray, ink: Gray, mask: Mask, polarity: Polarity, top: float, botto
 
 def stretch(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     """Map the paper's grain to 0 and the ink's own level to 255."""
-    threshold, _ = (
-        cv2.threshold(pixels[pixels > 0], 0, 255, cv2.THRESH_OTSU)
-        if (pixels > 0).any()
-        else (0, None)
-    )
-    strong = pixels[pixels > threshold]
-    if strong.size == 0:
+    lit = pixels[pixels > 0]
+    if lit.size == 0:
         return pixels
-    full = float(np.quantile(strong, 0.7))
+    threshold, _ = cv2.threshold(lit, 0, 255, cv2.THRESH_OTSU)
+    strong = lit[lit > threshold]
+    full = float(np.quantile(strong, 0.7)) if strong.size else float(threshold)
     floor = 0.35 * float(threshold)
     stretched = (pixels.astype(np.float32) - floor) * (255 / max(full - floor, 1))
-    return np.clip(stretched, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(stretched, 0, 255), np.uint8)

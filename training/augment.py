@@ -37,7 +37,7 @@ def shift(image: Image, rng: np.random.Generator, across: float = 2, along: floa
 def scale(
     image: Image, rng: np.random.Generator, spread: float = 0.15, stretch: float = 0.25
 ) -> Image:
-    """Change the digit's size by a factor of 1 ± `spread`, its width by another of 1 ± `stretch`."""
+    """Change the digit's size by a factor of 1 ± `spread`, its width by one of 1 ± `stretch`."""
     return warp(image, _scale(rng, spread, stretch))
 
 
@@ -63,8 +63,8 @@ def stroke(image: Image, rng: np.random.Generator, strength: float = 0.6) -> Ima
     return _uint8(cv2.addWeighted(image, 1 - weight, changed, weight, 0))
 
 
-def elastic(image: Image, rng: np.random.Generator, spread: float = 1.2) -> Image:
-    """Displace pixels by a smooth random field of `spread` pixels (Simard et al. 2003, section 3)."""
+def elastic(image: Image, rng: np.random.Generator, spread: float = 1.0) -> Image:
+    """Displace pixels by a smooth random field of `spread` pixels (Simard et al. 2003)."""
     # A 5×5 grid of displacements, interpolated: the field of a wide Gaussian, far cheaper.
     # Its middle is 0: the digit stays centred, as its label says.
     grid = rng.normal(0, spread, (2, 5, 5)).astype(np.float32)

@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from service.errors import DigitstripError
+from service.scorer import SHIPPED_MODEL
 from training.config import Config
 from training.dataset import DigitSet, load_mnist, load_mnist5k, split
 
@@ -66,6 +67,46 @@ def fit(
         f"`none` {best.none_error:.2%} wrong; weights in {run / 'best.pt'}, curves in "
         f"{run / 'log.png'}"
     )
+
+
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="A run's folder.")],
+    model: Annotated[Path, typer.Argument(help="The ONNX file to write.")],
+) -> None:
+    """Write a run's best weights as an ONNX file, once both are proven to agree."""
+    from training.export import export as write
+
+    difference = write(run / "best.pt", model)
+    console.print(f"{model} written; torch and onnxruntime differ by {difference:.1e} at most")
+
+
+@app.command()
+def evaluate(
+    model: Annotated[Path, typer.Option(help="The ONNX file to evaluate.")] = SHIPPED_MODEL,
+    data_dir: DataDirOption = None,
+    strips: Annotated[
+        list[Path] | None,
+        typer.Option(help="A folder of strips with a labels.csv of file,text; repeatable."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Decides the windows and strings made.")] = 1,
+    synthetic: Annotated[int, typer.Option(min=1, help="Synthetic strings to read.")] = 2000,
+    reads: Annotated[
+        Path | None, typer.Option(help="Write every string read as CSV: source,truth,text,…")
+    ] = None,
+    card: Annotated[Path | None, typer.Option(help="Write the model card.")] = None,
+) -> None:
+    """Measure a model as the service uses it: MNIST's test digits, made strings, own strips."""
+    from training.evaluate import evaluate as measure
+    from training.report import figures_table, write_card, write_reads
+
+    _, test = load_mnist(data_dir)
+    figures = measure(model, test, strips or [], seed, synthetic)
+    console.print(figures_table(figures))
+    if reads is not None:
+        write_reads(figures, reads)
+    if card is not None:
+        write_card(figures, card)
 
 
 def load_digits(data: Source, data_dir: Path | None) -> DigitSet:

@@ -1,8 +1,9 @@
 """The service over labelled digits and strips: what a model's figures are made of."""
 
 import csv
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,19 @@ class WindowFigures:
     digit_error: float  # share of centred digits not told; `none` is a mistake too
     nothing: int
     none_found: dict[str, float]  # by kind, the share of windows without a digit told as `none`
+
+
+@dataclass(frozen=True)
+class Figures:
+    """All figures of one model."""
+
+    digest: str  # of the model file
+    training: dict[str, Any]  # what the model says of its own making
+    seed: int
+    windows: WindowFigures
+    synthetic: StripFigures
+    folders: dict[str, StripFigures]  # by the folder's name
+    reads: list[Read]  # the folders' strips
 
 
 def evaluate_windows(scorer: Scorer, digits: DigitSet, seed: int) -> WindowFigures:
@@ -155,6 +169,31 @@ def evaluate_strips(
     return StripFigures.of(reads), reads
 
 
-def to_json(figures: WindowFigures | StripFigures) -> dict[str, Any]:
-    """Return figures as JSON-ready values."""
-    return asdict(figures)
+def evaluate(
+    model: Path, test: DigitSet, folders: Sequence[Path], seed: int, synthetic: int
+) -> Figures:
+    """Measure a model: on test digits, on strings made from them, on folders of strips.
+
+    Args:
+        model: the ONNX file.
+        test: digits that were neither trained nor selected on.
+        folders: each with a `labels.csv`.
+        seed: decides the windows and strings that are made.
+        synthetic: how many strings to make.
+    """
+    recognizer = Recognizer(Scorer(model))
+    made, _ = evaluate_strips(recognizer, synthetic_strips(test, seed, synthetic))
+    own = {}
+    reads = []
+    for folder in folders:
+        own[folder.name], read = evaluate_strips(recognizer, labelled_strips(folder))
+        reads += read
+    return Figures(
+        digest=recognizer.scorer.digest,
+        training=json.loads(recognizer.contract.training),
+        seed=seed,
+        windows=evaluate_windows(recognizer.scorer, test, seed),
+        synthetic=made,
+        folders=own,
+        reads=reads,
+    )

@@ -41,7 +41,7 @@ def compose(
         gaps: pixels between the ink of neighbours, one fewer than digits; negative overlaps.
         lead: pixels before the first digit's ink.
     """
-    lefts = []  # of each image's left edge in the strip
+    lefts: list[int] = []  # of each image's left edge in the strip
     cursor = float(lead)
     for image, gap in zip(images, [*gaps, 0.0], strict=True):
         first, last = ink_columns(image)
@@ -100,7 +100,7 @@ def training_strip(digits: DigitSet, rng: np.random.Generator, config: Config) -
 
 def clutter(pixels: Image, strip: Strip, rng: np.random.Generator) -> Image:
     """Add what is written between digits and is none: dots, commas, dashes, a rule's remains."""
-    pixels = pixels.copy()
+    pixels = np.array(pixels)
     ink = int(rng.integers(150, 256))
     foot = int(rng.integers(22, 28))
     for before, after in zip(strip.centres[:-1], strip.centres[1:], strict=True):
@@ -129,7 +129,7 @@ def soil(pixels: Image, rng: np.random.Generator) -> Image:
     faded = pixels * rng.uniform(0.6, 1.0)
     if rng.random() < 0.5:
         faded += rng.normal(0, rng.uniform(0, 20), pixels.shape).astype(np.float32)
-    return np.clip(faded, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(faded, 0, 255), np.uint8)
 
 
 def position_labels(strip: Strip, positions: int) -> npt.NDArray[np.int64]:
@@ -153,3 +153,37 @@ def position_labels(strip: Strip, positions: int) -> npt.NDArray[np.int64]:
     centred = distance <= CENTRED
     labels[centred] = strip.digits[nearest[centred]]
     return labels
+
+
+@dataclass(frozen=True)
+class Style:
+    """How a page looks; colours are RGB, 0 to 255."""
+
+    zoom: float = 2.5  # page pixels per strip pixel
+    paper: tuple[int, int, int] = (246, 244, 238)
+    ink: tuple[int, int, int] = (38, 36, 48)
+    grain: float = 3.0  # standard deviation of the paper's gray, in gray levels
+    shade: float = 0.0  # how much darker the right end is lit, 0 to 1
+    ruled: bool = False  # lines above and below the text, as forms have them
+    margin: int = 10  # strip pixels of paper added above and below
+
+
+def to_page(strip: Strip, style: Style, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
+    """Write a strip on paper.
+
+    Returns:
+        (height, width, 3) uint8, RGB.
+    """
+    margins = ((style.margin, style.margin), (0, 0))
+    ink = np.pad(strip.pixels, margins)
+    size = (round(ink.shape[1] * style.zoom), round(ink.shape[0] * style.zoom))
+    cover = cv2.resize(ink, size, interpolation=cv2.INTER_CUBIC).astype(np.float32) / 255
+    paper = np.broadcast_to(np.array(style.paper, np.float32), (size[1], size[0], 3)).copy()
+    if style.ruled:
+        for row in (style.margin + 1, style.margin + RECEPTIVE_FIELD - 1):
+            y = round(row * style.zoom)
+            cv2.line(paper, (0, y), (size[0], y), (96, 128, 176), 2, cv2.LINE_AA)
+    paper += rng.normal(0, style.grain, (size[1], size[0], 1)).astype(np.float32)
+    paper *= np.linspace(1, 1 - style.shade, size[0], dtype=np.float32)[None, :, None]
+    lit = paper + cover[..., None] * (np.array(style.ink, np.float32) - paper)
+    return np.asarray(np.clip(lit, 0, 255), np.uint8)

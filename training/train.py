@@ -161,7 +161,8 @@ class Run:
         self.digits = digits
         self.device = torch.device(device)
         torch.manual_seed(config.seed)
-        self.network = LeNet5(config.dropout).to(self.device, memory_format=torch.channels_last)
+        self.network = LeNet5(config.dropout).to(self.device)
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
         self.average = torch.optim.swa_utils.AveragedModel(
             self.network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(config.average)
         )
@@ -233,7 +234,7 @@ class Run:
             on_device = tuple(part.to(self.device) for part in batch)
             loss = batch_loss(self.network, on_device)  # type: ignore[arg-type]
             self.optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
             self.optimizer.step()
             self.schedule.step()
@@ -313,7 +314,7 @@ def fit(
                 validation_loss=loss,
                 digit_error=digit_error,
                 none_error=none_error,
-                learning_rate=run.schedule.get_last_lr()[0],
+                learning_rate=float(run.schedule.get_last_lr()[0]),
             )
             run.log.append(line)
             if run.best is None or line.validation_loss < run.best.validation_loss:
