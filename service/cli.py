@@ -24,7 +24,6 @@ app = typer.Typer(
     add_completion=False,
     help="Read strings of handwritten digits.",
 )
-out = Console(highlight=False, soft_wrap=True, markup=False)
 err = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
 
 
@@ -125,8 +124,7 @@ def serve(
     def ready(server: "Server") -> None:
         host = settings.listen.rpartition(":")[0]
         err.print(f"model {server.scorer.digest[:12]} reads")
-        out.print(f"serving on {host}:{server.port}")
-        out.file.flush()
+        typer.echo(f"serving on {host}:{server.port}")
 
     asyncio.run(run(settings, ready))
     err.print("stopped")
@@ -161,16 +159,16 @@ def tell(
     from service.messages import to_record
 
     if as_json:
-        out.print(json.dumps(to_record(source.name, page, response)))
+        typer.echo(json.dumps(to_record(source.name, page, response)))
     else:
-        out.print(response.text if alone else f"{source.name}\t{response.text}")
+        typer.echo(response.text if alone else f"{source.name}\t{response.text}")
 
 
 def tell_failure(source: Source, error: InputError, as_json: bool) -> None:
     """Say why a source could not be read: on stdout as JSON, on stderr as a sentence."""
     if as_json:
         what = {"reason": error.reason, "message": str(error)}
-        out.print(json.dumps({"source": source.name, "error": what}))
+        typer.echo(json.dumps({"source": source.name, "error": what}))
     else:
         err.print(f"{source.name}: {error.reason}: {error}")
 

@@ -166,7 +166,7 @@ def to_answer(answer: pb.RecognizeStreamResponse) -> pb.RecognizeResponse | Inpu
 
 def to_error(error: grpc.RpcError) -> DigitstripError:
     """Return a failed call's error as the class that the service raised."""
-    status = rpc_status.from_call(error) if isinstance(error, grpc.Call) else None
+    status = rpc_status.from_call(error)
     reason = field = ""
     for detail in status.details if status else ():
         info, bad = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()

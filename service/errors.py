@@ -61,6 +61,12 @@ class TooManyPixels(InputError):
     reason = "TOO_MANY_PIXELS"
 
 
+class TooManyPages(InputError):
+    """The image has more pages than allowed."""
+
+    reason = "TOO_MANY_PAGES"
+
+
 class RasterMismatch(InputError):
     """A raw raster's length is not its width times its height."""
 

@@ -23,6 +23,7 @@ from service.errors import (
     NoSuchPage,
     RasterMismatch,
     TooManyBytes,
+    TooManyPages,
     TooManyPixels,
     UnknownFormat,
     UnsupportedPixels,
@@ -43,6 +44,7 @@ class Limits:
 
     max_bytes: int = 32 * 2**20  # encoded
     max_pixels: int = 64 * 2**20  # decoded, of one page
+    max_pages: int = 1000
 
 
 def decode(encoded: bytes, page: int = 0, limits: Limits | None = None) -> Gray:
@@ -53,12 +55,12 @@ def decode(encoded: bytes, page: int = 0, limits: Limits | None = None) -> Gray:
 
     Raises:
         EmptyImage, UnknownFormat, DamagedImage, UnsupportedPixels, TooManyBytes,
-        TooManyPixels, NoSuchPage.
+        TooManyPixels, TooManyPages, NoSuchPage.
     """
     limits = limits or Limits()
     with _open(encoded, limits) as image:
         if page:
-            _turn_to(image, page)
+            _turn_to(image, page, limits)
         _check_size(*image.size, limits)
         if isinstance(image, TiffImagePlugin.TiffImageFile):
             _check_tile(image, limits)
@@ -78,10 +80,11 @@ def count_pages(encoded: bytes, limits: Limits | None = None) -> int:
 
     Raises:
         EmptyImage, UnknownFormat, DamagedImage, UnsupportedPixels, TooManyBytes,
-        TooManyPixels.
+        TooManyPixels, TooManyPages.
     """
-    with _open(encoded, limits or Limits()) as image:
-        return _pages(image)
+    limits = limits or Limits()
+    with _open(encoded, limits) as image:
+        return _pages(image, limits)
 
 
 def from_raster(pixels: bytes, width: int, height: int, limits: Limits | None = None) -> Gray:
@@ -165,17 +168,26 @@ def _webp_size(encoded: bytes) -> tuple[int, int]:
             return 1, 1  # libwebp will say what is wrong
 
 
-def _pages(image: ImageFile.ImageFile) -> int:
+def _pages(image: ImageFile.ImageFile, limits: Limits) -> int:
     if not isinstance(image, TiffImagePlugin.TiffImageFile):
         return 1
     try:
-        return image.n_frames
+        for page in range(limits.max_pages + 1):
+            image.seek(page)
+        raise TooManyPages(
+            f"the TIFF has more than {limits.max_pages:,} pages, which is the most allowed",
+            "image.encoded",
+        )
+    except EOFError:
+        return page
+    except TooManyPages:
+        raise
     except Exception as error:
         raise DamagedImage(f"the TIFF's pages are damaged: {error}", "image.encoded") from error
 
 
-def _turn_to(image: ImageFile.ImageFile, page: int) -> None:
-    pages = _pages(image)
+def _turn_to(image: ImageFile.ImageFile, page: int, limits: Limits) -> None:
+    pages = _pages(image, limits)
     if not 0 <= page < pages:
         raise NoSuchPage(
             f"page {page} was asked for; the image's pages are 0 to {pages - 1}", "image.page"

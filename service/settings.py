@@ -37,6 +37,7 @@ class Settings(BaseSettings):
     ] = 1
     max_bytes: Annotated[int, Field(ge=1, description="Of an encoded image.")] = Limits.max_bytes
     max_pixels: Annotated[int, Field(ge=1, description="Of a decoded page.")] = Limits.max_pixels
+    max_pages: Annotated[int, Field(ge=1, description="Of a TIFF.")] = Limits.max_pages
     tile_positions: Annotated[
         int, Field(ge=1, description="Most positions scored in one pass; bounds memory.")
     ] = 1024
@@ -48,7 +49,7 @@ class Settings(BaseSettings):
     @property
     def limits(self) -> Limits:
         """How large an image may be."""
-        return Limits(self.max_bytes, self.max_pixels)
+        return Limits(self.max_bytes, self.max_pixels, self.max_pages)
 
 
 def load_settings(file: Path | None = None, **flags: object) -> Settings:

@@ -38,13 +38,17 @@ def expand(names: Iterable[str]) -> Iterator[Source]:
     """
     for name in names:
         path = Path(name)
-        if path.is_dir():
+        try:
+            exists, is_folder = path.exists(), path.is_dir()
+        except OSError:  # a name too long, a folder above it closed: reading it will say which
+            exists, is_folder = False, False
+        if is_folder:
             yield from (
                 Source(str(file))
                 for file in sorted(path.rglob("*"))
                 if file.suffix.lower() in SUFFIXES and file.is_file()
             )
-        elif name != STDIN and not path.exists() and glob.has_magic(name):
+        elif name != STDIN and not exists and glob.has_magic(name):
             yield from (Source(match) for match in sorted(glob.iglob(name, recursive=True)))  # noqa: PTH207 - takes absolute patterns too
         else:
             yield Source(name)

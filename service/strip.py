@@ -190,27 +190,25 @@ def find_rules(mask: Mask) -> Mask:
 def find_band(mask: Mask) -> tuple[float, float]:
     """Return the rows between which the digits stand, from the heights of connected ink.
 
-    Specks, dots and dashes do not count; one tall stroke or a small zero does not decide.
+    Ink counts by its area: specks, dots and dashes hardly do. One tall stroke or a small zero
+    does not decide.
     """
     _, _, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
-    boxes = stats[1:]
-    tops = boxes[:, cv2.CC_STAT_TOP].astype(np.float64)
-    heights = boxes[:, cv2.CC_STAT_HEIGHT].astype(np.float64)
-    if not heights.size:
+    boxes = stats[1:].astype(np.float64)  # without the paper
+    if not len(boxes):
         return 0.0, float(mask.shape[0])
-    tall = heights >= max(0.5 * np.quantile(heights, 1.0), 2)
-    weights = np.minimum(boxes[tall, cv2.CC_STAT_AREA].astype(np.float64), 1e9)
-    tops, bottoms = tops[tall], (tops + heights)[tall]
-    return weighted_quantile(tops, weights, 0.5), weighted_quantile(bottoms, weights, 0.5)
+    usual = weighted_median(boxes[:, cv2.CC_STAT_HEIGHT], boxes[:, cv2.CC_STAT_AREA])
+    boxes = boxes[np.abs(np.log(boxes[:, cv2.CC_STAT_HEIGHT] / usual)) <= math.log(2)]
+    tops, heights = boxes[:, cv2.CC_STAT_TOP], boxes[:, cv2.CC_STAT_HEIGHT]
+    areas = boxes[:, cv2.CC_STAT_AREA]
+    return weighted_median(tops, areas), weighted_median(tops + heights, areas)
 
 
-def weighted_quantile(
-    values: npt.NDArray[np.float64], weights: npt.NDArray[np.float64], share: float
-) -> float:
-    """Return the value below which a share of the weight lies."""
+def weighted_median(values: npt.NDArray[np.float64], weights: npt.NDArray[np.float64]) -> float:
+    """Return the value below which half of the weight lies."""
     order = np.argsort(values)
     reached = np.cumsum(weights[order])
-    return float(values[order][np.searchsorted(reached, share * reached[-1])])
+    return float(values[order][np.searchsorted(reached, reached[-1] / 2)])
 
 
 def cut(gray: Gray, ink: Gray, mask: Mask, polarity: Polarity, top: float, bottom: float) -> Strip:

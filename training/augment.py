@@ -65,23 +65,48 @@ def stroke(image: Image, rng: np.random.Generator, strength: float = 0.6) -> Ima
 
 def elastic(image: Image, rng: np.random.Generator, spread: float = 1.0) -> Image:
     """Displace pixels by a smooth random field of `spread` pixels (Simard et al. 2003)."""
-    # A 5×5 grid of displacements, interpolated: the field of a wide Gaussian, far cheaper.
-    # Its middle is 0: the digit stays centred, as its label says.
-    grid = rng.normal(0, spread, (2, 5, 5)).astype(np.float32)
-    grid -= grid[:, 2:3, 2:3]
-    across, along = (cv2.resize(g, image.shape, interpolation=cv2.INTER_CUBIC) for g in grid)
+    across, along = _field(rng, spread)
     return _uint8(cv2.remap(image, COLUMNS + across, ROWS + along, cv2.INTER_LINEAR))
 
 
-def distort(image: Image, rng: np.random.Generator, config: Config) -> Image:
-    """Apply scale, slant and rotation as one warp, then elastic and stroke changes."""
+def sharpen(image: Image, rng: np.random.Generator, strength: float = 1.5) -> Image:
+    """Raise the contrast of the strokes' edges by a factor of up to 1 + `strength`."""
+    gain = 1 + rng.uniform(0, strength)
+    levels = (np.arange(256) - 127.5) * gain + 127.5
+    return _uint8(cv2.LUT(image, np.clip(levels, 0, 255).astype(np.uint8)))
+
+
+def distort(
+    image: Image, rng: np.random.Generator, config: Config, place: Matrix | None = None
+) -> Image:
+    """Write the digit as another hand might: every change above but the shift.
+
+    The affine and the elastic change are one interpolation, because each blurs; and a share of
+    digits is left as it is, because otherwise none would be as sharp as those to be read.
+
+    Args:
+        image: (32, 32) the digit, centred.
+        rng: decides everything.
+        config: how strong the changes are.
+        place: an affine map to apply last, in the same interpolation.
+    """
+    place = np.eye(3) if place is None else place
+    if rng.random() < config.plain:
+        return image.copy() if np.array_equal(place, np.eye(3)) else warp(image, place)
     matrix = (
-        _rotation(rng, config.rotation)
+        place
+        @ _rotation(rng, config.rotation)
         @ _slant(rng, config.slant)
         @ _scale(rng, config.scale, config.stretch)
     )
-    warped = warp(image, matrix)
-    return stroke(elastic(warped, rng, config.elastic), rng, config.stroke)
+    back = np.linalg.inv(matrix).astype(np.float32)
+    middle = (RECEPTIVE_FIELD - 1) / 2
+    x, y = COLUMNS - middle, ROWS - middle
+    across, along = _field(rng, config.elastic)
+    across += back[0, 0] * x + back[0, 1] * y + (back[0, 2] + middle)
+    along += back[1, 0] * x + back[1, 1] * y + (back[1, 2] + middle)
+    warped = _uint8(cv2.remap(image, across, along, cv2.INTER_LINEAR))
+    return sharpen(stroke(warped, rng, config.stroke), rng, config.sharpness)
 
 
 def flank(
@@ -192,6 +217,18 @@ def _rotation(rng: np.random.Generator, spread: float) -> Matrix:
     angle = math.radians(rng.uniform(-spread, spread))
     cos, sin = math.cos(angle), math.sin(angle)
     return np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]])
+
+
+def _field(
+    rng: np.random.Generator, spread: float
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Return displacements across and along, (32, 32) each, that leave the centre where it is."""
+    # A 5×5 grid, interpolated: the field of a wide Gaussian, far cheaper.
+    grid = rng.normal(0, spread, (2, 5, 5)).astype(np.float32)
+    grid -= grid[:, 2:3, 2:3]
+    size = (RECEPTIVE_FIELD, RECEPTIVE_FIELD)
+    across, along = (cv2.resize(part, size, interpolation=cv2.INTER_CUBIC) for part in grid)
+    return np.asarray(across, np.float32), np.asarray(along, np.float32)
 
 
 def _move(image: Image, columns: int) -> Image:

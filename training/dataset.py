@@ -184,6 +184,8 @@ def read_idx(path: Path, file: IdxFile) -> npt.NDArray[np.uint8]:
             f"found {content[:4].hex() or 'nothing'}"
         )
     header = 4 + 4 * dimensions
+    if len(content) < header:
+        raise DatasetError(f"{path}: expected a header of {header} bytes, found {len(content)}")
     shape = tuple(int(n) for n in np.frombuffer(content[4:header], ">u4"))
     if shape != file.shape:
         raise DatasetError(f"{path}: expected shape {file.shape}, found {shape}")

@@ -49,7 +49,7 @@ class StripFigures:
         return cls(
             strips=len(reads),
             exact=sum(read.text == read.truth for read in reads) / len(reads),
-            character_error_rate=edits / sum(len(read.truth) for read in reads),
+            character_error_rate=edits / max(sum(len(read.truth) for read in reads), 1),
         )
 
 
@@ -136,8 +136,8 @@ def labelled_strips(folder: Path) -> Iterator[tuple[str, str, Gray]]:
     """Yield (name, truth, page) of a folder with a `labels.csv` of `file,text`.
 
     Raises:
-        DatasetError: there is no such table, or it lacks a column.
-        InputError: an image that it names cannot be read.
+        DatasetError: there is no such table, it lacks a column or a cell, or an image that it
+            names cannot be read.
     """
     table = folder / "labels.csv"
     if not table.is_file():
@@ -147,6 +147,10 @@ def labelled_strips(folder: Path) -> Iterator[tuple[str, str, Gray]]:
         if not {"file", "text"} <= set(rows.fieldnames or ()):
             raise DatasetError(f"{table}: expected columns file,text, found {rows.fieldnames}")
         for row in rows:
+            if None in row or None in row.values():
+                raise DatasetError(
+                    f"{table}: line {rows.line_num} has more or fewer cells than the first"
+                )
             path = folder / row["file"]
             try:
                 yield row["file"], row["text"], decode(path.read_bytes())

@@ -30,6 +30,7 @@ def export(weights: Path, model: Path) -> float:
         ModelError: the weights cannot be read, or the two differ by more than 1e-4.
     """
     network, training = load(weights)
+    model.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=model.parent) as folder:
         candidate = Path(folder) / model.name
         to_onnx(network, training, candidate)

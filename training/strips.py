@@ -76,10 +76,8 @@ def training_strip(digits: DigitSet, rng: np.random.Generator, config: Config) -
     room = config.strip_width - 2 * MARGIN
     while room > 0:
         pick = int(rng.integers(len(digits)))
-        matrix = np.array([[size, 0, 0], [0, size, lift + rng.normal(0, 0.7)]])
-        matrix[:, 2] += (1 - size) * (RECEPTIVE_FIELD - 1) / 2
-        image = distort(digits.images[pick], rng, config)
-        image = np.asarray(cv2.warpAffine(image, matrix, image.shape), np.uint8)
+        place = np.array([[size, 0, 0], [0, size, lift + rng.normal(0, 0.7)], [0, 0, 1]])
+        image = distort(digits.images[pick], rng, config, place)
         wide = not tight and rng.random() < 0.2
         gap = (
             rng.uniform(config.gap_max, 40) if wide else rng.uniform(config.gap_min, config.gap_max)
@@ -100,7 +98,7 @@ def training_strip(digits: DigitSet, rng: np.random.Generator, config: Config) -
 
 def clutter(pixels: Image, strip: Strip, rng: np.random.Generator) -> Image:
     """Add what is written between digits and is none: dots, commas, dashes, a rule's remains."""
-    pixels = np.array(pixels)
+    marks = np.zeros_like(pixels)  # drawn apart: a faint mark must not fade the ink it crosses
     ink = int(rng.integers(150, 256))
     foot = int(rng.integers(22, 28))
     for before, after in zip(strip.centres[:-1], strip.centres[1:], strict=True):
@@ -108,20 +106,20 @@ def clutter(pixels: Image, strip: Strip, rng: np.random.Generator) -> Image:
         room = after - before
         kind = rng.random()
         if room > 16 and kind < 0.12:
-            cv2.circle(pixels, (middle, foot), int(rng.integers(1, 3)), ink, -1, cv2.LINE_AA)
+            cv2.circle(marks, (middle, foot), int(rng.integers(1, 3)), ink, -1, cv2.LINE_AA)
         elif room > 16 and kind < 0.2:
-            cv2.line(pixels, (middle, foot), (middle - 2, foot + 4), ink, 2, cv2.LINE_AA)
+            cv2.line(marks, (middle, foot), (middle - 2, foot + 4), ink, 2, cv2.LINE_AA)
         elif room > 26 and kind < 0.5:
             half = int(rng.integers(3, max(4, round(room / 2) - 11)))
             y = int(rng.integers(12, 22))
             end = (middle + half, y + int(rng.integers(-2, 3)))
-            cv2.line(pixels, (middle - half, y), end, ink, 2, cv2.LINE_AA)
+            cv2.line(marks, (middle - half, y), end, ink, 2, cv2.LINE_AA)
     if rng.random() < 0.15:  # a rule that normalisation left, above or below
         y = int(rng.choice([rng.integers(0, 4), rng.integers(28, 32)]))
         width = pixels.shape[1]
         fall = int(rng.integers(-1, 2))
-        cv2.line(pixels, (0, y), (width, y + fall), int(rng.integers(40, 200)), 1, cv2.LINE_AA)
-    return pixels
+        cv2.line(marks, (0, y), (width, y + fall), int(rng.integers(40, 200)), 1, cv2.LINE_AA)
+    return np.maximum(pixels, marks)
 
 
 def soil(pixels: Image, rng: np.random.Generator) -> Image:

@@ -5,8 +5,9 @@ import hashlib
 import json
 import math
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,9 @@ def make_windows(
             else:
                 image = uncentred(rng, [any_digit()[0] for _ in range(rng.integers(1, 3))])
             label = NONE
+        elif rng.random() < config.plain:
+            pick = int(rng.integers(len(digits)))
+            image, label = digits.images[pick], int(digits.labels[pick])
         else:
             image, label = any_digit()
             if rng.random() < config.flanked_share:
@@ -188,12 +192,18 @@ class Run:
         """Take up the folder's last checkpoint, if it has one.
 
         Raises:
-            DatasetError: the checkpoint belongs to another config or other data.
+            DatasetError: the checkpoint is damaged, or of another config or other data.
         """
         path = self.folder / "checkpoint.pt"
         if not path.is_file():
             return False
-        state = torch.load(path, map_location=self.device, weights_only=True)
+        try:
+            # Onto the CPU: the generator's state belongs there, and loading moves the rest.
+            state = torch.load(path, map_location="cpu", weights_only=True)
+        except Exception as error:  # a damaged archive raises almost anything
+            raise DatasetError(
+                f"{path}: expected a run's checkpoint, found {error}; delete it to begin again"
+            ) from error
         if state["config"] != self.config.to_dict() or state["data"] != digest(self.digits):
             raise DatasetError(
                 f"{path}: the checkpoint is of another config or other data; "
@@ -222,12 +232,14 @@ class Run:
             "best": vars(self.best) if self.best else None,
         }
         save_whole(state, self.folder / "checkpoint.pt")
-        with (self.folder / "log.csv").open("w", newline="") as file:
+        part = self.folder / "log.part"
+        with part.open("w", newline="") as file:
             writer = csv.DictWriter(file, LOG_FIELDS)
             writer.writeheader()
             writer.writerows(vars(line) for line in self.log)
+        part.replace(self.folder / "log.csv")
 
-    def run_epoch(self, batches: Iterator[Batch]) -> Iterator[float]:
+    def run_epoch(self, batches: Iterable[Batch]) -> Iterator[float]:
         """Train on an epoch's batches and yield each step's loss."""
         self.network.train()
         for batch in batches:
@@ -290,17 +302,20 @@ def fit(
             loss=math.nan,
             held_out="",
         )
-        while run.epoch < config.epochs and not interrupted:
-            first = run.epoch * run.steps_per_epoch
-            steps = range(first, first + run.steps_per_epoch)
-            loader = DataLoader(
+        steps = range(run.epoch * run.steps_per_epoch, config.epochs * run.steps_per_epoch)
+        batches = iter(
+            DataLoader(
                 Batches(training, config, steps),
                 batch_size=None,
                 num_workers=workers,
                 worker_init_fn=leave_interrupts_to_parent,
+                # A fork would copy the progress bar's thread in the middle of its work.
+                multiprocessing_context="spawn" if workers else None,
             )
+        )
+        while run.epoch < config.epochs and not interrupted:
             losses = []
-            for loss in run.run_epoch(iter(loader)):
+            for loss in run.run_epoch(islice(batches, run.steps_per_epoch)):
                 losses.append(loss)
                 progress.update(task, advance=1, epoch=run.epoch + 1, loss=loss)
                 if interrupted:

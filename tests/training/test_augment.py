@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -12,6 +14,7 @@ from training.augment import (
     noise,
     rotate,
     scale,
+    sharpen,
     shift,
     slant,
     stroke,
@@ -29,6 +32,7 @@ FUNCTIONS = {
     "rotate": rotate,
     "stroke": stroke,
     "elastic": elastic,
+    "sharpen": sharpen,
     "distort": lambda image, rng: distort(image, rng, Config()),
     "flank": lambda image, rng: flank(image, rng, [image, image]),
     "uncentred": lambda image, rng: uncentred(rng, [image, image]),
@@ -194,6 +198,36 @@ def test_elastic_keeps_the_middle_of_the_window_in_place():
     ]
     assert len(moves) == len(SEEDS)
     assert np.abs(moves).max() < 0.5
+
+
+def test_sharpen_darkens_faint_gray_brightens_strong_and_keeps_their_order():
+    ramp = np.arange(1024, dtype=np.uint32).reshape(32, 32) // 4
+    ramp = ramp.astype(np.uint8)
+    for seed in SEEDS:
+        sharp = sharpen(ramp, rng_of(seed)).astype(int)
+        assert (sharp[ramp < 127] <= ramp[ramp < 127]).all()
+        assert (sharp[ramp > 128] >= ramp[ramp > 128] - 1).all()  # levels are cut to whole ones
+        assert (np.diff(sharp.flat) >= 0).all()
+
+
+def test_distort_leaves_the_config_s_share_of_digits_plain(digit):
+    for share in (0.0, 0.2, 1.0):
+        config = dataclasses.replace(Config(), plain=share)
+        plain = [(distort(digit, rng_of(seed), config) == digit).all() for seed in range(300)]
+        assert np.mean(plain) == pytest.approx(share, abs=0.06 if 0 < share < 1 else 0)
+
+
+@pytest.mark.parametrize("plain", [0.0, 1.0])
+def test_distort_sets_the_digit_where_it_is_placed(digit, plain):
+    config = dataclasses.replace(Config(), plain=plain)
+    place = np.array([[1, 0, 3], [0, 1, -2], [0, 0, 1]])
+    moves = [
+        centre_of_mass(distort(digit, rng_of(seed), config, place))
+        - centre_of_mass(distort(digit, rng_of(seed), config))
+        for seed in SEEDS
+    ]
+    # Elastic change acts on the page, so a digit placed elsewhere is bent otherwise.
+    np.testing.assert_allclose(np.mean(moves, axis=0), [3, -2], atol=0.5)
 
 
 # --- neighbours

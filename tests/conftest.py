@@ -1,0 +1,85 @@
+import csv
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+STRIPS = ROOT / "examples" / "strips"
+
+
+@pytest.fixture(scope="session")
+def truths():
+    """The example strips' file names and what they say."""
+    with (STRIPS / "labels.csv").open(newline="") as file:
+        return {row["file"]: row["text"] for row in csv.DictReader(file)}
+
+
+@pytest.fixture
+def run():
+    """Run `digitstrip` as a user does; returns the completed process."""
+
+    def run(*arguments, stdin=b"", **environment):
+        return subprocess.run(
+            [sys.executable, "-m", "service.cli", *map(str, arguments)],
+            input=stdin,
+            capture_output=True,
+            cwd=ROOT,
+            timeout=120,
+            env=os.environ | environment,
+            check=False,
+        )
+
+    return run
+
+
+class Service:
+    """A `digitstrip serve` process and where it listens."""
+
+    def __init__(self, *arguments, **environment):
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "service.cli", "serve", "--listen", "127.0.0.1:0", *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+            env=os.environ | environment,
+        )
+        self.address = ""
+        for line in self.process.stdout:
+            if line.startswith("serving on "):
+                self.address = line.split()[-1]
+                break
+
+    def stop(self, sign=signal.SIGTERM):
+        """Send a signal and return (exit status, what it said on stderr)."""
+        if self.process.poll() is None:
+            self.process.send_signal(sign)
+        _, said = self.process.communicate(timeout=60)
+        return self.process.returncode, said
+
+
+@pytest.fixture(scope="session")
+def service():
+    """One server for every test that only asks it."""
+    server = Service()
+    yield server
+    status, said = server.stop()
+    assert status == 0, said
+
+
+@pytest.fixture
+def start_service():
+    """Start servers of one's own; those still running are stopped at the end."""
+    started = []
+
+    def start(*arguments, **environment):
+        started.append(Service(*arguments, **environment))
+        return started[-1]
+
+    yield start
+    for server in started:
+        server.stop()

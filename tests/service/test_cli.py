@@ -1,0 +1,139 @@
+import json
+import shutil
+import subprocess
+import sys
+
+import pytest
+from PIL import Image
+
+from tests.conftest import ROOT, STRIPS
+
+NAME = "postcode-ruled.png"
+BOTH = pytest.mark.parametrize("command", ["read", "send"])
+
+
+@pytest.fixture
+def call(run, service):
+    """Run `read`, or `send` through the test server."""
+
+    def call(command, *arguments, **more):
+        address = ["--address", service.address] if command == "send" else []
+        return run(command, *address, *arguments, **more)
+
+    return call
+
+
+@BOTH
+def test_one_image_prints_its_text_alone(call, truths, command):
+    ended = call(command, STRIPS / NAME)
+    assert ended.returncode == 0
+    assert ended.stdout.decode() == truths[NAME] + "\n"
+    assert ended.stderr == b""
+
+
+@BOTH
+def test_several_images_print_their_names_too(call, command):
+    ended = call(command, STRIPS / NAME, STRIPS / "two-digits.png")
+    lines = [line.split("\t") for line in ended.stdout.decode().splitlines()]
+    assert [name for name, _ in lines] == [str(STRIPS / NAME), str(STRIPS / "two-digits.png")]
+
+
+def test_read_and_send_print_the_same_json(call, truths):
+    read, send = call("read", STRIPS, "--json"), call("send", STRIPS, "--json")
+    assert read.stdout == send.stdout
+    records = [json.loads(line) for line in read.stdout.splitlines()]
+    assert len(records) == len(truths)
+    for record in records:
+        assert record.keys() == {"source", "page", "text", "confidence", "digits"}
+        assert "".join(digit["label"] for digit in record["digits"]) == record["text"]
+
+
+def test_stdin_is_read_under_a_dash(call, truths):
+    ended = call("read", "-", stdin=(STRIPS / NAME).read_bytes())
+    assert ended.stdout.decode().strip() == truths[NAME]
+
+
+def test_a_glob_stands_for_what_it_matches(call):
+    ended = call("read", STRIPS / "*.jpg")
+    assert len(ended.stdout.splitlines()) == 2
+
+
+@BOTH
+def test_every_page_of_a_tiff_is_a_line(call, truths, tmp_path, command):
+    names = [NAME, "two-digits.png"]
+    first, second = (Image.open(STRIPS / name).convert("L") for name in names)
+    first.save(tmp_path / "pages.tif", save_all=True, append_images=[second])
+    ended = call(command, tmp_path / "pages.tif", "--json")
+    records = [json.loads(line) for line in ended.stdout.splitlines()]
+    assert [record["page"] for record in records] == [0, 1]
+    assert [record["text"] for record in records] == [truths[name] for name in names]
+
+
+@BOTH
+def test_a_bad_image_is_told_and_the_rest_goes_on(call, truths, tmp_path, command):
+    (tmp_path / "a.png").write_bytes(b"no image")
+    shutil.copy(STRIPS / NAME, tmp_path / "b.png")
+    ended = call(command, tmp_path)
+    assert ended.returncode == 1
+    assert ended.stdout.decode().split("\t")[1].strip() == truths[NAME]
+    assert b"a.png: UNKNOWN_FORMAT: the bytes begin with" in ended.stderr
+
+
+@BOTH
+def test_a_bad_image_is_a_record_with_its_reason(call, tmp_path, command):
+    (tmp_path / "a.png").write_bytes((STRIPS / NAME).read_bytes()[:500])
+    ended = call(command, tmp_path / "a.png", tmp_path / "absent.png", "--json")
+    assert ended.returncode == 1
+    damaged, absent = (json.loads(line) for line in ended.stdout.splitlines())
+    assert damaged["error"]["reason"] == "DAMAGED_IMAGE"
+    assert absent["source"].endswith("absent.png")
+    assert absent["error"]["reason"] == "UNREADABLE_SOURCE"
+    assert "No such file" in absent["error"]["message"]
+
+
+@pytest.mark.parametrize("arguments", [["read"], ["read", "nothing-*.png"], ["frobnicate"]])
+def test_wrong_use_is_exit_2(run, arguments):
+    assert run(*arguments).returncode == 2
+
+
+def test_an_empty_folder_is_wrong_use_with_a_sentence(run, tmp_path):
+    ended = run("read", tmp_path)
+    assert ended.returncode == 2
+    assert b"no image matches" in ended.stderr
+
+
+def test_a_server_that_is_not_there_is_told_in_a_sentence(run):
+    ended = run("send", STRIPS / NAME, "--address", "127.0.0.1:1", "--timeout", "3")
+    assert ended.returncode == 1
+    assert b"SERVER_FAILED: UNAVAILABLE" in ended.stderr
+    assert b"Traceback" not in ended.stderr
+
+
+def test_a_bad_model_is_told_in_a_sentence(run, tmp_path):
+    (tmp_path / "m.onnx").write_bytes(b"no model")
+    ended = run("read", STRIPS / NAME, "--model", tmp_path / "m.onnx")
+    assert ended.returncode == 1
+    assert b"BAD_MODEL" in ended.stderr
+    assert b"Traceback" not in ended.stderr
+
+
+@BOTH
+def test_pictures_are_written_one_a_page(call, tmp_path, command):
+    ended = call(command, STRIPS / NAME, STRIPS / "one-digit.png", "--picture", tmp_path / "r.png")
+    assert ended.returncode == 0
+    for name in ("r.png", "r-2.png"):
+        with Image.open(tmp_path / name) as picture:
+            assert picture.height > 300
+
+
+def test_reading_imports_neither_torch_nor_training_nor_grpc(run):
+    program = (
+        "import sys; from service.cli import main; sys.argv = ['digitstrip', 'read', sys.argv[1]]\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "print(sorted({'torch', 'training', 'grpc'} & set(sys.modules)))"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program, STRIPS / NAME], capture_output=True, cwd=ROOT, check=True
+    )
+    assert ended.stdout.splitlines()[-1] == b"[]"
