@@ -7,7 +7,6 @@ import math
 import signal
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -302,20 +301,18 @@ def fit(
             loss=math.nan,
             held_out="",
         )
-        steps = range(run.epoch * run.steps_per_epoch, config.epochs * run.steps_per_epoch)
-        batches = iter(
-            DataLoader(
-                Batches(training, config, steps),
+        while run.epoch < config.epochs and not interrupted:
+            first = run.epoch * run.steps_per_epoch
+            batches = DataLoader(
+                Batches(training, config, range(first, first + run.steps_per_epoch)),
                 batch_size=None,
                 num_workers=workers,
                 worker_init_fn=leave_interrupts_to_parent,
                 # A fork would copy the progress bar's thread in the middle of its work.
                 multiprocessing_context="spawn" if workers else None,
             )
-        )
-        while run.epoch < config.epochs and not interrupted:
             losses = []
-            for loss in run.run_epoch(islice(batches, run.steps_per_epoch)):
+            for loss in run.run_epoch(batches):
                 losses.append(loss)
                 progress.update(task, advance=1, epoch=run.epoch + 1, loss=loss)
                 if interrupted:
