@@ -21,12 +21,13 @@ from service.ribbon import draw
 STRIPS = Path(__file__).parent / "strips"
 RIBBONS = Path("out") / "ribbons"
 LEAST_EXACT = 0.75  # fewer strips read exactly mean that something is broken
+WIDTH = 112  # columns: thirty digits, twice
 PATIENCE = 60  # seconds for the service to start or stop
 
 
 def main() -> int:
     """Run the demonstration and return its exit status."""
-    console = Console()
+    console = Console(width=max(Console().width, WIDTH))
     began = time.monotonic()
     service = subprocess.Popen(
         [sys.executable, "-m", "service.cli", "serve", "--listen", "127.0.0.1:0"],

@@ -1,6 +1,5 @@
 """`digitstrip`: read · serve · send."""
 
-import asyncio
 import json
 from collections.abc import Callable, Iterator
 from enum import IntEnum
@@ -109,6 +108,7 @@ def serve(
     config: Annotated[Path | None, typer.Option(help="A TOML file of settings.")] = None,
 ) -> None:
     """Serve over gRPC until SIGTERM or Ctrl-C, then finish the work in hand."""
+    import asyncio
     import logging
 
     from service.server import serve as run

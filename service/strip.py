@@ -21,6 +21,7 @@ MARGIN = HEIGHT // 2  # empty columns at each end, so that an end digit can be c
 
 INK = 64  # gray level of a strip from which a pixel counts as ink
 WORKING_HEIGHT = 192  # larger pages are shrunk to this before anything is looked for
+PIECE = 16_384  # columns whose components are found at once
 LEAST_CONTRAST = 12  # gray levels between ink and paper, below which a page is blank
 
 Mask = npt.NDArray[np.bool_]
@@ -116,9 +117,9 @@ def normalise(gray: Gray) -> Strip:
         ink = np.zeros_like(ink)
     else:
         rules = find_rules(mask)
-        ink, mask = np.where(rules, 0, ink).astype(np.uint8), mask & ~rules
+        ink, mask = np.where(rules, np.uint8(0), ink), mask & ~rules
         top, bottom = find_band(mask)
-    return cut(gray, ink, mask, polarity, top, bottom)
+    return cut(gray, ink, polarity, top, bottom)
 
 
 def shrink(gray: Gray) -> Gray:
@@ -137,9 +138,15 @@ def find_polarity(page: Gray) -> Polarity:
     """
     side = max(page.shape[0] * 2 // 3, 3)
     surroundings = cv2.blur(page, (side, side), borderType=cv2.BORDER_REFLECT)
-    deviation = page.astype(np.float32) - surroundings
-    dark = float(np.mean(deviation * deviation * deviation)) <= 0
-    return Polarity.DARK_ON_LIGHT if dark else Polarity.LIGHT_ON_DARK
+    darker = third_moment(cv2.subtract(surroundings, page))
+    lighter = third_moment(cv2.subtract(page, surroundings))
+    return Polarity.DARK_ON_LIGHT if darker >= lighter else Polarity.LIGHT_ON_DARK
+
+
+def third_moment(levels: npt.NDArray[np.uint8] | cv2.typing.MatLike) -> float:
+    """Return the sum of the cubes of gray levels."""
+    counts = cv2.calcHist([levels], [0], None, [256], [0, 256]).ravel()
+    return float(counts @ np.arange(256.0) ** 3)
 
 
 def remove_background(bright: Gray) -> Gray:
@@ -176,7 +183,7 @@ def find_rules(mask: Mask) -> Mask:
     length = max(int(1.5 * height), 24)
     if width <= length:
         return np.zeros_like(mask)
-    ink = mask.astype(np.uint8)
+    ink = mask.view(np.uint8)
     lines = cv2.morphologyEx(ink, cv2.MORPH_CLOSE, np.ones((1, 5), np.uint8))
     lines = cv2.morphologyEx(lines, cv2.MORPH_OPEN, np.ones((1, length), np.uint8))
     lines = cv2.dilate(lines, np.ones((3, 1), np.uint8))
@@ -193,8 +200,11 @@ def find_band(mask: Mask) -> tuple[float, float]:
     Ink counts by its area: specks, dots and dashes hardly do. One tall stroke or a small zero
     does not decide.
     """
-    _, _, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
-    boxes = stats[1:].astype(np.float64)  # without the paper
+    ink = mask.view(np.uint8)
+    # Piece by piece: the map of components takes four bytes a pixel.
+    pieces = [ink[:, left : left + PIECE] for left in range(0, ink.shape[1], PIECE)]
+    found = [cv2.connectedComponentsWithStats(piece, connectivity=8)[2] for piece in pieces]
+    boxes = np.concatenate([stats[1:] for stats in found]).astype(np.float64)  # without the paper
     if not len(boxes):
         return 0.0, float(mask.shape[0])
     usual = weighted_median(boxes[:, cv2.CC_STAT_HEIGHT], boxes[:, cv2.CC_STAT_AREA])
@@ -211,7 +221,7 @@ def weighted_median(values: npt.NDArray[np.float64], weights: npt.NDArray[np.flo
     return float(values[order][np.searchsorted(reached, reached[-1] / 2)])
 
 
-def cut(gray: Gray, ink: Gray, mask: Mask, polarity: Polarity, top: float, bottom: float) -> Strip:
+def cut(gray: Gray, ink: Gray, polarity: Polarity, top: float, bottom: float) -> Strip:
     """Scale the band to the digits' height, the ink to full brightness, and set it in a strip."""
     height, width = ink.shape
     scale = DIGIT_HEIGHT / max(bottom - top, 1)

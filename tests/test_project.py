@@ -7,9 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from typer.main import get_command
 
-from service.cli import app
 from tests.conftest import ROOT
 
 
@@ -32,24 +30,6 @@ def test_the_service_imports_neither_torch_nor_training(path):
         elif isinstance(node, ast.ImportFrom) and node.module:
             imported.add(node.module.split(".")[0])
     assert not imported & {"torch", "training", "onnx", "mlxtend"}
-
-
-def test_every_command_and_option_is_in_the_readme():
-    readme = (ROOT / "README.md").read_text()
-    for name, command in get_command(app).commands.items():
-        assert f"digitstrip {name}" in readme
-        for parameter in command.params:
-            for option in parameter.opts:
-                if option.startswith("--") and option != "--help":
-                    assert f"`{option}" in readme or f"{option} " in readme, f"{name} {option}"
-
-
-def test_every_setting_is_in_the_readme():
-    from service.settings import Settings
-
-    readme = (ROOT / "README.md").read_text()
-    missing = [name for name in Settings.model_fields if f"`{name}`" not in readme]
-    assert missing == []
 
 
 def test_every_installed_version_is_pinned():
