@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from service.errors import DigitstripError, InputError
+from service.errors import DigitstripError, InputError, SettingsError
 from service.sources import Source, expand
 
 if TYPE_CHECKING:
-    from service.image import Gray
     from service.pb import recognizer_pb2 as pb
     from service.server import Server
 
@@ -40,7 +39,7 @@ PictureOption = Annotated[
     Path | None,
     typer.Option("--picture", help="Draw the ribbon; further pages get -2, -3 … in the name."),
 ]
-Pages = Iterator[tuple[int, "pb.RecognizeResponse", "Gray"]]
+Responses = Iterator["pb.RecognizeResponse"]  # of an image's pages
 
 
 @app.command()
@@ -58,17 +57,15 @@ def read(
 
     recognizer = Recognizer(Scorer(model or SHIPPED_MODEL))
 
-    def pages(encoded: bytes) -> Pages:
+    def pages(encoded: bytes) -> Responses:
         for page in range(count_pages(encoded)):
-            gray = decode(encoded, page)
-            recognition = recognizer.recognize(gray)
-            response = to_response(
+            recognition = recognizer.recognize(decode(encoded, page))
+            yield to_response(
                 recognition,
                 recognizer.contract,
                 recognizer.scorer.digest,
                 omit_scores=picture is None,
             )
-            yield page, response, gray
 
     report(files, pages, as_json, picture)
 
@@ -83,14 +80,13 @@ def send(
 ) -> None:
     """Read images through a server."""
     from service.client import Client
-    from service.image import count_pages, decode
+    from service.image import count_pages
 
     with Client(address, timeout) as client:
 
-        def pages(encoded: bytes) -> Pages:
+        def pages(encoded: bytes) -> Responses:
             for page in range(count_pages(encoded)):
-                response = client.recognize(encoded, page, scores=picture is not None)
-                yield page, response, decode(encoded, page)
+                yield client.recognize(encoded, page, scores=picture is not None)
 
         report(files, pages, as_json, picture)
 
@@ -131,7 +127,7 @@ def serve(
 
 
 def report(
-    names: list[str], pages: Callable[[bytes], Pages], as_json: bool, picture: Path | None
+    names: list[str], pages: Callable[[bytes], Responses], as_json: bool, picture: Path | None
 ) -> None:
     """Read every source and print what it says; exit 0 if all were read, 1 if not, 2 if none."""
     sources = list(expand(names))
@@ -141,11 +137,12 @@ def report(
     failed = drawn = 0
     for source in sources:
         try:
-            for page, response, gray in pages(source.read()):
+            encoded = source.read()
+            for page, response in enumerate(pages(encoded)):
                 tell(source, page, response, as_json, alone=len(sources) == 1)
                 if picture is not None:
                     drawn += 1
-                    draw_picture(gray, response, picture, drawn)
+                    draw_picture(encoded, page, response, picture, drawn)
         except InputError as error:
             failed += 1
             tell_failure(source, error, as_json)
@@ -173,13 +170,19 @@ def tell_failure(source: Source, error: InputError, as_json: bool) -> None:
         err.print(f"{source.name}: {error.reason}: {error}")
 
 
-def draw_picture(gray: "Gray", response: "pb.RecognizeResponse", path: Path, number: int) -> None:
-    """Write a reading's ribbon; the second and later ones of a run get their number."""
+def draw_picture(
+    encoded: bytes, page: int, response: "pb.RecognizeResponse", path: Path, number: int
+) -> None:
+    """Write a page's ribbon; the second and later ones of a run get their number."""
+    from service.image import decode
     from service.ribbon import draw
 
     if number > 1:
         path = path.with_stem(f"{path.stem}-{number}")
-    draw(gray, response).save(path)
+    try:
+        draw(decode(encoded, page), response).save(path)
+    except (OSError, ValueError) as error:  # a ValueError is an unknown suffix
+        raise SettingsError(f"cannot write the picture {path}: {error}") from error
 
 
 def main() -> None:

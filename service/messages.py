@@ -6,7 +6,7 @@ import numpy as np
 
 from service.contract import ModelContract
 from service.decoder import FoundDigit
-from service.errors import EmptyImage
+from service.errors import EmptyImage, NoSuchPage
 from service.image import Gray, Limits, decode, from_raster
 from service.pb import recognizer_pb2 as pb
 from service.recognizer import Recognition
@@ -29,6 +29,10 @@ def to_gray(image: pb.Image, limits: Limits) -> Gray:
             return decode(image.encoded, image.page, limits)
         case "raster":
             raster = image.raster
+            if image.page:
+                raise NoSuchPage(
+                    f"page {image.page} was asked for; a raster is page 0", "image.page"
+                )
             return from_raster(raster.pixels, raster.width, raster.height, limits)
         case _:
             raise EmptyImage("the request has no image; expected image.encoded or image.raster")

@@ -71,7 +71,8 @@ class RecognizerServiceServicer:
 
     def RecognizeStream(self, request_iterator, context):
         """Reads many images over one call. Answers come as they are ready, in any order, each with its
-        caller's id. An image that cannot be read is an error in its own answer and ends nothing.
+        caller's id. An image that cannot be read is an error in its own answer and ends nothing; only
+        a message more than twice as large as the server allows ends the call, before it is taken in.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -126,6 +126,14 @@ def test_pictures_are_written_one_a_page(call, tmp_path, command):
             assert picture.height > 300
 
 
+@pytest.mark.parametrize("name", ["nowhere/r.png", "r.no-such-suffix"])
+def test_a_picture_that_cannot_be_written_is_told_in_a_sentence(run, tmp_path, name):
+    ended = run("read", STRIPS / NAME, "--picture", tmp_path / name)
+    assert ended.returncode == 1
+    assert b"cannot write the picture" in ended.stderr
+    assert b"Traceback" not in ended.stderr
+
+
 def test_reading_imports_neither_torch_nor_training_nor_grpc(run):
     program = (
         "import sys; from service.cli import main; sys.argv = ['digitstrip', 'read', sys.argv[1]]\n"
