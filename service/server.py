@@ -19,6 +19,7 @@ from service.servicer import Servicer
 from service.settings import Settings
 
 SERVICE = recognizer_pb2.DESCRIPTOR.services_by_name["RecognizerService"].full_name
+FLUSH_SECONDS = 0.5  # for answers that are ready to reach their callers
 
 
 class Server:
@@ -41,6 +42,7 @@ class Server:
         self.health = health.aio.HealthServicer()
         self.port = 0
         self._server: grpc.aio.Server | None = None
+        self._servicer: Servicer | None = None
 
     async def start(self) -> int:
         """Listen, report SERVING, and return the port.
@@ -73,15 +75,21 @@ class Server:
                 "this machine's"
             ) from error
         await server.start()
-        self._server = server
+        self._server, self._servicer = server, servicer
         await self._report(health_pb2.HealthCheckResponse.SERVING)
         return self.port
 
     async def stop(self) -> None:
         """Report NOT_SERVING, refuse new work, finish the work in hand within the grace period."""
         await self.health.enter_graceful_shutdown()
-        if self._server is not None:
-            await self._server.stop(self.settings.grace_seconds)
+        if self._server is not None and self._servicer is not None:
+            ended = asyncio.create_task(self._server.stop(self.settings.grace_seconds))
+            done = asyncio.create_task(self._servicer.work.done())
+            await asyncio.wait({ended, done}, return_when=asyncio.FIRST_COMPLETED)
+            done.cancel()
+            # What is left are health watchers, who never hang up, and answers on their way.
+            await self._server.stop(min(FLUSH_SECONDS, self.settings.grace_seconds))
+            await ended
         self.executor.shutdown(cancel_futures=True)
 
     async def _report(self, status: health_pb2.HealthCheckResponse.ServingStatus) -> None:

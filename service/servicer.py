@@ -39,13 +39,15 @@ class Servicer(RecognizerServiceServicer):
         self.limits = limits
         self.executor = executor
         self.in_flight = in_flight
+        self.work = WorkInHand()
 
     async def Recognize(  # noqa: N802 - the schema's name
         self, request: pb.RecognizeRequest, context: grpc.aio.ServicerContext
     ) -> pb.RecognizeResponse:
         """Read one image."""
         try:
-            return await self._read(request)
+            with self.work:
+                return await self._read(request)
         except DigitstripError as error:
             await context.abort_with_status(rpc_status.to_status(to_status(error)))
             raise AssertionError("abort raises") from error
@@ -72,13 +74,14 @@ class Servicer(RecognizerServiceServicer):
                 answers.put_nowait(None)
 
         taking_in = asyncio.create_task(take_in())
-        try:
-            while (response := await answers.get()) is not None:
-                yield response  # returns when the transport has taken it
-                places.release()
-            await taking_in
-        finally:
-            taking_in.cancel()
+        with self.work:
+            try:
+                while (response := await answers.get()) is not None:
+                    yield response  # returns when the transport has taken it
+                    places.release()
+                await taking_in
+            finally:
+                taking_in.cancel()
 
     async def GetModel(  # noqa: N802
         self,
@@ -131,6 +134,28 @@ class Servicer(RecognizerServiceServicer):
                     field=error.field if isinstance(error, InputError) else "",
                 ),
             )
+
+
+class WorkInHand:
+    """Counts the calls being answered: enter it round each."""
+
+    def __init__(self) -> None:
+        self._calls = 0
+        self._none = asyncio.Event()
+        self._none.set()
+
+    def __enter__(self) -> None:
+        self._calls += 1
+        self._none.clear()
+
+    def __exit__(self, *_: object) -> None:
+        self._calls -= 1
+        if not self._calls:
+            self._none.set()
+
+    async def done(self) -> None:
+        """Return as soon as no call is being answered."""
+        await self._none.wait()
 
 
 def to_status(error: DigitstripError) -> status_pb2.Status:
