@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
+from training.batches import Batches, make_strips, make_windows
 from training.config import Config
 from training.dataset import DatasetError, DigitSet
 from training.model import NONE
@@ -18,15 +19,12 @@ from training.report import draw_log
 from training.strips import IGNORED
 from training.train import (
     LOG_FIELDS,
-    Batches,
     Progressed,
     Run,
     digest,
     fit,
     interruptible,
     learning_rate_factor,
-    make_strips,
-    make_windows,
 )
 
 
