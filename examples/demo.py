@@ -8,6 +8,7 @@ import csv
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -22,7 +23,7 @@ STRIPS = Path(__file__).parent / "strips"
 RIBBONS = Path("out") / "ribbons"
 LEAST_EXACT = 0.75  # fewer strips read exactly mean that something is broken
 WIDTH = 112  # columns: thirty digits, twice
-PATIENCE = 60  # seconds for the service to start or stop
+PATIENCE = 120  # seconds for everything; then the service is killed, and this ends
 
 
 def main() -> int:
@@ -32,9 +33,10 @@ def main() -> int:
     service = subprocess.Popen(
         [sys.executable, "-m", "service.cli", "serve", "--listen", "127.0.0.1:0"],
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
         text=True,
     )
+    patience = threading.Timer(PATIENCE, service.kill)
+    patience.start()
     try:
         address = wait_for_address(service)
         console.print(
@@ -43,7 +45,8 @@ def main() -> int:
         exact, strips = read_all(address, console)
     finally:
         service.send_signal(signal.SIGTERM)
-        status = service.wait(PATIENCE)
+        status = service.wait()
+        patience.cancel()
     console.print(
         f"{exact} of {strips} strings read without a mistake; pictures in {RIBBONS}/; "
         f"the service stopped with status {status}."

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from service.errors import DigitstripError, InputError, SettingsError
+from service.errors import DigitstripError, ServerUnavailable, SettingsError
 from service.sources import Source, expand
 
 if TYPE_CHECKING:
@@ -80,12 +80,12 @@ def send(
 ) -> None:
     """Read images through a server."""
     from service.client import Client
-    from service.image import count_pages
+    from service.image import UNLIMITED, count_pages
 
     with Client(address, timeout) as client:
 
         def pages(encoded: bytes) -> Responses:
-            for page in range(count_pages(encoded)):
+            for page in range(count_pages(encoded, UNLIMITED)):
                 yield client.recognize(encoded, page, scores=picture is not None)
 
         report(files, pages, as_json, picture)
@@ -129,11 +129,8 @@ def serve(
 def report(
     names: list[str], pages: Callable[[bytes], Responses], as_json: bool, picture: Path | None
 ) -> None:
-    """Read every source and print what it says; exit 0 if all were read, 1 if not, 2 if none."""
+    """Read every source and print what it says; exit 0 if all were read, 1 if not."""
     sources = list(expand(names))
-    if not sources:
-        err.print(f"error: no image matches {' '.join(names)}")
-        raise typer.Exit(Exit.WRONG_USE)
     failed = drawn = 0
     for source in sources:
         try:
@@ -143,9 +140,15 @@ def report(
                 if picture is not None:
                     drawn += 1
                     draw_picture(encoded, page, response, picture, drawn)
-        except InputError as error:
+        except (ServerUnavailable, SettingsError):
+            raise  # it would be the same for every source
+        except DigitstripError as error:
             failed += 1
             tell_failure(source, error, as_json)
+        except Exception as error:  # a fault of ours on one image must not lose the others
+            failed += 1
+            kind = type(error).__name__
+            tell_failure(source, DigitstripError(f"failed with {kind}: {error}"), as_json)
     raise typer.Exit(Exit.SOME_FAILED if failed else Exit.ALL_READ)
 
 
@@ -161,7 +164,7 @@ def tell(
         typer.echo(response.text if alone else f"{source.name}\t{response.text}")
 
 
-def tell_failure(source: Source, error: InputError, as_json: bool) -> None:
+def tell_failure(source: Source, error: DigitstripError, as_json: bool) -> None:
     """Say why a source could not be read: on stdout as JSON, on stderr as a sentence."""
     if as_json:
         what = {"reason": error.reason, "message": str(error)}
@@ -191,7 +194,8 @@ def main() -> None:
         app()
     except DigitstripError as error:
         err.print(f"error: {error.reason}: {error}", style="red")
-        raise SystemExit(Exit.SOME_FAILED) from error
+        wrong_use = isinstance(error, SettingsError)
+        raise SystemExit(Exit.WRONG_USE if wrong_use else Exit.SOME_FAILED) from error
 
 
 if __name__ == "__main__":

@@ -1,14 +1,15 @@
 """The Python client, blocking and async: images in, responses out, errors as in `errors.py`."""
 
+import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from types import TracebackType
 from typing import Self
 
 import grpc
-from google.rpc import error_details_pb2
+from google.rpc import code_pb2, error_details_pb2
 from grpc_status import rpc_status
 
-from service.errors import DigitstripError, InputError, ServerError
+from service.errors import DigitstripError, InputError, ServerError, ServerUnavailable
 from service.image import Gray
 from service.messages import to_image
 from service.pb import recognizer_pb2 as pb
@@ -23,7 +24,7 @@ class Client:
 
     Args:
         address: host:port.
-        timeout: seconds that one image may take.
+        timeout: seconds that one call may take; a stream is not bounded.
 
     Every method raises `InputError` (its subclass, as in the service) for an image that cannot
     be read, and `ServerError` when the server cannot be reached or fails.
@@ -48,20 +49,29 @@ class Client:
 
     def recognize_many(
         self, images: Iterable[tuple[str, bytes | Gray]], scores: bool = False
-    ) -> Iterator[tuple[str, pb.RecognizeResponse | InputError]]:
+    ) -> Iterator[tuple[str, pb.RecognizeResponse | DigitstripError]]:
         """Read (id, image) pairs over one call; answers come as they are ready.
 
         An image that cannot be read gives its error as its answer.
         """
-        requests = (
-            pb.RecognizeStreamRequest(id=name, request=to_request(image, 0, scores))
-            for name, image in images
-        )
+        broken: list[Exception] = []  # what the caller's own iterable raised; gRPC would hide it
+
+        def requests() -> Iterator[pb.RecognizeStreamRequest]:
+            try:
+                for name, image in images:
+                    yield pb.RecognizeStreamRequest(id=name, request=to_request(image, 0, scores))
+            except Exception as error:
+                broken.append(error)
+                raise
+
+        call = self.stub.RecognizeStream(requests())
         try:
-            for answer in self.stub.RecognizeStream(requests):
+            for answer in call:
                 yield answer.id, to_answer(answer)
         except grpc.RpcError as error:
-            raise to_error(error) from error
+            raise broken[0] if broken else to_error(error) from error
+        finally:
+            call.cancel()  # of no effect on a call that ended
 
     def get_model(self) -> pb.GetModelResponse:
         """Ask which model reads."""
@@ -113,18 +123,30 @@ class AsyncClient:
         self,
         images: AsyncIterable[tuple[str, bytes | Gray]],
         scores: bool = False,
-    ) -> AsyncIterator[tuple[str, pb.RecognizeResponse | InputError]]:
+    ) -> AsyncIterator[tuple[str, pb.RecognizeResponse | DigitstripError]]:
         """Read (id, image) pairs over one call; answers come as they are ready."""
+        broken: list[Exception] = []
 
         async def requests() -> AsyncIterator[pb.RecognizeStreamRequest]:
-            async for name, image in images:
-                yield pb.RecognizeStreamRequest(id=name, request=to_request(image, 0, scores))
+            try:
+                async for name, image in images:
+                    yield pb.RecognizeStreamRequest(id=name, request=to_request(image, 0, scores))
+            except Exception as error:
+                broken.append(error)
+                raise
 
+        call = self.stub.RecognizeStream(requests())
         try:
-            async for answer in self.stub.RecognizeStream(requests()):
+            async for answer in call:
                 yield answer.id, to_answer(answer)
-        except grpc.RpcError as error:
-            raise to_error(error) from error
+        except (grpc.RpcError, asyncio.CancelledError) as error:
+            if broken:  # grpc.aio tells of it by cancelling
+                raise broken[0] from error
+            if isinstance(error, grpc.RpcError):
+                raise to_error(error) from error
+            raise
+        finally:
+            call.cancel()
 
     async def get_model(self) -> pb.GetModelResponse:
         """Ask which model reads."""
@@ -157,11 +179,14 @@ def to_request(image: bytes | Gray, page: int, scores: bool) -> pb.RecognizeRequ
     return pb.RecognizeRequest(image=to_image(image, page), omit_scores=not scores)
 
 
-def to_answer(answer: pb.RecognizeStreamResponse) -> pb.RecognizeResponse | InputError:
-    """Return a stream's answer, an error as the class it was raised as."""
+def to_answer(answer: pb.RecognizeStreamResponse) -> pb.RecognizeResponse | DigitstripError:
+    """Return a stream's answer, an error as the class that the service raised."""
     if answer.HasField("response"):
         return answer.response
-    return input_error(answer.error.reason, answer.error.message, answer.error.field)
+    error = answer.error
+    if error.field:
+        return input_error(error.reason, error.message, error.field)
+    return ServerError(f"{code_pb2.Code.Name(error.code)}: {error.message}")
 
 
 def to_error(error: grpc.RpcError) -> DigitstripError:
@@ -176,12 +201,15 @@ def to_error(error: grpc.RpcError) -> DigitstripError:
             field = bad.field_violations[0].field
     if field:
         return input_error(reason, error.details(), field)
-    return ServerError(f"{error.code().name}: {error.details()}")
+    kind = ServerUnavailable if error.code() is grpc.StatusCode.UNAVAILABLE else ServerError
+    return kind(f"{error.code().name}: {error.details()}")
 
 
 def input_error(reason: str, message: str, field: str) -> InputError:
-    """Return the error of a reason; a reason of a newer server gives plain `InputError`."""
+    """Return the error of a reason; one that only a newer server knows stays on the error."""
     for kind in InputError.__subclasses__():
         if kind.reason == reason:
             return kind(message, field)
-    return InputError(message, field)
+    error = InputError(message, field)
+    error.reason = reason or InputError.reason
+    return error

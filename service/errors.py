@@ -100,7 +100,13 @@ class SettingsError(DigitstripError):
 
 
 class ServerError(DigitstripError):
-    """A server did not answer, or answered with a code that is not about the input."""
+    """A server answered with a code that is not about the input."""
 
     reason = "SERVER_FAILED"
+
+
+class ServerUnavailable(ServerError):
+    """A server does not answer, or takes no work."""
+
+    reason = "SERVER_UNAVAILABLE"
     code = "UNAVAILABLE"

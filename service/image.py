@@ -1,6 +1,7 @@
 """Untrusted bytes to gray pages; every size limit is checked here, before pixels are decoded."""
 
 import io
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -44,7 +45,11 @@ class Limits:
 
     max_bytes: int = 32 * 2**20  # encoded
     max_pixels: int = 64 * 2**20  # decoded, of one page
+    max_width: int = 2 * 2**20  # of one page; a strip costs by its width
     max_pages: int = 1000
+
+
+UNLIMITED = Limits(*[sys.maxsize] * 4)  # for those who leave the limits to another
 
 
 def decode(encoded: bytes, page: int = 0, limits: Limits | None = None) -> Gray:
@@ -126,8 +131,8 @@ def _open(encoded: bytes, limits: Limits) -> ImageFile.ImageFile:
     except Exception as error:
         if "pixel mode" in str(error) or "Unsupported BMP" in str(error):
             raise UnsupportedPixels(
-                f"the pixels are of an unsupported kind ({error}); 1, 8 or 16 bits a channel "
-                "are allowed",
+                f"the pixels are of an unsupported kind ({error}); 1 to 8, or 16, bits a "
+                "channel are allowed",
                 "image.encoded",
             ) from error
         raise DamagedImage(
@@ -187,15 +192,22 @@ def _pages(image: ImageFile.ImageFile, limits: Limits) -> int:
 
 
 def _turn_to(image: ImageFile.ImageFile, page: int, limits: Limits) -> None:
-    pages = _pages(image, limits)
-    if not 0 <= page < pages:
+    try:
+        if page < 0 or not isinstance(image, TiffImagePlugin.TiffImageFile):
+            raise EOFError
+        image.seek(min(page, limits.max_pages))
+    except EOFError:
+        pages = _pages(image, limits)
         raise NoSuchPage(
             f"page {page} was asked for; the image's pages are 0 to {pages - 1}", "image.page"
-        )
-    try:
-        image.seek(page)
+        ) from None
     except Exception as error:
         raise DamagedImage(f"page {page} is damaged: {error}", "image.encoded") from error
+    if page >= limits.max_pages:
+        raise TooManyPages(
+            f"page {page} was asked for; at most {limits.max_pages:,} pages are allowed",
+            "image.page",
+        )
 
 
 def _check_size(
@@ -213,6 +225,10 @@ def _check_size(
             f"{limits.max_pixels:,} are allowed",
             field,
         )
+    if width > limits.max_width:
+        raise TooManyPixels(
+            f"{what} is {width:,} pixels wide; at most {limits.max_width:,} are allowed", field
+        )
 
 
 def _check_tile(image: TiffImagePlugin.TiffImageFile, limits: Limits) -> None:
@@ -226,14 +242,14 @@ def _check_tile(image: TiffImagePlugin.TiffImageFile, limits: Limits) -> None:
 def _check_mode(image: ImageFile.ImageFile) -> None:
     if image.mode in ("I", "F"):
         raise UnsupportedPixels(
-            f"the pixels have 32 bits or a sign (Pillow's mode {image.mode}); 1, 8 or 16 unsigned "
-            "bits a channel are allowed",
+            f"the pixels have 32 bits or a sign (Pillow's mode {image.mode}); 1 to 8, or 16, "
+            "unsigned bits a channel are allowed",
             "image.encoded",
         )
     # Pillow gives 12 bits as 16 without scaling them, which is nearly black.
     if isinstance(image, TiffImagePlugin.TiffImageFile) and image.tag_v2.get(BITS) == (12,):
         raise UnsupportedPixels(
-            "the pixels have 12 bits a channel; 1, 8 or 16 are allowed", "image.encoded"
+            "the pixels have 12 bits a channel; 1 to 8, or 16, are allowed", "image.encoded"
         )
 
 
@@ -249,7 +265,9 @@ def _is_inverted(image: ImageFile.ImageFile) -> bool:
 def _to_gray(image: Image.Image) -> Gray:
     if image.mode.startswith("I;16"):
         levels = np.asarray(image, np.uint16)
-        return (levels // 257).astype(np.uint8)  # 65535 / 257 = 255
+        gray = (levels // 257).astype(np.uint8)  # 65535 / 257 = 255
+        transparent = image.info.get("transparency")
+        return gray if transparent is None else np.where(levels == transparent, PAPER, gray)
     if image.has_transparency_data:
         paper = Image.new("RGBA", image.size, (PAPER, PAPER, PAPER, 255))
         image = Image.alpha_composite(paper, image.convert("RGBA"))

@@ -105,6 +105,7 @@ def _digit(digit: FoundDigit, box: Box) -> pb.Digit:
         ],
         first_position=digit.first,
         last_position=digit.last,
+        position=digit.position,
     )
 
 

@@ -74,22 +74,28 @@ def _panel(
     panel = Image.new("RGB", (width, IMAGE_HEIGHT + LANE + CELL * len(labels) + 8), PANEL)
     panel.paste(_zoomed(gray, start, stop, width), (0, 0))
     heat_top = IMAGE_HEIGHT + LANE
-    panel.paste(_heat(response, start, zoom, width), (0, heat_top))
+    panel.paste(heat(response, start, zoom, width), (0, heat_top))
     canvas = ImageDraw.Draw(panel)
+
+    def place(position: float) -> float:
+        """Return the panel's column of a position."""
+        return (scores.centers.origin_x + position * scores.centers.step_x - start) * zoom
+
     for digit in response.digits:
         left, right = ((edge - start) * zoom for edge in (digit.extent.left, digit.extent.right))
         if right < 0 or left > width:
             continue
         colour = _trust(digit.confidence)
-        position = (digit.first_position + digit.last_position) / 2
-        middle = (scores.centers.origin_x + position * scores.centers.step_x - start) * zoom
+        middle = place(digit.position)
         bracket = IMAGE_HEIGHT + 5
         canvas.line([(left + 1, bracket), (right - 1, bracket)], colour, 3)
         canvas.text((middle, bracket + 24), digit.label, colour, _font(32), "mm")
-        canvas.text((middle, bracket + 48), f"{digit.confidence:.0%}", DIM, _font(12), "mm")
-        row = heat_top + _row(labels.index(digit.label), labels)
-        half = (digit.last_position - digit.first_position + 1) * scores.centers.step_x * zoom / 2
-        canvas.rectangle([middle - half, row - 1, middle + half, row + CELL - 1], None, colour, 1)
+        if digit.confidence < 0.995:  # what is sure needs no figure
+            canvas.text((middle, bracket + 48), f"{digit.confidence:.0%}", DIM, _font(12), "mm")
+        row = heat_top + row_of(labels.index(digit.label), labels)
+        cells = [place(digit.first_position - 0.5), row - 1]
+        cells += [place(digit.last_position + 0.5), row + CELL - 1]
+        canvas.rectangle(cells, None, colour, 1)
     return panel
 
 
@@ -105,7 +111,7 @@ def _zoomed(gray: Gray, start: float, stop: float, width: int) -> Image.Image:
     return Image.fromarray(np.asarray(sized, np.uint8)).convert("RGB")
 
 
-def _heat(response: pb.RecognizeResponse, start: float, zoom: float, width: int) -> Image.Image:
+def heat(response: pb.RecognizeResponse, start: float, zoom: float, width: int) -> Image.Image:
     """Colour every label's probability at every position, `none` apart and paler."""
     scores = response.scores
     labels = list(scores.labels)
@@ -122,7 +128,7 @@ def _heat(response: pb.RecognizeResponse, start: float, zoom: float, width: int)
         colours = cv2.applyColorMap(levels[None], cv2.COLORMAP_MAGMA)[0, :, ::-1]
         if label == "none":
             colours = _mix(PANEL, (96, 110, 138), chosen[:, index])
-        top = _row(index, labels)
+        top = row_of(index, labels)
         picture[top : top + CELL - 1] = np.maximum(colours, np.array(PANEL, np.uint8))
     return Image.fromarray(picture)
 
@@ -130,12 +136,12 @@ def _heat(response: pb.RecognizeResponse, start: float, zoom: float, width: int)
 def _labels(canvas: ImageDraw.ImageDraw, response: pb.RecognizeResponse, top: int) -> None:
     labels = list(response.scores.labels)
     for index, label in enumerate(labels):
-        y = top + IMAGE_HEIGHT + LANE + _row(index, labels) + CELL / 2 - 1
+        y = top + IMAGE_HEIGHT + LANE + row_of(index, labels) + CELL / 2 - 1
         found = label in {digit.label for digit in response.digits}
         canvas.text((GUTTER - 12, y), label, INK if found else DIM, _font(14), "rm")
 
 
-def _row(index: int, labels: list[str]) -> int:
+def row_of(index: int, labels: list[str]) -> int:
     """Return the top of a label's row; the last one, `none`, stands a little apart."""
     return index * CELL + (8 if index == len(labels) - 1 else 0)
 

@@ -64,6 +64,12 @@ class Scorer:
             metadata = self._session.get_modelmeta().custom_metadata_map
         except Exception as error:  # onnxruntime's exceptions share no base class of their own
             raise ModelError(f"{model} is damaged or not an ONNX model: {error}") from error
+        unused = [name for name in providers if name not in self._session.get_providers()]
+        if unused:  # onnxruntime falls back to the CPU without a word
+            raise SettingsError(
+                f"execution provider {', '.join(unused)} could not be started; "
+                f"onnxruntime would use {', '.join(self._session.get_providers())}"
+            )
         self.contract = ModelContract.from_metadata(metadata)
         self.digest = hashlib.sha256(content).hexdigest()
         self.tile_positions = tile_positions
@@ -88,19 +94,6 @@ class Scorer:
             width = (count - 1) * self.contract.stride + self.contract.receptive_field
             tiles.append(self.run(strip[None, :, left : left + width])[0])
         return tiles[0] if len(tiles) == 1 else np.concatenate(tiles, axis=1)
-
-    def score_batch(self, strips: Sequence[npt.NDArray[np.uint8]]) -> list[Scores]:
-        """Score strips of one height in one run, padded to the widest; as `score` of each."""
-        strips = [self._at_least_a_window(strip) for strip in strips]
-        widest = max(strip.shape[1] for strip in strips)
-        batch = np.zeros((len(strips), strips[0].shape[0], widest), np.uint8)
-        for row, strip in zip(batch, strips, strict=True):
-            row[:, : strip.shape[1]] = strip
-        scores = self.run(batch)
-        return [
-            scores[index, :, : self.contract.positions(strip.shape[1])]
-            for index, strip in enumerate(strips)
-        ]
 
     def run(self, pixels: npt.NDArray[np.uint8]) -> Scores:
         """Run the network once.

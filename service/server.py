@@ -19,7 +19,7 @@ from service.servicer import Servicer
 from service.settings import Settings
 
 SERVICE = recognizer_pb2.DESCRIPTOR.services_by_name["RecognizerService"].full_name
-FLUSH_SECONDS = 0.5  # for answers that are ready to reach their callers
+FLUSH_SECONDS = 0.2  # for the last bytes to leave
 
 
 class Server:
@@ -71,8 +71,8 @@ class Server:
             self.port = server.add_insecure_port(settings.listen)
         except RuntimeError as error:
             raise SettingsError(
-                f"cannot listen on {settings.listen}: the port is taken, or the address is not "
-                "this machine's"
+                f"cannot listen on {settings.listen}: the port is taken, or this machine has no "
+                "such host:port"
             ) from error
         await server.start()
         self._server, self._servicer = server, servicer
@@ -83,14 +83,15 @@ class Server:
         """Report NOT_SERVING, refuse new work, finish the work in hand within the grace period."""
         await self.health.enter_graceful_shutdown()
         if self._server is not None and self._servicer is not None:
+            self._servicer.draining.set()
             ended = asyncio.create_task(self._server.stop(self.settings.grace_seconds))
             done = asyncio.create_task(self._servicer.work.done())
             await asyncio.wait({ended, done}, return_when=asyncio.FIRST_COMPLETED)
             done.cancel()
-            # What is left are health watchers, who never hang up, and answers on their way.
+            # What is left are health watchers, who never hang up.
             await self._server.stop(min(FLUSH_SECONDS, self.settings.grace_seconds))
             await ended
-        self.executor.shutdown(cancel_futures=True)
+        self.executor.shutdown(wait=False, cancel_futures=True)
 
     async def _report(self, status: health_pb2.HealthCheckResponse.ServingStatus) -> None:
         for name in ("", SERVICE):

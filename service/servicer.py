@@ -40,14 +40,15 @@ class Servicer(RecognizerServiceServicer):
         self.executor = executor
         self.in_flight = in_flight
         self.work = WorkInHand()
+        self.draining = asyncio.Event()
 
     async def Recognize(  # noqa: N802 - the schema's name
         self, request: pb.RecognizeRequest, context: grpc.aio.ServicerContext
     ) -> pb.RecognizeResponse:
         """Read one image."""
+        self.work.add(context)
         try:
-            with self.work:
-                return await self._read(request)
+            return await self._read(request)
         except DigitstripError as error:
             await context.abort_with_status(rpc_status.to_status(to_status(error)))
             raise AssertionError("abort raises") from error
@@ -58,6 +59,7 @@ class Servicer(RecognizerServiceServicer):
         context: grpc.aio.ServicerContext,
     ) -> AsyncIterator[pb.RecognizeStreamResponse]:
         """Read a stream's images, several at once, and answer each as it is ready."""
+        self.work.add(context)
         places = asyncio.Semaphore(self.in_flight)
         answers: asyncio.Queue[pb.RecognizeStreamResponse | None] = asyncio.Queue()
 
@@ -67,21 +69,43 @@ class Servicer(RecognizerServiceServicer):
         async def take_in() -> None:
             try:
                 async with asyncio.TaskGroup() as reading:
-                    async for request in requests:
+                    async for request in self._until_draining(requests):
                         await places.acquire()
                         reading.create_task(answer(request))
             finally:
                 answers.put_nowait(None)
 
         taking_in = asyncio.create_task(take_in())
-        with self.work:
-            try:
-                while (response := await answers.get()) is not None:
-                    yield response  # returns when the transport has taken it
-                    places.release()
-                await taking_in
-            finally:
-                taking_in.cancel()
+        try:
+            while (response := await answers.get()) is not None:
+                yield response  # returns when the transport has taken it
+                places.release()
+            await taking_in
+        finally:
+            taking_in.cancel()
+        if self.draining.is_set():
+            await context.abort(
+                grpc.StatusCode.UNAVAILABLE,
+                "the server is stopping; images without an answer were not read",
+            )
+
+    async def _until_draining(
+        self, requests: AsyncIterator[pb.RecognizeStreamRequest]
+    ) -> AsyncIterator[pb.RecognizeStreamRequest]:
+        """Yield a stream's requests until it ends or the server begins to drain."""
+        draining = asyncio.create_task(self.draining.wait())
+        following: asyncio.Future[pb.RecognizeStreamRequest | None] | None = None
+        try:
+            while True:
+                following = asyncio.ensure_future(anext(requests, None))
+                await asyncio.wait({following, draining}, return_when=asyncio.FIRST_COMPLETED)
+                if not following.done() or (request := following.result()) is None:
+                    return
+                yield request
+        finally:
+            draining.cancel()
+            if following is not None:
+                following.cancel()
 
     async def GetModel(  # noqa: N802
         self,
@@ -137,18 +161,20 @@ class Servicer(RecognizerServiceServicer):
 
 
 class WorkInHand:
-    """Counts the calls being answered: enter it round each."""
+    """Counts the calls whose answer has not left yet."""
 
     def __init__(self) -> None:
         self._calls = 0
         self._none = asyncio.Event()
         self._none.set()
 
-    def __enter__(self) -> None:
+    def add(self, context: grpc.aio.ServicerContext) -> None:
+        """Count a call until it has ended, its status sent."""
         self._calls += 1
         self._none.clear()
+        context.add_done_callback(self._ended)
 
-    def __exit__(self, *_: object) -> None:
+    def _ended(self, _: object) -> None:
         self._calls -= 1
         if not self._calls:
             self._none.set()

@@ -37,19 +37,23 @@ class Settings(BaseSettings):
     ] = 1
     max_bytes: Annotated[int, Field(ge=1, description="Of an encoded image.")] = Limits.max_bytes
     max_pixels: Annotated[int, Field(ge=1, description="Of a decoded page.")] = Limits.max_pixels
+    max_width: Annotated[int, Field(ge=1, description="Of a decoded page, pixels.")] = (
+        Limits.max_width
+    )
     max_pages: Annotated[int, Field(ge=1, description="Of a TIFF.")] = Limits.max_pages
     tile_positions: Annotated[
         int, Field(ge=1, description="Most positions scored in one pass; bounds memory.")
     ] = 1024
-    grace_seconds: Annotated[float, Field(ge=0, description="For work in hand after SIGTERM.")] = (
-        10.0
-    )
+    grace_seconds: Annotated[
+        float,
+        Field(ge=0, description="For work in hand after SIGTERM; an image being read is finished."),
+    ] = 10.0
     reflection: Annotated[bool, Field(description="Serve the schema to tools that ask.")] = True
 
     @property
     def limits(self) -> Limits:
         """How large an image may be."""
-        return Limits(self.max_bytes, self.max_pixels, self.max_pages)
+        return Limits(self.max_bytes, self.max_pixels, self.max_width, self.max_pages)
 
 
 def load_settings(file: Path | None = None, **flags: object) -> Settings:

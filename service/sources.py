@@ -26,12 +26,14 @@ class Source:
         """
         try:
             return sys.stdin.buffer.read() if self.name == STDIN else Path(self.name).read_bytes()
+        except IsADirectoryError as error:
+            raise UnreadableSource(f"{self.name}: there is no image in it", "source") from error
         except OSError as error:
             raise UnreadableSource(f"{self.name}: {error.strerror}", "source") from error
 
 
 def expand(names: Iterable[str]) -> Iterator[Source]:
-    """Yield the sources that names stand for.
+    """Yield the sources that names stand for, at least one each.
 
     A folder stands for the images below it, by name; a glob for what it matches; any other
     name for itself, whether it can be read or not.
@@ -42,13 +44,13 @@ def expand(names: Iterable[str]) -> Iterator[Source]:
             exists, is_folder = path.exists(), path.is_dir()
         except OSError:  # a name too long, a folder above it closed: reading it will say which
             exists, is_folder = False, False
+        found: list[str] = []
         if is_folder:
-            yield from (
-                Source(str(file))
+            found = [
+                str(file)
                 for file in sorted(path.rglob("*"))
                 if file.suffix.lower() in SUFFIXES and file.is_file()
-            )
+            ]
         elif name != STDIN and not exists and glob.has_magic(name):
-            yield from (Source(match) for match in sorted(glob.iglob(name, recursive=True)))  # noqa: PTH207 - takes absolute patterns too
-        else:
-            yield Source(name)
+            found = sorted(glob.glob(name, recursive=True))  # noqa: PTH207 - absolute ones too
+        yield from (Source(each) for each in found or [name])

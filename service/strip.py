@@ -22,6 +22,7 @@ MARGIN = HEIGHT // 2  # empty columns at each end, so that an end digit can be c
 INK = 64  # gray level of a strip from which a pixel counts as ink
 WORKING_HEIGHT = 192  # larger pages are shrunk to this before anything is looked for
 PIECE = 16_384  # columns whose components are found at once
+MOST_ENLARGEMENT = 4  # of a page; digits of fewer than 5 pixels cannot be read anyway
 LEAST_CONTRAST = 12  # gray levels between ink and paper, below which a page is blank
 
 Mask = npt.NDArray[np.bool_]
@@ -224,15 +225,18 @@ def weighted_median(values: npt.NDArray[np.float64], weights: npt.NDArray[np.flo
 def cut(gray: Gray, ink: Gray, polarity: Polarity, top: float, bottom: float) -> Strip:
     """Scale the band to the digits' height, the ink to full brightness, and set it in a strip."""
     height, width = ink.shape
-    scale = DIGIT_HEIGHT / max(bottom - top, 1)
-    size = (max(round(width * scale), 1), max(round(height * scale), 1))
-    shrinking = scale < 1
-    scaled = cv2.resize(ink, size, interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR)
-    scale_x, scale_y = size[0] / width, size[1] / height
-    above = round((top + bottom) / 2 * scale_y - HEIGHT / 2)  # rows cut off; added, if negative
+    scale = min(DIGIT_HEIGHT / max(bottom - top, 1), MOST_ENLARGEMENT)
+    middle, reach = (top + bottom) / 2, HEIGHT / 2 / scale
+    first, last = max(math.floor(middle - reach), 0), min(math.ceil(middle + reach) + 1, height)
+    size = (max(round(width * scale), 1), max(round((last - first) * scale), 1))
+    scaled = cv2.resize(
+        ink[first:last], size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    )
+    scale_x, scale_y = size[0] / width, size[1] / (last - first)
+    above = round((middle - first) * scale_y - HEIGHT / 2)  # rows cut off; added, if negative
     pixels = np.zeros((HEIGHT, size[0] + 2 * MARGIN), np.uint8)
-    first, last = max(above, 0), min(above + HEIGHT, size[1])
-    pixels[first - above : last - above, MARGIN:-MARGIN] = scaled[first:last]
+    upper, lower = max(above, 0), min(above + HEIGHT, size[1])
+    pixels[upper - above : lower - above, MARGIN:-MARGIN] = scaled[upper:lower]
     pixels = stretch(pixels)
     shrunk_x, shrunk_y = width / gray.shape[1], height / gray.shape[0]
     return Strip(
@@ -242,7 +246,7 @@ def cut(gray: Gray, ink: Gray, polarity: Polarity, top: float, bottom: float) ->
         scale_x=scale_x * shrunk_x,
         scale_y=scale_y * shrunk_y,
         origin_x=-MARGIN / (scale_x * shrunk_x),
-        origin_y=above / (scale_y * shrunk_y),
+        origin_y=(first + above / scale_y) / shrunk_y,
         source_width=gray.shape[1],
         source_height=gray.shape[0],
     )

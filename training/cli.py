@@ -48,7 +48,7 @@ def fit(
     run: Annotated[Path, typer.Argument(help="The run's folder; an interrupted run goes on.")],
     data: DataOption = Source.MNIST,
     data_dir: DataDirOption = None,
-    seed: Annotated[int, typer.Option(help="Decides everything random.")] = Config.seed,
+    seed: Annotated[int, typer.Option(min=0, help="Decides everything random.")] = Config.seed,
     epochs: Annotated[int, typer.Option(min=1)] = Config.epochs,
     device: Annotated[Device, typer.Option()] = Device.CPU,
     workers: Annotated[int, typer.Option(min=0, help="Processes that make batches.")] = 1,
@@ -89,7 +89,7 @@ def evaluate(
         list[Path] | None,
         typer.Option(help="A folder of strips with a labels.csv of file,text; repeatable."),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Decides the windows and strings made.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Decides the windows and strings made.")] = 1,
     synthetic: Annotated[int, typer.Option(min=1, help="Synthetic strings to read.")] = 2000,
     reads: Annotated[
         Path | None, typer.Option(help="Write every string read as CSV: source,truth,text,…")

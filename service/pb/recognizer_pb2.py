@@ -24,15 +24,15 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bservice/pb/recognizer.proto\x12\rdigitstrip.v1\"L\n\x10RecognizeRequest\x12#\n\x05image\x18\x01 \x01(\x0b\x32\x14.digitstrip.v1.Image\x12\x13\n\x0bomit_scores\x18\x02 \x01(\x08\"`\n\x05Image\x12\x11\n\x07\x65ncoded\x18\x01 \x01(\x0cH\x00\x12+\n\x06raster\x18\x02 \x01(\x0b\x32\x19.digitstrip.v1.GrayRasterH\x00\x12\x0c\n\x04page\x18\x03 \x01(\rB\t\n\x07\x63ontent\";\n\nGrayRaster\x12\r\n\x05width\x18\x01 \x01(\r\x12\x0e\n\x06height\x18\x02 \x01(\r\x12\x0e\n\x06pixels\x18\x03 \x01(\x0c\"\xcf\x01\n\x11RecognizeResponse\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x12\n\nconfidence\x18\x02 \x01(\x01\x12$\n\x06\x64igits\x18\x03 \x03(\x0b\x32\x14.digitstrip.v1.Digit\x12\'\n\x06scores\x18\x04 \x01(\x0b\x32\x17.digitstrip.v1.ScoreMap\x12\x33\n\rnormalization\x18\x05 \x01(\x0b\x32\x1c.digitstrip.v1.Normalization\x12\x14\n\x0cmodel_digest\x18\x06 \x01(\t\"\xad\x01\n\x05\x44igit\x12\r\n\x05label\x18\x01 \x01(\t\x12\x12\n\nconfidence\x18\x02 \x01(\x01\x12\"\n\x06\x65xtent\x18\x03 \x01(\x0b\x32\x12.digitstrip.v1.Box\x12.\n\nrunners_up\x18\x04 \x03(\x0b\x32\x1a.digitstrip.v1.Alternative\x12\x16\n\x0e\x66irst_position\x18\x05 \x01(\r\x12\x15\n\rlast_position\x18\x06 \x01(\r\"0\n\x0b\x41lternative\x12\r\n\x05label\x18\x01 \x01(\t\x12\x12\n\nconfidence\x18\x02 \x01(\x01\"?\n\x03\x42ox\x12\x0c\n\x04left\x18\x01 \x01(\x01\x12\x0b\n\x03top\x18\x02 \x01(\x01\x12\r\n\x05right\x18\x03 \x01(\x01\x12\x0e\n\x06\x62ottom\x18\x04 \x01(\x01\"|\n\x08ScoreMap\x12\x0c\n\x04rows\x18\x01 \x01(\r\x12\x11\n\tpositions\x18\x02 \x01(\r\x12\x0e\n\x06labels\x18\x03 \x03(\t\x12\x19\n\x11log_probabilities\x18\x04 \x03(\x02\x12$\n\x07\x63\x65nters\x18\x05 \x01(\x0b\x32\x13.digitstrip.v1.Grid\"J\n\x04Grid\x12\x10\n\x08origin_x\x18\x01 \x01(\x01\x12\x10\n\x08origin_y\x18\x02 \x01(\x01\x12\x0e\n\x06step_x\x18\x03 \x01(\x01\x12\x0e\n\x06step_y\x18\x04 \x01(\x01\"\xb0\x01\n\rNormalization\x12)\n\x08polarity\x18\x01 \x01(\x0e\x32\x17.digitstrip.v1.Polarity\x12\x0f\n\x07scale_x\x18\x02 \x01(\x01\x12\x0f\n\x07scale_y\x18\x03 \x01(\x01\x12%\n\ttext_band\x18\x04 \x01(\x0b\x32\x12.digitstrip.v1.Box\x12\x14\n\x0csource_width\x18\x05 \x01(\r\x12\x15\n\rsource_height\x18\x06 \x01(\r\"V\n\x16RecognizeStreamRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x30\n\x07request\x18\x02 \x01(\x0b\x32\x1f.digitstrip.v1.RecognizeRequest\"\x8d\x01\n\x17RecognizeStreamResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12\x34\n\x08response\x18\x02 \x01(\x0b\x32 .digitstrip.v1.RecognizeResponseH\x00\x12%\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x14.digitstrip.v1.ErrorH\x00\x42\t\n\x07outcome\"E\n\x05\x45rror\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\r\n\x05\x66ield\x18\x04 \x01(\t\"\x11\n\x0fGetModelRequest\"\x83\x01\n\x10GetModelResponse\x12\x0e\n\x06labels\x18\x01 \x03(\t\x12\x17\n\x0freceptive_field\x18\x02 \x01(\r\x12\x0e\n\x06stride\x18\x03 \x01(\r\x12\x0e\n\x06\x64igest\x18\x04 \x01(\t\x12\x0f\n\x07version\x18\x05 \x01(\t\x12\x15\n\rtraining_json\x18\x06 \x01(\t*\\\n\x08Polarity\x12\x18\n\x14POLARITY_UNSPECIFIED\x10\x00\x12\x1a\n\x16POLARITY_DARK_ON_LIGHT\x10\x01\x12\x1a\n\x16POLARITY_LIGHT_ON_DARK\x10\x02\x32\x96\x02\n\x11RecognizerService\x12N\n\tRecognize\x12\x1f.digitstrip.v1.RecognizeRequest\x1a .digitstrip.v1.RecognizeResponse\x12\x64\n\x0fRecognizeStream\x12%.digitstrip.v1.RecognizeStreamRequest\x1a&.digitstrip.v1.RecognizeStreamResponse(\x01\x30\x01\x12K\n\x08GetModel\x12\x1e.digitstrip.v1.GetModelRequest\x1a\x1f.digitstrip.v1.GetModelResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bservice/pb/recognizer.proto\x12\rdigitstrip.v1\"L\n\x10RecognizeRequest\x12#\n\x05image\x18\x01 \x01(\x0b\x32\x14.digitstrip.v1.Image\x12\x13\n\x0bomit_scores\x18\x02 \x01(\x08\"`\n\x05Image\x12\x11\n\x07\x65ncoded\x18\x01 \x01(\x0cH\x00\x12+\n\x06raster\x18\x02 \x01(\x0b\x32\x19.digitstrip.v1.GrayRasterH\x00\x12\x0c\n\x04page\x18\x03 \x01(\rB\t\n\x07\x63ontent\";\n\nGrayRaster\x12\r\n\x05width\x18\x01 \x01(\r\x12\x0e\n\x06height\x18\x02 \x01(\r\x12\x0e\n\x06pixels\x18\x03 \x01(\x0c\"\xcf\x01\n\x11RecognizeResponse\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x12\n\nconfidence\x18\x02 \x01(\x01\x12$\n\x06\x64igits\x18\x03 \x03(\x0b\x32\x14.digitstrip.v1.Digit\x12\'\n\x06scores\x18\x04 \x01(\x0b\x32\x17.digitstrip.v1.ScoreMap\x12\x33\n\rnormalization\x18\x05 \x01(\x0b\x32\x1c.digitstrip.v1.Normalization\x12\x14\n\x0cmodel_digest\x18\x06 \x01(\t\"\xbf\x01\n\x05\x44igit\x12\r\n\x05label\x18\x01 \x01(\t\x12\x12\n\nconfidence\x18\x02 \x01(\x01\x12\"\n\x06\x65xtent\x18\x03 \x01(\x0b\x32\x12.digitstrip.v1.Box\x12.\n\nrunners_up\x18\x04 \x03(\x0b\x32\x1a.digitstrip.v1.Alternative\x12\x16\n\x0e\x66irst_position\x18\x05 \x01(\r\x12\x15\n\rlast_position\x18\x06 \x01(\r\x12\x10\n\x08position\x18\x07 \x01(\x01\"0\n\x0b\x41lternative\x12\r\n\x05label\x18\x01 \x01(\t\x12\x12\n\nconfidence\x18\x02 \x01(\x01\"?\n\x03\x42ox\x12\x0c\n\x04left\x18\x01 \x01(\x01\x12\x0b\n\x03top\x18\x02 \x01(\x01\x12\r\n\x05right\x18\x03 \x01(\x01\x12\x0e\n\x06\x62ottom\x18\x04 \x01(\x01\"|\n\x08ScoreMap\x12\x0c\n\x04rows\x18\x01 \x01(\r\x12\x11\n\tpositions\x18\x02 \x01(\r\x12\x0e\n\x06labels\x18\x03 \x03(\t\x12\x19\n\x11log_probabilities\x18\x04 \x03(\x02\x12$\n\x07\x63\x65nters\x18\x05 \x01(\x0b\x32\x13.digitstrip.v1.Grid\"J\n\x04Grid\x12\x10\n\x08origin_x\x18\x01 \x01(\x01\x12\x10\n\x08origin_y\x18\x02 \x01(\x01\x12\x0e\n\x06step_x\x18\x03 \x01(\x01\x12\x0e\n\x06step_y\x18\x04 \x01(\x01\"\xb0\x01\n\rNormalization\x12)\n\x08polarity\x18\x01 \x01(\x0e\x32\x17.digitstrip.v1.Polarity\x12\x0f\n\x07scale_x\x18\x02 \x01(\x01\x12\x0f\n\x07scale_y\x18\x03 \x01(\x01\x12%\n\ttext_band\x18\x04 \x01(\x0b\x32\x12.digitstrip.v1.Box\x12\x14\n\x0csource_width\x18\x05 \x01(\r\x12\x15\n\rsource_height\x18\x06 \x01(\r\"V\n\x16RecognizeStreamRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x30\n\x07request\x18\x02 \x01(\x0b\x32\x1f.digitstrip.v1.RecognizeRequest\"\x8d\x01\n\x17RecognizeStreamResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12\x34\n\x08response\x18\x02 \x01(\x0b\x32 .digitstrip.v1.RecognizeResponseH\x00\x12%\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x14.digitstrip.v1.ErrorH\x00\x42\t\n\x07outcome\"E\n\x05\x45rror\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\r\n\x05\x66ield\x18\x04 \x01(\t\"\x11\n\x0fGetModelRequest\"\x83\x01\n\x10GetModelResponse\x12\x0e\n\x06labels\x18\x01 \x03(\t\x12\x17\n\x0freceptive_field\x18\x02 \x01(\r\x12\x0e\n\x06stride\x18\x03 \x01(\r\x12\x0e\n\x06\x64igest\x18\x04 \x01(\t\x12\x0f\n\x07version\x18\x05 \x01(\t\x12\x15\n\rtraining_json\x18\x06 \x01(\t*\\\n\x08Polarity\x12\x18\n\x14POLARITY_UNSPECIFIED\x10\x00\x12\x1a\n\x16POLARITY_DARK_ON_LIGHT\x10\x01\x12\x1a\n\x16POLARITY_LIGHT_ON_DARK\x10\x02\x32\x96\x02\n\x11RecognizerService\x12N\n\tRecognize\x12\x1f.digitstrip.v1.RecognizeRequest\x1a .digitstrip.v1.RecognizeResponse\x12\x64\n\x0fRecognizeStream\x12%.digitstrip.v1.RecognizeStreamRequest\x1a&.digitstrip.v1.RecognizeStreamResponse(\x01\x30\x01\x12K\n\x08GetModel\x12\x1e.digitstrip.v1.GetModelRequest\x1a\x1f.digitstrip.v1.GetModelResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'service.pb.recognizer_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_POLARITY']._serialized_start=1621
-  _globals['_POLARITY']._serialized_end=1713
+  _globals['_POLARITY']._serialized_start=1639
+  _globals['_POLARITY']._serialized_end=1731
   _globals['_RECOGNIZEREQUEST']._serialized_start=46
   _globals['_RECOGNIZEREQUEST']._serialized_end=122
   _globals['_IMAGE']._serialized_start=124
@@ -42,27 +42,27 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RECOGNIZERESPONSE']._serialized_start=284
   _globals['_RECOGNIZERESPONSE']._serialized_end=491
   _globals['_DIGIT']._serialized_start=494
-  _globals['_DIGIT']._serialized_end=667
-  _globals['_ALTERNATIVE']._serialized_start=669
-  _globals['_ALTERNATIVE']._serialized_end=717
-  _globals['_BOX']._serialized_start=719
-  _globals['_BOX']._serialized_end=782
-  _globals['_SCOREMAP']._serialized_start=784
-  _globals['_SCOREMAP']._serialized_end=908
-  _globals['_GRID']._serialized_start=910
-  _globals['_GRID']._serialized_end=984
-  _globals['_NORMALIZATION']._serialized_start=987
-  _globals['_NORMALIZATION']._serialized_end=1163
-  _globals['_RECOGNIZESTREAMREQUEST']._serialized_start=1165
-  _globals['_RECOGNIZESTREAMREQUEST']._serialized_end=1251
-  _globals['_RECOGNIZESTREAMRESPONSE']._serialized_start=1254
-  _globals['_RECOGNIZESTREAMRESPONSE']._serialized_end=1395
-  _globals['_ERROR']._serialized_start=1397
-  _globals['_ERROR']._serialized_end=1466
-  _globals['_GETMODELREQUEST']._serialized_start=1468
-  _globals['_GETMODELREQUEST']._serialized_end=1485
-  _globals['_GETMODELRESPONSE']._serialized_start=1488
-  _globals['_GETMODELRESPONSE']._serialized_end=1619
-  _globals['_RECOGNIZERSERVICE']._serialized_start=1716
-  _globals['_RECOGNIZERSERVICE']._serialized_end=1994
+  _globals['_DIGIT']._serialized_end=685
+  _globals['_ALTERNATIVE']._serialized_start=687
+  _globals['_ALTERNATIVE']._serialized_end=735
+  _globals['_BOX']._serialized_start=737
+  _globals['_BOX']._serialized_end=800
+  _globals['_SCOREMAP']._serialized_start=802
+  _globals['_SCOREMAP']._serialized_end=926
+  _globals['_GRID']._serialized_start=928
+  _globals['_GRID']._serialized_end=1002
+  _globals['_NORMALIZATION']._serialized_start=1005
+  _globals['_NORMALIZATION']._serialized_end=1181
+  _globals['_RECOGNIZESTREAMREQUEST']._serialized_start=1183
+  _globals['_RECOGNIZESTREAMREQUEST']._serialized_end=1269
+  _globals['_RECOGNIZESTREAMRESPONSE']._serialized_start=1272
+  _globals['_RECOGNIZESTREAMRESPONSE']._serialized_end=1413
+  _globals['_ERROR']._serialized_start=1415
+  _globals['_ERROR']._serialized_end=1484
+  _globals['_GETMODELREQUEST']._serialized_start=1486
+  _globals['_GETMODELREQUEST']._serialized_end=1503
+  _globals['_GETMODELRESPONSE']._serialized_start=1506
+  _globals['_GETMODELRESPONSE']._serialized_end=1637
+  _globals['_RECOGNIZERSERVICE']._serialized_start=1734
+  _globals['_RECOGNIZERSERVICE']._serialized_end=2012
 # @@protoc_insertion_point(module_scope)

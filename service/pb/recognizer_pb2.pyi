@@ -61,20 +61,22 @@ class RecognizeResponse(_message.Message):
     def __init__(self, text: _Optional[str] = ..., confidence: _Optional[float] = ..., digits: _Optional[_Iterable[_Union[Digit, _Mapping]]] = ..., scores: _Optional[_Union[ScoreMap, _Mapping]] = ..., normalization: _Optional[_Union[Normalization, _Mapping]] = ..., model_digest: _Optional[str] = ...) -> None: ...
 
 class Digit(_message.Message):
-    __slots__ = ("label", "confidence", "extent", "runners_up", "first_position", "last_position")
+    __slots__ = ("label", "confidence", "extent", "runners_up", "first_position", "last_position", "position")
     LABEL_FIELD_NUMBER: _ClassVar[int]
     CONFIDENCE_FIELD_NUMBER: _ClassVar[int]
     EXTENT_FIELD_NUMBER: _ClassVar[int]
     RUNNERS_UP_FIELD_NUMBER: _ClassVar[int]
     FIRST_POSITION_FIELD_NUMBER: _ClassVar[int]
     LAST_POSITION_FIELD_NUMBER: _ClassVar[int]
+    POSITION_FIELD_NUMBER: _ClassVar[int]
     label: str
     confidence: float
     extent: Box
     runners_up: _containers.RepeatedCompositeFieldContainer[Alternative]
     first_position: int
     last_position: int
-    def __init__(self, label: _Optional[str] = ..., confidence: _Optional[float] = ..., extent: _Optional[_Union[Box, _Mapping]] = ..., runners_up: _Optional[_Iterable[_Union[Alternative, _Mapping]]] = ..., first_position: _Optional[int] = ..., last_position: _Optional[int] = ...) -> None: ...
+    position: float
+    def __init__(self, label: _Optional[str] = ..., confidence: _Optional[float] = ..., extent: _Optional[_Union[Box, _Mapping]] = ..., runners_up: _Optional[_Iterable[_Union[Alternative, _Mapping]]] = ..., first_position: _Optional[int] = ..., last_position: _Optional[int] = ..., position: _Optional[float] = ...) -> None: ...
 
 class Alternative(_message.Message):
     __slots__ = ("label", "confidence")

@@ -91,21 +91,34 @@ def test_a_bad_image_is_a_record_with_its_reason(call, tmp_path, command):
     assert "No such file" in absent["error"]["message"]
 
 
-@pytest.mark.parametrize("arguments", [["read"], ["read", "nothing-*.png"], ["frobnicate"]])
+@pytest.mark.parametrize("arguments", [["read"], ["frobnicate"], ["serve", "--threads", "0"]])
 def test_wrong_use_is_exit_2(run, arguments):
     assert run(*arguments).returncode == 2
 
 
-def test_an_empty_folder_is_wrong_use_with_a_sentence(run, tmp_path):
-    ended = run("read", tmp_path)
-    assert ended.returncode == 2
-    assert b"no image matches" in ended.stderr
+def test_a_name_that_stands_for_nothing_is_a_failure_of_its_own(run, tmp_path):
+    ended = run("read", STRIPS / NAME, tmp_path, tmp_path / "*.png")
+    assert ended.returncode == 1
+    assert len(ended.stdout.splitlines()) == 1
+    assert b"UNREADABLE_SOURCE" in ended.stderr
+    assert b"there is no image in it" in ended.stderr
+    assert b"No such file" in ended.stderr
+
+
+def test_an_image_that_the_server_refuses_to_take_in_does_not_end_the_run(start_service, run):
+    server = start_service(DIGITSTRIP_MAX_BYTES="1", DIGITSTRIP_MAX_PIXELS="1")
+    ended = run("send", STRIPS / NAME, STRIPS / "one-digit.png", "--address", server.address)
+    assert ended.returncode == 1
+    assert ended.stderr.count(b"TOO_MANY_BYTES") == 2
+    huge = run("send", STRIPS / "serial.tif", STRIPS / NAME, "--address", server.address, "--json")
+    reasons = [json.loads(line)["error"]["reason"] for line in huge.stdout.splitlines()]
+    assert reasons == ["SERVER_FAILED", "TOO_MANY_BYTES"]
 
 
 def test_a_server_that_is_not_there_is_told_in_a_sentence(run):
     ended = run("send", STRIPS / NAME, "--address", "127.0.0.1:1", "--timeout", "3")
     assert ended.returncode == 1
-    assert b"SERVER_FAILED: UNAVAILABLE" in ended.stderr
+    assert b"SERVER_UNAVAILABLE: UNAVAILABLE" in ended.stderr
     assert b"Traceback" not in ended.stderr
 
 
@@ -129,7 +142,7 @@ def test_pictures_are_written_one_a_page(call, tmp_path, command):
 @pytest.mark.parametrize("name", ["nowhere/r.png", "r.no-such-suffix"])
 def test_a_picture_that_cannot_be_written_is_told_in_a_sentence(run, tmp_path, name):
     ended = run("read", STRIPS / NAME, "--picture", tmp_path / name)
-    assert ended.returncode == 1
+    assert ended.returncode == 2
     assert b"cannot write the picture" in ended.stderr
     assert b"Traceback" not in ended.stderr
 

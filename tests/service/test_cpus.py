@@ -106,3 +106,26 @@ def test_affinity_bounds_a_larger_quota(tmp_path):
         check=True,
     )
     assert done.stdout.strip() == b"1"
+
+
+@needs_affinity
+def test_quota_of_a_group_above_this_process_counts(tmp_path):
+    group = tmp_path / "system.slice" / "digitstrip.service"
+    group.mkdir(parents=True)
+    (group / "cpu.max").write_text("max 100000\n")
+    (group.parent / "cpu.max").write_text("50000 100000\n")
+    membership = tmp_path / "membership"
+    membership.write_text("0::/system.slice/digitstrip.service\n")
+    assert usable_cpus(tmp_path, membership) == 1
+
+
+@needs_affinity
+def test_quota_of_a_nested_group_of_version_1_counts(tmp_path):
+    version_1(tmp_path, -1)
+    group = tmp_path / "cpu" / "docker" / "abc"
+    group.mkdir(parents=True)
+    (group / "cpu.cfs_quota_us").write_text("70000")
+    (group / "cpu.cfs_period_us").write_text("100000")
+    membership = tmp_path / "membership"
+    membership.write_text("4:memory:/docker/abc\n3:cpu,cpuacct:/docker/abc\n")
+    assert usable_cpus(tmp_path, membership) == 1

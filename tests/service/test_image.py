@@ -501,7 +501,7 @@ def float32():
     ids=["float32", "int32", "int16", "uint32", "float64", "12 bits", "BMP of 64 bits"],
 )
 def test_other_depths_are_refused_with_what_is_allowed(encoded, seen):
-    with pytest.raises(UnsupportedPixels, match=r"1, 8 or 16 .*allowed") as caught:
+    with pytest.raises(UnsupportedPixels, match=r"1 to 8, or 16, .*allowed") as caught:
         decode(encoded)
     assert seen in str(caught.value)
 
@@ -707,10 +707,14 @@ def test_a_tiff_with_more_pages_than_allowed_is_refused():
     file = io.BytesIO()
     pages[0].save(file, "TIFF", save_all=True, append_images=pages[1:])
     limits = Limits(max_pages=4)
-    for ask in (
-        lambda: count_pages(file.getvalue(), limits),
-        lambda: decode(file.getvalue(), 1, limits),
-    ):
-        with pytest.raises(TooManyPages, match="more than 4 pages"):
-            ask()
+    with pytest.raises(TooManyPages, match="more than 4 pages"):
+        count_pages(file.getvalue(), limits)
+    with pytest.raises(TooManyPages, match="page 4 was asked for; at most 4 pages"):
+        decode(file.getvalue(), 4, limits)
+    assert decode(file.getvalue(), 3, limits)[0, 0] == 3
     assert count_pages(file.getvalue(), Limits(max_pages=5)) == 5
+
+
+def test_a_page_wider_than_allowed_is_refused():
+    with pytest.raises(TooManyPixels, match="9 pixels wide; at most 8 are allowed"):
+        from_raster(bytes(9), 9, 1, Limits(max_width=8))

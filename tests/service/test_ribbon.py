@@ -4,7 +4,7 @@ import pytest
 from service.image import decode
 from service.messages import to_response
 from service.recognizer import Recognizer
-from service.ribbon import GUTTER, HEADER, IMAGE_HEIGHT, LANE, PANEL_WIDTH, draw
+from service.ribbon import CELL, GUTTER, PANEL_WIDTH, draw, heat, row_of
 from service.scorer import Scorer
 from tests.conftest import STRIPS
 
@@ -20,17 +20,18 @@ def ribbon_of(recognizer, gray):
     return response, np.asarray(draw(gray, response))
 
 
-def test_every_digit_glows_under_the_pixel_it_is_centred_on(recognizer):
+def test_every_digit_glows_in_its_row_under_the_pixel_it_is_centred_on(recognizer):
     gray = decode((STRIPS / "postcode-ruled.png").read_bytes())
-    response, picture = ribbon_of(recognizer, gray)
-    zoom = IMAGE_HEIGHT / gray.shape[0]
-    heat = picture[HEADER + IMAGE_HEIGHT + LANE :].sum(axis=2)
+    response, _ = ribbon_of(recognizer, gray)
+    zoom = 2.0
+    labels = list(response.scores.labels)
+    glow = np.asarray(heat(response, 0, zoom, round(gray.shape[1] * zoom))).sum(axis=2)
+    rows = [row_of(index, labels) + CELL // 2 for index in range(10)]
     assert response.digits
     for digit in response.digits:
-        middle = (digit.extent.left + digit.extent.right) / 2
-        column = GUTTER + round(middle * zoom)
-        reach = round(2 * response.scores.centers.step_x * zoom)
-        assert heat[:, column - reach : column + reach].max() > 500
+        grid = response.scores.centers
+        column = round((grid.origin_x + round(digit.position) * grid.step_x) * zoom)
+        assert labels[int(glow[rows, column].argmax())] == digit.label
 
 
 def test_a_long_strip_goes_on_in_further_panels(recognizer):

@@ -13,7 +13,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from grpc_status import rpc_status
 
 from service.client import OPTIONS, AsyncClient, Client
-from service.errors import DamagedImage, InputError, ServerError, UnknownFormat
+from service.errors import DamagedImage, InputError, ServerUnavailable, UnknownFormat
 from service.image import decode
 from service.pb import recognizer_pb2 as pb
 from service.pb.recognizer_pb2_grpc import RecognizerServiceStub
@@ -142,12 +142,12 @@ def test_the_client_raises_the_errors_of_the_service(client):
         client.recognize(b"hello, world")
 
 
-def test_a_server_that_is_not_there_is_a_server_error():
+def test_a_server_that_is_not_there_is_unavailable():
     with socket.socket() as taken:  # bound, so nobody else's, but not listening
         taken.bind(("127.0.0.1", 0))
         with (
             Client(f"127.0.0.1:{taken.getsockname()[1]}", timeout=5) as client,
-            pytest.raises(ServerError, match="UNAVAILABLE"),
+            pytest.raises(ServerUnavailable, match="UNAVAILABLE"),
         ):
             client.recognize(encoded())
 
@@ -263,21 +263,20 @@ def test_a_signal_drains_health_first_and_work_in_hand_is_finished(start_service
 
 def test_a_taken_port_ends_the_start_with_a_sentence(service, run):
     ended = run("serve", "--listen", service.address)
-    assert ended.returncode == 1
+    assert ended.returncode == 2
     assert b"the port is taken" in ended.stderr
 
 
 @pytest.mark.parametrize(
     ("environment", "complaint"),
     [
-        ({"DIGITSTRIP_MODEL": "/nowhere.onnx"}, b"cannot read the model /nowhere.onnx"),
         ({"DIGITSTRIP_THREADS": "0"}, b"threads = '0': Input should be greater than or equal to 1"),
         ({"DIGITSTRIP_PROVIDERS": '["Abacus"]'}, b"execution provider Abacus is not available"),
     ],
 )
 def test_a_bad_setting_ends_the_start_with_a_sentence(run, environment, complaint):
     ended = run("serve", "--listen", "127.0.0.1:0", **environment)
-    assert ended.returncode == 1
+    assert ended.returncode == 2
     assert complaint in ended.stderr
     assert b"Traceback" not in ended.stderr
 
@@ -297,6 +296,63 @@ def test_a_bad_settings_file_ends_the_start_with_a_sentence(run, tmp_path, conte
     file = tmp_path / "digitstrip.toml"
     file.write_text(content)
     ended = run("serve", "--config", file)
-    assert ended.returncode == 1
+    assert ended.returncode == 2
     assert b"bad settings" in ended.stderr
     assert b"Traceback" not in ended.stderr
+
+
+def test_a_missing_model_ends_the_start_with_a_sentence(run):
+    ended = run("serve", "--listen", "127.0.0.1:0", DIGITSTRIP_MODEL="/nowhere.onnx")
+    assert ended.returncode == 1
+    assert b"cannot read the model /nowhere.onnx" in ended.stderr
+
+
+def test_a_draining_server_answers_what_it_took_in_and_ends_the_stream(start_service, truths):
+    server = start_service()
+    ended = threading.Event()
+
+    def images():
+        yield "first", encoded()
+        ended.wait(30)  # a stream that stays open
+
+    with Client(server.address) as client:
+        answers = client.recognize_many(images())
+        name, response = next(answers)
+        assert (name, response.text) == ("first", truths[NAME])
+        server.process.send_signal(signal.SIGTERM)
+        with pytest.raises(ServerUnavailable, match="the server is stopping"):
+            next(answers)
+        ended.set()
+        began = time.monotonic()
+        assert server.stop()[0] == 0
+        assert time.monotonic() - began < 5
+
+
+def test_a_stream_that_its_client_leaves_does_not_hold_up_the_server(start_service):
+    server = start_service()
+    with Client(server.address) as client:
+        for _ in client.recognize_many((str(number), encoded()) for number in range(1000)):
+            break  # the generator is closed, the call cancelled
+    began = time.monotonic()
+    assert server.stop()[0] == 0
+    assert time.monotonic() - began < 5
+
+
+def test_an_error_of_the_callers_own_iterable_is_raised_as_it_is(service):
+    def images():
+        yield "first", encoded()
+        raise KeyError("mine")
+
+    async def ask():
+        async def as_async():
+            for pair in images():
+                yield pair
+
+        async with AsyncClient(service.address) as asynchronous:
+            async for _ in asynchronous.recognize_many(as_async()):
+                pass
+
+    with Client(service.address) as client, pytest.raises(KeyError, match="mine"):
+        list(client.recognize_many(images()))
+    with pytest.raises(KeyError, match="mine"):
+        asyncio.run(ask())

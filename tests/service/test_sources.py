@@ -44,9 +44,11 @@ def test_suffix_of_an_image_may_be_in_capitals(suffix, tmp_path):
     assert names(expand([str(tmp_path)]), tmp_path) == [f"a{suffix}", f"b{suffix.upper()}"]
 
 
-def test_folder_without_images_yields_nothing(tmp_path):
+def test_folder_without_images_stands_for_itself_and_is_told_so(tmp_path):
     (tmp_path / "notes.txt").touch()
-    assert list(expand([str(tmp_path)])) == []
+    (source,) = expand([str(tmp_path)])
+    with pytest.raises(UnreadableSource, match="there is no image in it"):
+        source.read()
 
 
 def test_glob_stands_for_its_matches_in_order(folder):
@@ -58,8 +60,8 @@ def test_two_stars_match_folders_below(folder):
     assert found == ["c.txt", "inner/a.tif", "inner/deep/z.webp"]
 
 
-def test_glob_without_a_match_yields_nothing(folder):
-    assert list(expand([f"{folder}/*.gif"])) == []
+def test_glob_without_a_match_stands_for_itself(folder):
+    assert list(expand([f"{folder}/*.gif"])) == [Source(f"{folder}/*.gif")]
 
 
 def test_file_whose_name_looks_like_a_glob_stands_for_itself(tmp_path):
@@ -121,7 +123,7 @@ def test_dash_is_standard_input():
     ("name", "why"),
     [
         ("missing.png", "No such file or directory"),
-        ("folder.png", "Is a directory"),
+        ("folder.png", "there is no image in it"),
         ("b.png/below.png", "Not a directory"),
         ("long" * 100, "File name too long"),
     ],
@@ -143,5 +145,5 @@ def test_name_that_cannot_be_read_still_stands_for_itself(name, folder):
 
 
 @pytest.mark.parametrize("name", ["missing/*.png", "long" * 100 + "*"])
-def test_glob_that_cannot_match_yields_nothing(name, folder):
-    assert list(expand([str(folder / name)])) == []
+def test_glob_that_cannot_match_stands_for_itself(name, folder):
+    assert list(expand([str(folder / name)])) == [Source(str(folder / name))]

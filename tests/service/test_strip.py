@@ -155,3 +155,10 @@ def test_size_of_the_scan_hardly_changes_the_strip():
     assert abs(small.shape[1] - large.shape[1]) <= 3
     correlation = np.corrcoef(small[:, :width].ravel(), large[:, :width].ravel())[0, 1]
     assert correlation > 0.9
+
+
+@pytest.mark.parametrize("shape", [(1, 50_000), (100, 20_000)])
+def test_specks_do_not_blow_a_page_up(shape):
+    page = np.full(shape, 240, np.uint8)
+    page[shape[0] // 2, 10::40] = 0
+    assert normalise(page).pixels.shape[1] <= 4 * shape[1] + 2 * MARGIN
