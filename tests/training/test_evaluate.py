@@ -195,8 +195,8 @@ def test_an_evaluation_tells_the_model_its_making_and_every_figure(
     assert figures.training == json.loads(load(finished_run / "best.pt")[1])
     assert figures.seed == 3
     assert figures.synthetic.strips == 5
-    assert set(figures.folders) == {folder.name}
-    assert figures.folders[folder.name] == StripFigures.of(figures.reads)
+    assert set(figures.folders) == {str(folder)}
+    assert figures.folders[str(folder)] == StripFigures.of(figures.reads)
     assert [(read.source, read.truth) for read in figures.reads] == [
         ("a.png", "0123"),
         ("b.png", "9"),
