@@ -74,7 +74,7 @@ class StripConfig:
     wide_zeros: float = 0.2  # of strings: zeros as wide as tall, or wider
     drift: float = 0.8  # of strings: digits above and below the line
     climb: float = 0.5  # of strings: the line rises or falls
-    overlap: float = 0.15  # of strings: digits touch and overlap
+    overlap: float = 0.12  # of strings: digits touch and overlap
     chain: float = 0.2  # of strings: neighbouring zeros in one stroke
     connect: float = 0.04  # of neighbours: a stroke from one to the next
 
@@ -88,7 +88,7 @@ class StripConfig:
 
     # The pen.
     pressure: float = 0.8  # of pages: strokes of uneven width and blackness
-    faint: float = 0.2  # of pages: pale ink
+    faint: float = 0.15  # of pages: pale ink
 
     # The paper.
     dark: float = 0.3  # of pages: gray paper rather than light
@@ -111,7 +111,7 @@ class StripConfig:
     pen: Range = (0.05, 0.13)  # width, digit heights
     slants: Range = (-0.2, 0.55)  # tangent, to the right
     gaps: Range = (0.03, 0.5)  # between digits, digit heights
-    overlaps: Range = (-0.2, 0.05)  # the same, where digits touch
+    overlaps: Range = (-0.15, 0.05)  # the same, where digits touch
     margins: Range = (0.06, 0.5)  # paper round the digits, digit heights
 
     @classmethod

@@ -10,7 +10,7 @@ Strokes = npt.NDArray[np.float32]
 Point = Sequence[float] | npt.NDArray[np.float64]
 Glyph = tuple[tuple[tuple[float, float], ...], ...]  # curves of points; the baseline is at 1
 
-STEPS = 5  # segments between two points of a curve
+STEPS = 8  # segments between two points of a curve
 
 SHAPES: dict[int, tuple[Glyph, ...]] = {
     0: (

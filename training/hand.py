@@ -15,7 +15,9 @@ from training.glyphs import Strokes, curve, drawn
 
 FINE = 2  # trace pixels per image pixel
 DIGIT = 36.0  # height of MNIST's digits in trace pixels, measured between the pen's centres
-INK = 64  # gray level from which a trace pixel is ink
+INK = 90  # gray level from which a trace pixel is ink
+CLOT = 1.9  # widest place of a clotted digit, of its strokes' usual width
+LOOPED = (0, 6, 8, 9)  # digits that nobody can read once their loop has run full
 
 # Zhang and Suen 1984: which ink pixels each half-step takes away, by their eight neighbours,
 # clockwise from the one above; bit i stands for neighbour i.
@@ -53,18 +55,23 @@ def thin(ink: Image) -> Image:
         left = now
 
 
-def trace(images: npt.NDArray[np.uint8]) -> list[Strokes]:
+def trace(images: npt.NDArray[np.uint8], labels: Sequence[int]) -> list[Strokes]:
     """Return each digit's strokes, standing on the baseline with their left end at 0.
+
+    A digit whose loops have run full has none: its lines would not say what it is.
 
     Args:
         images: (digits, 32, 32), ink bright on 0, with empty columns at both sides.
+        labels: what they say.
     """
     count, height, width = images.shape
     sheet = images.transpose(1, 0, 2).reshape(height, count * width)
     size = (count * width * FINE, height * FINE)
-    ink = cv2.GaussianBlur(cv2.resize(sheet, size, interpolation=cv2.INTER_CUBIC), (3, 3), 0)
-    lines = thin((ink > INK).astype(np.uint8))
-    rows, columns = np.nonzero(lines)
+    gray = cv2.GaussianBlur(cv2.resize(sheet, size, interpolation=cv2.INTER_CUBIC), (3, 3), 0)
+    # Against their surroundings, faint strokes are ink and the holes of small loops are not.
+    sharp = cv2.addWeighted(gray, 1.9, cv2.GaussianBlur(gray, (0, 0), 2.5), -0.9, 0)
+    ink_mask = (sharp > INK).astype(np.uint8)
+    rows, columns = np.nonzero(thin(ink_mask).view(np.bool_))
     numbers = np.full((size[1] + 2, size[0] + 2), -1, np.int32)
     numbers[rows + 1, columns + 1] = np.arange(len(rows))
     right, below = numbers[rows + 1, columns + 2], numbers[rows + 2, columns + 1]
@@ -79,7 +86,26 @@ def trace(images: npt.NDArray[np.uint8]) -> list[Strokes]:
     points = _smooth(np.column_stack([columns, rows]).astype(np.float64), starts, ends)
     segments = (points[np.stack([starts, ends], axis=1)] / DIGIT).astype(np.float32)
     owners = columns[starts] // (width * FINE)
-    return [stand(segments[owners == digit]) for digit in range(count)]
+    radii = cv2.distanceTransform(ink_mask, cv2.DIST_L2, 3)[rows, columns]
+    whole = _whole(radii, columns // (width * FINE), owners, labels)
+    return [stand(segments[(owners == n) & whole[n]]) for n in range(count)]
+
+
+def _whole(
+    radii: npt.NDArray[np.float32],
+    point_owners: npt.NDArray[np.int64],
+    segment_owners: npt.NDArray[np.int64],
+    labels: Sequence[int],
+) -> npt.NDArray[np.bool_]:
+    """Return (digits,) whose lines tell all: no place is clotted and no loop has run full."""
+    count = len(labels)
+    points = np.bincount(point_owners, minlength=count)
+    widest = np.zeros(count)
+    np.maximum.at(widest, point_owners, radii)
+    usual = np.bincount(point_owners, radii, count) / np.maximum(points, 1)
+    # Euler: in one piece, a graph with as many edges as points has a loop.
+    loops = np.bincount(segment_owners, minlength=count) - points + 1
+    return (widest <= CLOT * usual) & (~np.isin(labels, LOOPED) | (loops > 0))
 
 
 def _smooth(
@@ -105,14 +131,9 @@ def stand(strokes: Strokes) -> Strokes:
     return strokes - np.array([flat[:, 0].min(), flat[:, 1].max()], np.float32)
 
 
-def shape(
-    image_strokes: Strokes,
-    digit: int,
-    rng: np.random.Generator,
-    share: float,
-) -> Strokes:
-    """Replace a share of digits by ones drawn with another of the world's shapes."""
-    return stand(drawn(digit, rng)) if rng.random() < share else image_strokes
+def shape(traced: Strokes, digit: int, rng: np.random.Generator, share: float) -> Strokes:
+    """Draw a share of digits, and those that could not be traced, in another of its shapes."""
+    return stand(drawn(digit, rng)) if rng.random() < share or not len(traced) else traced
 
 
 def flag(strokes: Strokes, digit: int, rng: np.random.Generator, share: float) -> Strokes:

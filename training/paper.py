@@ -28,29 +28,42 @@ def guilloche(page: Levels, rng: np.random.Generator, share: float) -> Levels:
     rows, columns = _grid(page)
     pattern = np.zeros_like(page)
     families = int(rng.integers(1, 4))
-    depth = rng.uniform(12, 60) / families**0.5
+    depth = float(page.mean()) * rng.uniform(0.06, 0.27) / families**0.5
     for _ in range(families):
-        period = rng.uniform(3.4, 9)
-        kind = rng.random()
-        if kind < 0.3:  # circles
-            x, y = rng.uniform(-1.5, 2.5, 2) * (page.shape[1], page.shape[0])
-            phase = np.hypot(columns - np.float32(x), rows - np.float32(y))
-        else:
-            # Mostly near the horizontal, as waved security lines are.
-            angle = rng.normal(0, 0.3) if kind < 0.75 else rng.uniform(0, np.pi)
-            cos, sin = np.float32(np.cos(angle)), np.float32(np.sin(angle))
-            along, phase = columns * cos + rows * sin, rows * cos - columns * sin
-            swing, length = rng.uniform(0, 3), rng.uniform(12, 90)
-            phase = phase + np.float32(swing) * _wave(along, length, rng)
-        lines = np.cos(phase * np.float32(2 * np.pi / period))
+        phase = _family(rows, columns, rng)
         # Thin dark lines on light, rather than as much of one as of the other.
-        lines = np.clip(lines - np.float32(rng.uniform(-0.2, 0.5)), 0, None)
-        pattern += lines
-    if rng.random() < 0.2:  # the pattern ends at an edge: a field of its own
-        edge = rng.uniform(0, 0.35) * page.shape[0]
-        border = np.float32(edge) + 2 * _wave(columns, rng.uniform(60, 200), rng)
-        pattern *= np.where(rows > border, 1, np.float32(rng.uniform(0, 0.6)))
-    return page - np.float32(depth) * pattern
+        floor = np.float32(rng.uniform(-0.2, 0.75))
+        pattern += np.clip((np.cos(phase) - floor) / (1 - floor), 0, None)
+    # Print is uneven where the page is: some lines nearly vanish.
+    pattern *= np.clip(1 + np.float32(rng.uniform(0, 0.5)) * _clouds(page.shape, rng, 12.0), 0, 2)
+    level = page
+    if rng.random() < 0.25:  # the pattern ends at an edge: a field of its own
+        edge = np.float32(rng.uniform(0, 0.4) * page.shape[0])
+        border = edge + columns * np.float32(rng.normal(0, 0.04))
+        border = border + 2 * _wave(columns, rng.uniform(60, 200), rng)
+        inside = np.clip(rows - border, 0, 1)
+        pattern *= inside + (1 - inside) * np.float32(rng.uniform(0, 0.6))
+        level = page + (1 - inside) * np.float32(rng.uniform(0, 45))
+    printed: Levels = level - np.float32(depth) * pattern
+    return printed
+
+
+def _family(rows: Levels, columns: Levels, rng: np.random.Generator) -> Levels:
+    """Return the phase, radians, of one family of lines over the page."""
+    period, kind = rng.uniform(3.4, 10), rng.random()
+    height, width = rows.shape[0], columns.shape[1]
+    if kind < 0.3:  # circles
+        x, y = rng.uniform(-1.5, 2.5) * width, rng.uniform(-2, 3) * height
+        phase = np.hypot(columns - np.float32(x), rows - np.float32(y))
+    else:
+        # Mostly near the horizontal, as waved security lines are.
+        angle = rng.normal(0, 0.2) if kind < 0.7 else rng.uniform(0.3, np.pi - 0.3)
+        cos, sin = np.float32(np.cos(angle)), np.float32(np.sin(angle))
+        along, phase = columns * cos + rows * sin, rows * cos - columns * sin
+        # A fan: lines further apart at one end than at the other.
+        phase = phase * (1 + along * np.float32(rng.normal(0, 0.15) / width))
+        phase = phase + np.float32(rng.uniform(0, 2.5)) * _wave(along, rng.uniform(12, 90), rng)
+    return np.asarray(phase * np.float32(2 * np.pi / period), np.float32)
 
 
 def texture(page: Levels, rng: np.random.Generator, share: float) -> Levels:
@@ -65,7 +78,7 @@ def texture(page: Levels, rng: np.random.Generator, share: float) -> Levels:
         along = rows - np.float32(turn) * columns
         step = np.float32(2 * np.pi / period)
         return page - depth * np.sin(across * step) * np.sin(along * step)
-    return page + depth * _clouds(page.shape, rng, 3.0)
+    return page + depth / 2 * _clouds(page.shape, rng, 3.0)
 
 
 def rules(
@@ -195,7 +208,7 @@ def noise(page: Levels, rng: np.random.Generator, share: float) -> Levels:
     """Add a sensor's grain, sharp or a little smeared."""
     if rng.random() >= share:
         return page
-    grain = rng.standard_normal(page.shape, np.float32) * np.float32(rng.uniform(0.5, 6))
+    grain = rng.standard_normal(page.shape, np.float32) * np.float32(rng.uniform(0.5, 4.5))
     if rng.random() < 0.5:
         grain = np.asarray(cv2.blur(grain, (2, 2)), np.float32)
     return page + grain

@@ -246,7 +246,7 @@ def crop(
     before, above, after, below = rng.uniform(*config.margins, 4) * height
     if rng.random() < config.tight:
         before, after = rng.uniform(-3, 4, 2)
-        above, below = rng.uniform(-1, 6, 2)
+        above, below = rng.uniform(0, 7, 2)
     origin = np.array([left - before, top - above], np.float32)
     shape = (
         max(round(bottom + below - origin[1]), 8),

@@ -11,6 +11,7 @@ from training.config import StripConfig
 from training.dataset import DigitSet
 from training.glyphs import Strokes, curve
 
+WIDEST = 1.5  # a digit's width, of its height
 LEAST_ADVANCE = 0.28  # digit heights between the middles of neighbours, however deep the overlap
 AMOUNT_LENGTHS = (0.02, 0.06, 0.15, 0.28, 0.3, 0.14, 0.05)  # shares of 1 to 7 digits
 
@@ -84,13 +85,12 @@ def shapes(
     chosen = []
     for number in numbers:
         if number not in picks or rng.random() >= config.alike:
-            of_kind = np.flatnonzero(digits.labels == number)
-            picks[number] = int(of_kind[rng.integers(len(of_kind))])
+            picks[number] = any_of(number, digits, rng)
         chosen.append(picks[number])
     straighten = rng.uniform(0.5, 1) if rng.random() < config.upright else 0.0
     bend = rng.uniform(0.01, 0.035) if rng.random() < config.wobble else 0.0
     written = []
-    for number, traced in zip(numbers, hand.trace(digits.images[chosen]), strict=True):
+    for number, traced in zip(numbers, hand.trace(digits.images[chosen], numbers), strict=True):
         strokes = hand.upright(traced, straighten)
         strokes = hand.shape(strokes, number, rng, config.drawn)
         strokes = hand.flag(strokes, number, rng, config.flag)
@@ -100,6 +100,16 @@ def shapes(
         strokes = hand.curl(strokes, number, rng, config.curl)
         written.append(hand.stand(hand.wobble(strokes, rng, bend)))
     return written
+
+
+def any_of(number: int, digits: DigitSet, rng: np.random.Generator) -> int:
+    """Return the index of one of a number's images."""
+    # A look at a few costs a tenth of a look at all of MNIST.
+    some = rng.integers(len(digits), size=64)
+    found = some[digits.labels[some] == number]
+    if not len(found):
+        found = rng.permutation(np.flatnonzero(digits.labels == number))
+    return int(found[0])
 
 
 def sizes(
@@ -123,6 +133,8 @@ def sizes(
             rise[zeros_small] = rng.uniform(0.2, 1) * (1 - size)
     if rng.random() < config.wide_zeros:
         scale[zeros, 0] *= rng.uniform(1.15, 1.7)
+    widths = np.array([float(strokes[..., 0].max(initial=0)) for strokes in glyphs])
+    scale[:, 0] = np.minimum(scale[:, 0], WIDEST * scale[:, 1] / np.maximum(widths, 0.1))
     return [
         (strokes * factor - (0, up)).astype(np.float32)
         for strokes, factor, up in zip(glyphs, scale, rise, strict=True)
