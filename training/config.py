@@ -111,7 +111,7 @@ class StripConfig:
     pen: Range = (0.05, 0.13)  # width, digit heights
     slants: Range = (-0.2, 0.55)  # tangent, to the right
     gaps: Range = (0.03, 0.5)  # between digits, digit heights
-    overlaps: Range = (-0.15, 0.05)  # the same, where digits touch
+    overlaps: Range = (-0.12, 0.05)  # the same, where digits touch
     margins: Range = (0.06, 0.5)  # paper round the digits, digit heights
 
     @classmethod

@@ -86,7 +86,7 @@ def trace(images: npt.NDArray[np.uint8], labels: Sequence[int]) -> list[Strokes]
     points = _smooth(np.column_stack([columns, rows]).astype(np.float64), starts, ends)
     segments = (points[np.stack([starts, ends], axis=1)] / DIGIT).astype(np.float32)
     owners = columns[starts] // (width * FINE)
-    radii = cv2.distanceTransform(ink_mask, cv2.DIST_L2, 3)[rows, columns]
+    radii = np.asarray(cv2.distanceTransform(ink_mask, cv2.DIST_L2, 3), np.float32)[rows, columns]
     whole = _whole(radii, columns // (width * FINE), owners, labels)
     return [stand(segments[(owners == n) & whole[n]]) for n in range(count)]
 

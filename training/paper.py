@@ -36,14 +36,14 @@ def guilloche(page: Levels, rng: np.random.Generator, share: float) -> Levels:
         pattern += np.clip((np.cos(phase) - floor) / (1 - floor), 0, None)
     # Print is uneven where the page is: some lines nearly vanish.
     pattern *= np.clip(1 + np.float32(rng.uniform(0, 0.5)) * _clouds(page.shape, rng, 12.0), 0, 2)
-    level = page
+    level: Levels = page
     if rng.random() < 0.25:  # the pattern ends at an edge: a field of its own
         edge = np.float32(rng.uniform(0, 0.4) * page.shape[0])
         border = edge + columns * np.float32(rng.normal(0, 0.04))
         border = border + 2 * _wave(columns, rng.uniform(60, 200), rng)
-        inside = np.clip(rows - border, 0, 1)
+        inside = np.clip(rows - border, 0, 1).astype(np.float32)
         pattern *= inside + (1 - inside) * np.float32(rng.uniform(0, 0.6))
-        level = page + (1 - inside) * np.float32(rng.uniform(0, 45))
+        level = level + (1 - inside) * np.float32(rng.uniform(0, 45))
     printed: Levels = level - np.float32(depth) * pattern
     return printed
 

@@ -12,7 +12,7 @@ from training.dataset import DigitSet
 from training.glyphs import Strokes, curve
 
 WIDEST = 1.5  # a digit's width, of its height
-LEAST_ADVANCE = 0.28  # digit heights between the middles of neighbours, however deep the overlap
+LEAST_ADVANCE = 0.32  # digit heights between the middles of neighbours, however deep the overlap
 AMOUNT_LENGTHS = (0.02, 0.06, 0.15, 0.28, 0.3, 0.14, 0.05)  # shares of 1 to 7 digits
 
 
@@ -168,8 +168,11 @@ def place(
             others.append(hand.connect(placed[-1], moved, rng, config.connect))
         placed.append(moved)
         end = left + width
-        gap = rng.uniform(*config.overlaps) if deep else usual + rng.normal(0, spread)
         left_over = count - 1 - index
+        gap = usual + rng.normal(0, spread)
+        if deep and left_over:  # no digit disappears in its neighbour
+            narrower = min(width, float(glyphs[index + 1][..., 0].max(initial=0.0)))
+            gap = max(rng.uniform(*config.overlaps), -0.25 * narrower)
         if chained and numbers[index] == 0 and left_over and numbers[index + 1] == 0:
             gap = rng.uniform(-0.15, -0.02)
             others.append(_chain(moved, glyphs[index + 1], end + gap))
