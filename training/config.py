@@ -96,23 +96,23 @@ class StripConfig:
     texture: float = 0.25  # of pages: a raster of dots, or fibres
     rules: float = 0.5  # of pages: printed lines under, or above and under the digits
     box: float = 0.08  # of pages: an upright edge of the field
-    print_marks: float = 0.1  # of pages: remains of small print at the border
+    print_marks: float = 0.06  # of pages: remains of small print at the border
     light: float = 0.7  # of pages: uneven light
 
     # The crop and the scanner.
-    tight: float = 0.3  # of pages: a crop that may cut up to 3 pixels of the ends
+    tight: float = 0.25  # of pages: a crop that may cut up to 3 pixels of the ends
     coarse: float = 0.3  # of pages: scanned at less than the page's resolution
     blur: float = 0.8  # of pages
     noise: float = 0.8  # of pages
     jpeg: float = 0.8  # of pages
 
     digits: tuple[int, int] = (1, 12)  # in a string
-    height: Range = (20, 46)  # of the digits, pixels
+    height: Range = (16, 42)  # of the digits, pixels
     pen: Range = (0.05, 0.13)  # width, digit heights
     slants: Range = (-0.2, 0.55)  # tangent, to the right
-    gaps: Range = (0.03, 0.5)  # between digits, digit heights
+    gaps: Range = (0.03, 0.6)  # between digits, digit heights
     overlaps: Range = (-0.12, 0.05)  # the same, where digits touch
-    margins: Range = (0.06, 0.5)  # paper round the digits, digit heights
+    margins: Range = (0.08, 0.6)  # paper round the digits, digit heights
 
     @classmethod
     def switches(cls) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from training.augment import Image
 from training.glyphs import Strokes, curve, drawn
 
 FINE = 2  # trace pixels per image pixel
-DIGIT = 36.0  # height of MNIST's digits in trace pixels, measured between the pen's centres
+DIGIT = 32.0  # height of MNIST's digits in trace pixels, measured between the pen's centres
 INK = 90  # gray level from which a trace pixel is ink
 CLOT = 1.9  # widest place of a clotted digit, of its strokes' usual width
 LOOPED = (0, 6, 8, 9)  # digits that nobody can read once their loop has run full

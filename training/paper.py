@@ -126,9 +126,9 @@ def print_marks(page: Levels, rng: np.random.Generator, share: float) -> Levels:
     height, width = page.shape
     depth = rng.uniform(0.5, 3)
     y = depth / 2 if rng.random() < 0.4 else height - depth / 2
-    pitch = rng.uniform(3, 9)
+    pitch = rng.uniform(4, 9)
     starts = np.arange(rng.uniform(0, width / 2), rng.uniform(width / 2, width), pitch)
-    lengths = rng.uniform(0.5, 0.8 * pitch, len(starts))
+    lengths = rng.uniform(0.2, 0.5 * pitch, len(starts))
     lines = [((x, y), (x + along, y)) for x, along in zip(starts, lengths, strict=True)]
     return _print(page, rng, lines, rng.uniform(20, 90), max(round(2 * depth), 1))
 
@@ -171,7 +171,7 @@ def lay_ink(
     paper = float(page.mean())
     pale = rng.random() < faint
     # Of the paper's level.
-    level = paper * (rng.uniform(0.5, 0.72) if pale else rng.uniform(0.12, 0.48))
+    level = paper * (rng.uniform(0.45, 0.66) if pale else rng.uniform(0.12, 0.48))
     if rng.random() < pressure:
         cover = cover * np.clip(0.9 + rng.uniform(0, 0.16) * _clouds(page.shape, rng, 4.0), 0.3, 1)
     return page + cover * (np.float32(level) - page)
