@@ -110,8 +110,8 @@ class StripConfig:
     height: Range = (16, 42)  # of the digits, pixels
     pen: Range = (0.05, 0.13)  # width, digit heights
     slants: Range = (-0.2, 0.55)  # tangent, to the right
-    gaps: Range = (0.03, 0.6)  # between digits, digit heights
-    overlaps: Range = (-0.12, 0.05)  # the same, where digits touch
+    gaps: Range = (0.06, 0.62)  # between digits, from pen's centre to centre, digit heights
+    overlaps: Range = (-0.08, 0.1)  # the same, where digits touch
     margins: Range = (0.08, 0.6)  # paper round the digits, digit heights
 
     @classmethod

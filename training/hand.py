@@ -17,7 +17,7 @@ FINE = 2  # trace pixels per image pixel
 DIGIT = 32.0  # height of MNIST's digits in trace pixels, measured between the pen's centres
 INK = 90  # gray level from which a trace pixel is ink
 CLOT = 1.9  # widest place of a clotted digit, of its strokes' usual width
-LOOPED = (0, 6, 8, 9)  # digits that nobody can read once their loop has run full
+LOOPS = np.array([1, 0, 0, 0, 0, 0, 1, 0, 2, 1])  # without them nobody can read these digits
 
 # Zhang and Suen 1984: which ink pixels each half-step takes away, by their eight neighbours,
 # clockwise from the one above; bit i stands for neighbour i.
@@ -103,9 +103,10 @@ def _whole(
     widest = np.zeros(count)
     np.maximum.at(widest, point_owners, radii)
     usual = np.bincount(point_owners, radii, count) / np.maximum(points, 1)
-    # Euler: in one piece, a graph with as many edges as points has a loop.
+    # Euler: a graph in one piece has one edge fewer than points, and one more for every loop.
     loops = np.bincount(segment_owners, minlength=count) - points + 1
-    return (widest <= CLOT * usual) & (~np.isin(labels, LOOPED) | (loops > 0))
+    needed = LOOPS[np.asarray(labels)]
+    return np.asarray((widest <= CLOT * usual) & ((needed == 0) | (loops >= needed)), np.bool_)
 
 
 def _smooth(

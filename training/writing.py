@@ -81,25 +81,39 @@ def shapes(
     numbers: Sequence[int], digits: DigitSet, rng: np.random.Generator, config: StripConfig
 ) -> list[Strokes]:
     """Return each digit's strokes, as one writer shapes them."""
-    picks: dict[int, int] = {}
-    chosen = []
+    plan: list[int] = []  # which of the shapes each digit has
+    kinds: list[int] = []  # what each shape says
+    latest: dict[int, int] = {}
     for number in numbers:
-        if number not in picks or rng.random() >= config.alike:
-            picks[number] = any_of(number, digits, rng)
-        chosen.append(picks[number])
+        if number not in latest or rng.random() >= config.alike:
+            latest[number] = len(kinds)
+            kinds.append(number)
+        plan.append(latest[number])
     straighten = rng.uniform(0.5, 1) if rng.random() < config.upright else 0.0
     bend = rng.uniform(0.01, 0.035) if rng.random() < config.wobble else 0.0
-    written = []
-    for number, traced in zip(numbers, hand.trace(digits.images[chosen], numbers), strict=True):
+    made = []
+    for number, traced in zip(kinds, trace(kinds, digits, rng), strict=True):
         strokes = hand.upright(traced, straighten)
         strokes = hand.shape(strokes, number, rng, config.drawn)
         strokes = hand.flag(strokes, number, rng, config.flag)
         strokes = hand.foot(strokes, number, rng, config.foot)
         strokes = hand.bar(strokes, number, rng, config.bar)
         strokes = hand.long_bar(strokes, number, rng, config.long_bar)
-        strokes = hand.curl(strokes, number, rng, config.curl)
-        written.append(hand.stand(hand.wobble(strokes, rng, bend)))
-    return written
+        made.append(hand.curl(strokes, number, rng, config.curl))
+    return [hand.stand(hand.wobble(made[index], rng, bend)) for index in plan]
+
+
+def trace(numbers: Sequence[int], digits: DigitSet, rng: np.random.Generator) -> list[Strokes]:
+    """Trace an image of each number, and another one where its loops have run full."""
+    chosen = [any_of(number, digits, rng) for number in numbers]
+    traced = hand.trace(digits.images[chosen], numbers)
+    again = [index for index, strokes in enumerate(traced) if not len(strokes)]
+    if again:
+        others = [numbers[index] for index in again]
+        chosen = [any_of(number, digits, rng) for number in others]
+        for index, strokes in zip(again, hand.trace(digits.images[chosen], others), strict=True):
+            traced[index] = strokes
+    return traced
 
 
 def any_of(number: int, digits: DigitSet, rng: np.random.Generator) -> int:
@@ -169,10 +183,10 @@ def place(
         placed.append(moved)
         end = left + width
         left_over = count - 1 - index
-        gap = usual + rng.normal(0, spread)
-        if deep and left_over:  # no digit disappears in its neighbour
+        gap = rng.uniform(*config.overlaps) if deep else usual + rng.normal(0, spread)
+        if left_over:  # no digit disappears in its neighbour
             narrower = min(width, float(glyphs[index + 1][..., 0].max(initial=0.0)))
-            gap = max(rng.uniform(*config.overlaps), -0.25 * narrower)
+            gap = max(gap, -0.2 * narrower)
         if chained and numbers[index] == 0 and left_over and numbers[index + 1] == 0:
             gap = rng.uniform(-0.15, -0.02)
             others.append(_chain(moved, glyphs[index + 1], end + gap))
@@ -204,7 +218,7 @@ def beside(line: Line, rng: np.random.Generator, config: StripConfig) -> Line:
     added = []
     if rng.random() < config.trailing:
         mark = marks.choose(marks.TRAILING, rng)(rng)
-        added.append(mark + np.array([right + rng.uniform(0.05, 0.35), 0], np.float32))
+        added.append(mark + np.array([right + rng.uniform(0.12, 0.4), 0], np.float32))
     for share, kinds in ((config.leading, marks.LEADING), (config.currency, marks.CURRENCY)):
         if rng.random() < share:
             mark = marks.choose(kinds, rng)(rng)
