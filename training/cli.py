@@ -1,4 +1,4 @@
-"""`digitstrip-train`: fit · export · evaluate."""
+"""`digitstrip-train`: fit · export · evaluate · samples."""
 
 import dataclasses
 from enum import StrEnum
@@ -10,7 +10,7 @@ from rich.console import Console
 
 from service.errors import DigitstripError
 from service.scorer import SHIPPED_MODEL
-from training.config import Config
+from training.config import Config, StripConfig
 from training.dataset import DigitSet, load_mnist, load_mnist5k, split
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
@@ -107,6 +107,34 @@ def evaluate(
         write_reads(figures, reads)
     if card is not None:
         write_card(figures, card)
+
+
+@app.command()
+def samples(
+    out: Annotated[Path, typer.Argument(help="The PNG file to write.")],
+    data: DataOption = Source.MNIST5K,
+    data_dir: DataDirOption = None,
+    seed: Annotated[int, typer.Option(min=0, help="Decides everything random.")] = 1,
+    count: Annotated[int, typer.Option(min=1, help="Pages on the sheet.")] = 60,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(metavar="EFFECT", help="Show this effect and no other; repeatable."),
+    ] = None,
+) -> None:
+    """Draw a contact sheet of made pages: each with its normalised strip and its text."""
+    from training.samples import draw, make_pages
+
+    unknown = sorted(set(only or []) - set(StripConfig.switches()))
+    if unknown:
+        raise typer.BadParameter(
+            f"{', '.join(unknown)}: expected one of {', '.join(StripConfig.switches())}",
+            param_hint="--only",
+        )
+    training, _ = split(load_digits(data, data_dir))
+    config = StripConfig.only(*only) if only else StripConfig()
+    title = f"Only {', '.join(only)}" if only else "Made pages"
+    draw(make_pages(training, seed, count, config), title).save(out, format="PNG")
+    console.print(f"{count} pages in {out}")
 
 
 def load_digits(data: Source, data_dir: Path | None) -> DigitSet:

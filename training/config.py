@@ -1,6 +1,6 @@
-"""Every knob of a training run, each with its unit."""
+"""Every knob of a training run and of the pages it makes, each with its unit."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 
@@ -40,3 +40,86 @@ class Config:
     def to_dict(self) -> dict[str, Any]:
         """Return the knobs as JSON-ready values."""
         return asdict(self)
+
+
+Range = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class StripConfig:
+    """What happens to a made page; equal configs and seeds give equal pages.
+
+    A plain number is a switch: the share, 0 to 1, of pages, digits or pairs that have the
+    effect; 0 turns it off. A pair is the range that a size is drawn from, and no switch.
+    """
+
+    # The digits' shapes.
+    drawn: float = 0.22  # of digits: drawn as the world writes, rather than traced from MNIST
+    alike: float = 0.5  # of a string's repeated digits: the same shape once more
+    flag: float = 0.4  # of ones: an upstroke before the stem
+    foot: float = 0.06  # of ones: a serif under the stem
+    bar: float = 0.4  # of sevens: a bar through the stem
+    long_bar: float = 0.25  # of fives: a bar of its own, long, often off the body
+    curl: float = 0.12  # of twos: a loop or flourish at the foot
+    wobble: float = 0.8  # of strings: every stroke bent a little
+    stretch: float = 0.9  # of strings: digits wider or narrower, all alike and each a little
+    upright: float = 0.8  # of strings: each digit's own slant mostly taken away
+
+    # How a string is written.
+    slant: float = 0.75  # of strings: all digits lean the same way
+    lean: float = 0.6  # of strings: each digit leans a little otherwise
+    uneven: float = 0.8  # of strings: digits of different heights
+    small_zeros: float = 0.25  # of strings: zeros at half height or a little more
+    raised_zeros: float = 0.25  # of strings with small zeros: they hang, not stand
+    wide_zeros: float = 0.2  # of strings: zeros as wide as tall, or wider
+    drift: float = 0.8  # of strings: digits above and below the line
+    climb: float = 0.5  # of strings: the line rises or falls
+    overlap: float = 0.12  # of strings: digits touch and overlap
+    chain: float = 0.2  # of strings: neighbouring zeros in one stroke
+    connect: float = 0.04  # of neighbours: a stroke from one to the next
+
+    # What is written beside the digits.
+    separator: float = 0.55  # of strings of four digits and more: a mark between groups
+    trailing: float = 0.35  # of strings: a dot, dash, `.-`, `=` or `//` after them
+    leading: float = 0.1  # of strings: a dash, `=`, `#` or dot before them
+    currency: float = 0.05  # of strings: `$` or `Kr` before them
+    underline: float = 0.05  # of strings: a line by hand below them
+    stranger: float = 0.08  # of pages: half of another line's strokes above or below
+
+    # The pen.
+    pressure: float = 0.8  # of pages: strokes of uneven width and blackness
+    faint: float = 0.15  # of pages: pale ink
+
+    # The paper.
+    dark: float = 0.3  # of pages: gray paper rather than light
+    guilloche: float = 0.8  # of pages: fine lines, as cheques have them
+    texture: float = 0.25  # of pages: a raster of dots, or fibres
+    rules: float = 0.5  # of pages: printed lines under, or above and under the digits
+    box: float = 0.08  # of pages: an upright edge of the field
+    print_marks: float = 0.06  # of pages: remains of small print at the border
+    light: float = 0.7  # of pages: uneven light
+
+    # The crop and the scanner.
+    tight: float = 0.25  # of pages: a crop that may cut up to 3 pixels of the ends
+    coarse: float = 0.3  # of pages: scanned at less than the page's resolution
+    blur: float = 0.8  # of pages
+    noise: float = 0.8  # of pages
+    jpeg: float = 0.8  # of pages
+
+    digits: tuple[int, int] = (1, 12)  # in a string
+    height: Range = (16, 42)  # of the digits, pixels
+    pen: Range = (0.05, 0.13)  # width, digit heights
+    slants: Range = (-0.2, 0.55)  # tangent, to the right
+    gaps: Range = (0.06, 0.62)  # between digits, from pen's centre to centre, digit heights
+    overlaps: Range = (-0.08, 0.1)  # the same, where digits touch
+    margins: Range = (0.08, 0.6)  # paper round the digits, digit heights
+
+    @classmethod
+    def switches(cls) -> tuple[str, ...]:
+        """Return the names of the effects."""
+        return tuple(field.name for field in fields(cls) if field.type is float)
+
+    @classmethod
+    def only(cls, *effects: str) -> "StripConfig":
+        """Return a config whose named effects always happen, and no others ever."""
+        return cls(**{name: float(name in effects) for name in cls.switches()})  # type: ignore[arg-type]  # the switches are floats

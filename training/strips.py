@@ -1,4 +1,4 @@
-"""Digits to whole strips with their truth, and strips to pages as a scanner would see them."""
+"""Digits to whole strips and pages with their truth, as a scanner would see them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,10 +7,13 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from training import hand, paper
 from training.augment import APART, CENTRED, Image, distort, ink_columns
-from training.config import Config
+from training.config import Config, StripConfig
 from training.dataset import DigitSet
+from training.glyphs import Strokes
 from training.model import LABELS, NONE, RECEPTIVE_FIELD, STRIDE
+from training.writing import Line, random_text, write
 
 IGNORED = -100  # the label of a position that would do either way (torch's own default)
 MARGIN = RECEPTIVE_FIELD // 2  # pixels at each end, so that an end digit can be centred
@@ -185,3 +188,82 @@ def to_page(strip: Strip, style: Style, rng: np.random.Generator) -> npt.NDArray
     paper *= np.linspace(1, 1 - style.shade, size[0], dtype=np.float32)[None, :, None]
     lit = paper + cover[..., None] * (np.array(style.ink, np.float32) - paper)
     return np.asarray(np.clip(lit, 0, 255), np.uint8)
+
+
+@dataclass(frozen=True)
+class Page:
+    """A made page, and what it says."""
+
+    gray: npt.NDArray[np.uint8]  # (height, width)
+    text: str
+
+
+def random_page(
+    digits: DigitSet, rng: np.random.Generator, config: StripConfig, text: str | None = None
+) -> Page:
+    """Write a string on paper and scan it: a page as `service.strip.normalise` is given them.
+
+    Args:
+        digits: the digits whose strokes are traced, of all ten classes.
+        rng: decides everything.
+        config: which effects there are, and how often.
+        text: what to write; None chooses as people fill in fields.
+    """
+    text = random_text(rng, config) if text is None else text
+    line = write(text, digits, rng, config)
+    height = rng.uniform(*config.height)
+    strokes, shape, (top, bottom) = crop(line, height, rng, config)
+    pen = max(height * rng.uniform(*config.pen), 1.3)
+    page = paper.sheet(shape, rng, config.dark)
+    page = paper.guilloche(page, rng, config.guilloche)
+    page = paper.texture(page, rng, config.texture)
+    page = paper.rules(page, rng, config.rules, top, bottom)
+    page = paper.box(page, rng, config.box)
+    page = paper.print_marks(page, rng, config.print_marks)
+    cover = hand.ink(strokes, shape, paper.pen_width(shape, pen, rng, config.pressure))
+    page = paper.lay_ink(page, cover, rng, config.pressure, config.faint)
+    page = paper.light(page, rng, config.light)
+    return Page(paper.scan(page, rng, config), text)
+
+
+def crop(
+    line: Line, height: float, rng: np.random.Generator, config: StripConfig
+) -> tuple[list[Strokes], tuple[int, int], tuple[float, float]]:
+    """Cut a page round a line: tight, so that ends are lost, or loose.
+
+    Returns:
+        All strokes in pixels of the page, its (height, width), and the rows between which the
+        digits stand.
+    """
+    left, top, right, bottom = (edge * height for edge in line.box(others=False))
+    outer_left, _, outer_right, _ = (edge * height for edge in line.box(others=True))
+    strokes = [*line.digits, *line.others]
+    if rng.random() < config.stranger:
+        strokes += stranger(line, rng)
+    # What stands beside the digits is on the page, on most of them.
+    if rng.random() < 0.85:
+        left, right = outer_left, outer_right
+    before, above, after, below = rng.uniform(*config.margins, 4) * height
+    if rng.random() < config.tight:
+        before, after = rng.uniform(-3, 4, 2)
+        above, below = rng.uniform(0, 7, 2)
+    origin = np.array([left - before, top - above], np.float32)
+    shape = (
+        max(round(bottom + below - origin[1]), 8),
+        max(round(right + after - origin[0]), round(0.4 * height)),
+    )
+    on_page = [part * np.float32(height) - origin for part in strokes]
+    return on_page, shape, (top - float(origin[1]), bottom - float(origin[1]))
+
+
+def stranger(line: Line, rng: np.random.Generator) -> list[Strokes]:
+    """Return strokes of a line above or below, which a page shows half of at most."""
+    left, top, right, bottom = line.box(others=False)
+    away = (top if rng.random() < 0.5 else bottom + (bottom - top)) + rng.uniform(-0.1, 0.1)
+    order = rng.permutation(len(line.digits))[: int(rng.integers(1, 4))]
+    return [
+        line.digits[index]
+        - line.digits[index].reshape(-1, 2).min(axis=0) * np.array([1, 0], np.float32)
+        + np.array([rng.uniform(left, right), away], np.float32)
+        for index in order
+    ]

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.config import Config
+from service.strip import normalise
+from training.config import Config, StripConfig
 from training.model import NONE, RECEPTIVE_FIELD, STRIDE
 from training.strips import (
     IGNORED,
@@ -16,6 +17,7 @@ from training.strips import (
     clutter,
     compose,
     position_labels,
+    random_page,
     random_strip,
     soil,
     to_page,
@@ -267,3 +269,80 @@ def test_a_page_is_dark_ink_on_light_paper_at_the_style_s_zoom():
     row, column = 3 * (5 + 18), 3 * (MARGIN + 4)
     assert np.abs(page[row, column].astype(int) - style.ink).max() < 30
     assert np.abs(page[:30].mean(axis=(0, 1)) - style.paper).max() < 3
+
+
+# --- made pages
+
+EVERYTHING = "1125007100"  # what some effect or other needs: 1, 2, 5, 7, zeros side by side
+OFF = StripConfig.only()
+
+
+def pages_of(digits, config, seeds=range(6)):
+    return [random_page(digits, rng_of(seed), config, EVERYTHING) for seed in seeds]
+
+
+def test_a_page_is_decided_by_its_generator(digits):
+    first, same, other = (random_page(digits, rng_of(seed), StripConfig()) for seed in (1, 1, 2))
+    assert first.text == same.text
+    np.testing.assert_array_equal(first.gray, same.gray)
+    assert first.gray.shape != other.gray.shape or (first.gray != other.gray).any()
+
+
+def test_a_page_is_gray_dark_on_light_and_as_large_as_scans_of_fields_are(digits):
+    for seed in SEEDS:
+        page = random_page(digits, rng_of(seed), StripConfig())
+        height, width = page.gray.shape
+        assert page.gray.dtype == np.uint8
+        assert 15 <= height <= 140
+        assert 8 <= width <= 1000
+        assert np.median(page.gray) > page.gray.min() + 20
+
+
+@pytest.mark.parametrize("effect", StripConfig.switches())
+def test_every_switch_changes_pages_and_never_their_text(digits, effect):
+    needed = ("small_zeros",) if effect == "raised_zeros" else ()
+    off = pages_of(digits, StripConfig.only(*needed))
+    on = pages_of(digits, StripConfig.only(*needed, effect))
+    assert {page.text for page in on} == {EVERYTHING}
+    assert any(
+        before.gray.shape != after.gray.shape or (before.gray != after.gray).any()
+        for before, after in zip(off, on, strict=True)
+    )
+
+
+def test_with_every_switch_off_a_page_is_even_paper_and_even_ink(digits):
+    for page in pages_of(digits, OFF):
+        paper, ink = np.median(page.gray), page.gray.min()
+        assert ((page.gray == paper) | (page.gray == ink)).mean() > 0.7
+        assert (page.gray <= paper).all()
+
+
+def test_with_every_switch_on_a_page_can_still_be_made(digits):
+    config = StripConfig.only(*StripConfig.switches())
+    for seed in SEEDS:
+        assert random_page(digits, rng_of(seed), config).gray.std() > 0
+
+
+def test_a_tight_page_is_smaller_than_a_loose_one(digits):
+    loose = [page.gray.size for page in pages_of(digits, OFF)]
+    tight = [page.gray.size for page in pages_of(digits, StripConfig.only("tight"))]
+    assert sum(tight) < sum(loose)
+
+
+def test_a_stranger_s_strokes_come_in_at_the_upper_or_lower_border(digits):
+    peeking = {True: 0, False: 0}
+    for strange in (True, False):
+        effects = ["stranger"] if strange else []
+        config = dataclasses.replace(StripConfig.only(*effects), margins=(0.3, 0.5))
+        for page in pages_of(digits, config, SEEDS):
+            borders = np.concatenate([page.gray[0], page.gray[-1]])
+            peeking[strange] += bool((borders < np.median(page.gray) - 20).any())
+    assert peeking[False] == 0
+    assert peeking[True] > len(SEEDS) / 2
+
+
+def test_normalisation_finds_the_digits_of_a_plain_page(digits):
+    for page in pages_of(digits, OFF):
+        strip = normalise(page.gray)
+        assert strip.pixels.any()
+        assert strip.band.bottom - strip.band.top > 0.3 * page.gray.shape[0]
