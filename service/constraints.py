@@ -8,7 +8,7 @@ which nothing acceptable can be reached are cut off, so that a search never ente
 import re
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import cache, reduce
 from typing import TypeVar
 
 import numpy as np
@@ -18,9 +18,10 @@ from service.errors import BadConstraint
 
 DIGITS = "0123456789"
 DEAD = -1  # the state after a digit that is not allowed
-MOST_DIGITS = 1000  # in a length or a repeat
+MOST_DIGITS = 255  # in a length or a repeat
 MOST_STATES = 50_000  # of an automaton
 MOST_PATTERN = 1000  # characters, and states of the automaton that a pattern spells
+MOST_WORK = 200_000  # states of a pattern, met while it is made deterministic
 MOST_NESTED = 50  # groups within groups
 
 State = TypeVar("State", bound=Hashable)
@@ -201,25 +202,16 @@ def all_of(*constraints: Constraint) -> Constraint:
 
 
 def _both(left: Constraint, right: Constraint) -> Constraint:
-    width = len(right.steps)  # a pair of states is one number: left × width + right
-    starts = np.array([a * width + b for a in left.starts for b in right.starts], np.int64)
+    steps = left.steps.tolist(), right.steps.tolist()
 
-    def after(pairs: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:  # (pairs, 10)
-        a, b = left.steps[pairs // width], right.steps[pairs % width]
-        return np.where((a == DEAD) | (b == DEAD), DEAD, a.astype(np.int64) * width + b)
+    def step(pair: tuple[int, int], digit: int) -> tuple[int, int] | None:
+        a, b = steps[0][pair[0]][digit], steps[1][pair[1]][digit]
+        return None if DEAD in (a, b) else (a, b)
 
-    known = frontier = np.unique(starts)
-    while len(frontier):
-        frontier = np.setdiff1d(after(frontier), np.append(known, DEAD))
-        known = np.union1d(known, frontier)
-        _check_states(len(known), "the constraints together")
-    found = after(known)
-    steps = np.where(found == DEAD, DEAD, np.searchsorted(known, found)).astype(np.int32)
-    accepts = left.accepts[known // width] & right.accepts[known % width]
-    return _trimmed(
-        steps.reshape(-1, 10),
-        accepts,
-        tuple(np.searchsorted(known, starts).tolist()),
+    return _explore(
+        [(a, b) for a in left.starts for b in right.starts],
+        step,
+        lambda pair: bool(left.accepts[pair[0]] and right.accepts[pair[1]]),
         left.spell or right.spell,
     )
 
@@ -228,6 +220,7 @@ def _explore(
     starts: Sequence[State],
     step: Callable[[State, int], State | None],
     accepts: Callable[[State], bool],
+    spell: Callable[[str], str] | None = None,
 ) -> Constraint:
     """Tabulate every state that is reached from the starts."""
     index = {start: number for number, start in enumerate(starts)}
@@ -244,7 +237,8 @@ def _explore(
             row.append(DEAD if after is None else index[after])
         steps.append(row)
     accepting = np.array([accepts(state) for state in states], np.bool_)
-    return _trimmed(np.array(steps, np.int32), accepting, tuple(range(len(starts))))
+    table = np.array(steps, np.int32).reshape(-1, 10)
+    return _trimmed(table, accepting, tuple(range(len(starts))), spell)
 
 
 def _trimmed(
@@ -392,16 +386,17 @@ def _from_edges(
     """Make the edges of a pattern deterministic: the subset construction (Rabin, Scott 1959)."""
     work = 0
 
-    def closed(states: set[int]) -> frozenset[int]:
+    @cache
+    def closed(begin: frozenset[int]) -> frozenset[int]:
         nonlocal work
-        todo = list(states)
+        states, todo = set(begin), list(begin)
         while todo:
             for symbol, after in edges[todo.pop()]:
                 if isinstance(symbol, str) and after not in states:
                     states.add(after)
                     todo.append(after)
         work += len(states)
-        if work > 20 * MOST_STATES:
+        if work > MOST_WORK:
             raise BadConstraint(f"the pattern {text!r} needs too many states; simplify it")
         # Only states at which a digit is awaited, and the end, tell sets apart.
         return frozenset(
@@ -411,12 +406,12 @@ def _from_edges(
         )
 
     def step(states: frozenset[int], digit: int) -> frozenset[int] | None:
-        after = {
+        after = frozenset(
             target
             for each in states
             for symbol, target in edges[each]
             if not isinstance(symbol, str) and digit in symbol
-        }
+        )
         return closed(after) if after else None
 
     def spell(digits: str) -> str:
@@ -436,11 +431,9 @@ def _from_edges(
                     todo.append((after, count + 1, written + digits[count]))
         raise ValueError(f"{digits!r} does not match {text!r}")
 
-    found = _explore([closed({0})], step, lambda states: final in states)
     writes = any(isinstance(symbol, str) and symbol for out in edges for symbol, _ in out)
-    return Constraint(
-        found.steps, found.accepts, found.needs, found.starts, spell if writes else None
-    )
+    start = closed(frozenset([0]))
+    return _explore([start], step, lambda states: final in states, spell if writes else None)
 
 
 class _Parser:

@@ -258,9 +258,8 @@ class _Completions:
         self.scales = np.zeros(positions + 1)  # logarithms
         self.masses: Floats | None = None
         states = len(constraint.steps) if constraint else 1
-        if constraint is None and lattice.log_touching == 0:
-            self.masses = None  # they are 1
-        elif positions * states <= CELLS and states:
+        plain = constraint is None and lattice.log_touching == 0  # where all masses are 1
+        if states and not plain and (constraint is None or positions * states <= CELLS):
             self.masses = self._sum(float(np.exp(lattice.log_touching)), states)
         self._weights: dict[int, Floats] = {}
 
