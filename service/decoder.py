@@ -33,7 +33,7 @@ STRINGS = 5  # the most probable ones, the reading included
 TOUCHING = 0.01
 
 SEARCHED = 1024  # positions; longer maps are cut, so that time and memory grow with length only
-SECTION = 256  # positions of such a piece, at most
+SECTION = 128  # positions of such a piece, at most
 BUDGET = 4096  # strings that a search may extend, spread evenly over their possible lengths
 CELLS = 300_000  # positions × states of an automaton for which completions are summed
 
@@ -384,8 +384,8 @@ def _search(lattice: _Lattice, constraint: Constraint | None, strings: int, budg
                 # A little more than the bound: rounding must not put a text before its tie.
                 cost = -bound - 10.0**-_TIE
                 heapq.heappush(heap, (cost, False, digits + DIGITS[digit], after, prefix))
-    mass = float(np.exp(np.logaddexp.reduce(masses) - total)) if masses else 0.0
-    return _Found(texts, exact, min(mass, 1.0))
+    mass = np.exp(min(np.logaddexp.reduce(masses) - total, 0.0)) if masses else 0.0
+    return _Found(texts, exact, float(mass))
 
 
 def _reading(
@@ -554,4 +554,7 @@ def _joined(left: list[Candidate], right: list[Candidate]) -> list[Candidate]:
     """Return the texts of two pieces together, the most probable first."""
     both = [Candidate(a.text + b.text, a.probability * b.probability) for a in left for b in right]
     both.sort(key=lambda each: -each.probability)  # stable: of the two best, the first remains
-    return list({each.text: each for each in reversed(both)}.values())[::-1]
+    unique: dict[str, Candidate] = {}
+    for each in both:
+        unique.setdefault(each.text, each)
+    return list(unique.values())

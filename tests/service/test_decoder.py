@@ -377,6 +377,20 @@ def test_pieces_of_a_long_map_read_as_the_whole_would(monkeypatch):
     assert len({text for text, _ in listed(pieces)}) == len(listed(pieces))
 
 
+def test_texts_of_two_pieces_are_joined_once_each_the_most_probable_first():
+    left = [decoder.Candidate("1", 0.6), decoder.Candidate("11", 0.4)]
+    right = [decoder.Candidate("12", 0.5), decoder.Candidate("2", 0.3), decoder.Candidate("", 0.2)]
+    joined = decoder._joined(left, right)
+    assert [text for text, _ in joined] == ["112", "1112", "12", "1", "11"]
+    assert [p for _, p in joined] == pytest.approx([0.3, 0.2, 0.18, 0.12, 0.08])
+
+
+def test_no_probability_overflows_where_completions_are_not_summed(monkeypatch):
+    monkeypatch.setattr(decoder, "CELLS", 0)
+    scores = np.log(np.random.default_rng(0).dirichlet(np.full(11, 0.3), size=900) + 1e-12)
+    assert decode(scores, CONTRACT, luhn()).allowed == 1.0
+
+
 def test_a_constraint_is_only_checked_on_a_long_map():
     scores = scores_of("..1.." * (SEARCHED // 5 + 1), sure=0.999)
     digits = SEARCHED // 5 + 1

@@ -67,7 +67,7 @@ def test_scores_come_with_the_source_pixel_of_every_position(client):
         assert digit.extent.left - scores.centers.step_x <= x
         assert x <= digit.extent.right + scores.centers.step_x
         best = chances[0, digit.first_position : digit.last_position + 1].max(axis=0)
-        assert best[int(digit.label)] == pytest.approx(digit.confidence)
+        assert best[:10].argmax() == int(digit.label)
 
 
 def test_normalisation_is_told(client):
