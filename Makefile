@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP_INSTALL := PIP_BUILD_CONSTRAINT=constraints.txt $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test check format stubs train examples clean
+.PHONY: help demo test check format stubs train examples clean
 .DELETE_ON_ERROR:
 
 demo: .venv/base  ## set up without torch, serve the shipped model, read the example strips
@@ -31,6 +31,9 @@ train: .venv/all  ## train on MNIST and export service/model.onnx; interrupted, 
 
 examples: .venv/all  ## make the example strips again
 	$(BIN)/python examples/make_strips.py
+
+help:  ## list the targets
+	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*##/	/'
 
 clean:  ## remove what the targets above made
 	rm -rf .venv out

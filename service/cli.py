@@ -1,6 +1,7 @@
 """`digitstrip`: read · serve · send."""
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from enum import IntEnum
 from pathlib import Path
@@ -79,6 +80,7 @@ def send(
     timeout: Annotated[float, typer.Option(min=0.001, help="Seconds for one image.")] = 60.0,
 ) -> None:
     """Read images through a server."""
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what goes wrong, we tell
     from service.client import Client
     from service.image import UNLIMITED, count_pages
 
@@ -107,6 +109,7 @@ def serve(
     import asyncio
     import logging
 
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what goes wrong, we tell
     from service.server import serve as run
     from service.settings import load_settings
 
@@ -140,7 +143,7 @@ def report(
                 if picture is not None:
                     drawn += 1
                     draw_picture(encoded, page, response, picture, drawn)
-        except (ServerUnavailable, SettingsError):
+        except (ServerUnavailable, SettingsError, BrokenPipeError):
             raise  # it would be the same for every source
         except DigitstripError as error:
             failed += 1
@@ -161,7 +164,8 @@ def tell(
     if as_json:
         typer.echo(json.dumps(to_record(source.name, page, response)))
     else:
-        typer.echo(response.text if alone else f"{source.name}\t{response.text}")
+        name = f"{source.name}#{page}" if page else source.name
+        typer.echo(response.text if alone else f"{name}\t{response.text}")
 
 
 def tell_failure(source: Source, error: DigitstripError, as_json: bool) -> None:
@@ -194,6 +198,8 @@ def main() -> None:
         app()
     except DigitstripError as error:
         err.print(f"error: {error.reason}: {error}", style="red")
+        if isinstance(error, ServerUnavailable):
+            err.print("is `digitstrip serve` running there? --address says where to ask")
         wrong_use = isinstance(error, SettingsError)
         raise SystemExit(Exit.WRONG_USE if wrong_use else Exit.SOME_FAILED) from error
 

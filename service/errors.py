@@ -79,6 +79,15 @@ class NoSuchPage(InputError):
     reason = "NO_SUCH_PAGE"
 
 
+class BadConstraint(InputError):
+    """What a reading must satisfy is malformed, or needs more states than allowed."""
+
+    reason = "BAD_CONSTRAINT"
+
+    def __init__(self, message: str, field: str = "constraint") -> None:
+        super().__init__(message, field)
+
+
 class UnreadableSource(InputError):
     """A file or stream cannot be read at all."""
 

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 from itertools import pairwise
 
+from service.constraints import Constraint
 from service.decoder import FoundDigit, Reading, decode
 from service.image import Gray
 from service.scorer import Scorer, Scores
@@ -27,15 +28,16 @@ class Recognizer:
         self.scorer = scorer
         self.contract = scorer.contract
 
-    def recognize(self, gray: Gray) -> Recognition:
+    def recognize(self, gray: Gray, constraint: Constraint | None = None) -> Recognition:
         """Read the digit string on a page.
 
         Args:
             gray: (height, width) uint8.
+            constraint: what the string must satisfy.
         """
         strip = normalise(gray)
         scores = self.scorer.score(strip.pixels)
-        reading = decode(scores[0], self.contract)
+        reading = decode(scores[0], self.contract, constraint)
         return Recognition(reading, self._boxes(reading.digits, strip), strip, scores)
 
     def _boxes(self, digits: tuple[FoundDigit, ...], strip: Strip) -> tuple[Box, ...]:

@@ -86,7 +86,7 @@ def _panel(
         if right < 0 or left > width:
             continue
         colour = _trust(digit.confidence)
-        middle = place(digit.position)
+        middle = min(max(place(digit.position), 16), max(width - 16, 16))
         bracket = IMAGE_HEIGHT + 5
         canvas.line([(left + 1, bracket), (right - 1, bracket)], colour, 3)
         canvas.text((middle, bracket + 24), digit.label, colour, _font(32), "mm")

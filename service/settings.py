@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Any, cast
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -17,14 +17,22 @@ from service.image import Limits
 from service.scorer import CPU, SHIPPED_MODEL
 
 
+def host_and_port(listen: str) -> str:
+    """Insist on host:port; gRPC would wrap a port past 65535 round."""
+    host, _, port = listen.rpartition(":")
+    if not (host and port.isascii() and port.isdigit() and int(port) <= 65535):
+        raise ValueError("expected host:port, with a port of 0 to 65535")
+    return listen
+
+
 class Settings(BaseSettings):
     """What the server is told; a flag outweighs the environment, that the file."""
 
     model_config = SettingsConfigDict(env_prefix="DIGITSTRIP_", extra="forbid", frozen=True)
 
-    listen: Annotated[str, Field(description="Address and port; port 0 takes a free one.")] = (
-        "127.0.0.1:50051"
-    )
+    listen: Annotated[
+        str, AfterValidator(host_and_port), Field(description="Address and port; 0 is a free one.")
+    ] = "127.0.0.1:50051"
     model: Annotated[Path, Field(description="The ONNX file to read with.")] = SHIPPED_MODEL
     providers: Annotated[
         tuple[str, ...], Field(description="onnxruntime execution providers, the first preferred.")
@@ -91,4 +99,5 @@ def load_settings(file: Path | None = None, **flags: object) -> Settings:
         )
         raise SettingsError(f"bad settings: {complaints}") from error
     except ValueError as error:  # a file that is no TOML, a variable that is no JSON
-        raise SettingsError(f"bad settings: {error}") from error
+        where = f" in {file} or the environment" if file else " in the environment"
+        raise SettingsError(f"bad settings{where}: {error}") from error

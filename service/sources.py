@@ -27,9 +27,9 @@ class Source:
         try:
             return sys.stdin.buffer.read() if self.name == STDIN else Path(self.name).read_bytes()
         except IsADirectoryError as error:
-            raise UnreadableSource(f"{self.name}: there is no image in it", "source") from error
+            raise UnreadableSource("there is no image in it", "source") from error
         except OSError as error:
-            raise UnreadableSource(f"{self.name}: {error.strerror}", "source") from error
+            raise UnreadableSource(error.strerror or str(error), "source") from error
 
 
 def expand(names: Iterable[str]) -> Iterator[Source]:

@@ -3,7 +3,7 @@
 import dataclasses
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -11,7 +11,9 @@ from rich.console import Console
 from service.errors import DigitstripError
 from service.scorer import SHIPPED_MODEL
 from training.config import Config, StripConfig
-from training.dataset import DigitSet, load_mnist, load_mnist5k, split
+
+if TYPE_CHECKING:
+    from training.dataset import DigitSet
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 console = Console()
@@ -54,6 +56,7 @@ def fit(
     workers: Annotated[int, typer.Option(min=0, help="Processes that make batches.")] = 1,
 ) -> None:
     """Train the network; Ctrl-C ends early and keeps the best weights."""
+    from training.dataset import split
     from training.report import draw_log
     from training.train import fit as train
 
@@ -97,6 +100,7 @@ def evaluate(
     card: Annotated[Path | None, typer.Option(help="Write the model card.")] = None,
 ) -> None:
     """Measure a model as the service uses it: MNIST's test digits, made strings, own strips."""
+    from training.dataset import load_mnist
     from training.evaluate import evaluate as measure
     from training.report import figures_table, write_card, write_reads
 
@@ -130,6 +134,8 @@ def samples(
             f"{', '.join(unknown)}: expected one of {', '.join(StripConfig.switches())}",
             param_hint="--only",
         )
+    from training.dataset import split
+
     training, _ = split(load_digits(data, data_dir))
     config = StripConfig.only(*only) if only else StripConfig()
     title = f"Only {', '.join(only)}" if only else "Made pages"
@@ -137,8 +143,10 @@ def samples(
     console.print(f"{count} pages in {out}")
 
 
-def load_digits(data: Source, data_dir: Path | None) -> DigitSet:
+def load_digits(data: Source, data_dir: Path | None) -> "DigitSet":
     """Return the digits that may be trained and validated on."""
+    from training.dataset import load_mnist, load_mnist5k
+
     return load_mnist5k() if data is Source.MNIST5K else load_mnist(data_dir)[0]
 
 
@@ -146,6 +154,14 @@ def main() -> None:
     """Run the command line; what Digitstrip refuses ends it with a sentence."""
     try:
         app()
+    except ModuleNotFoundError as error:
+        Console(stderr=True).print(
+            f"error: {error.name} is not installed; training needs more than the service: "
+            "`make .venv/all`, or pip install with the extra digitstrip[training]",
+            style="red",
+            markup=False,
+        )
+        raise SystemExit(1) from error
     except DigitstripError as error:
         Console(stderr=True).print(f"error: {error}", style="red", highlight=False)
         raise SystemExit(1) from error

@@ -145,12 +145,12 @@ Measured by
   read through the whole service.
 - Folders named on the command line are read as `digitstrip read` reads them. `cheques` are 528
   courtesy amounts of ORAND-CAR-A (ICFHR 2014), real handwriting of a kind that the model has never
-  seen; about one label in fifty may be wrong.
+  seen; about one label in fifty may be wrong. They are not in this repository: ask its authors.
 
 ## What it does not do
 
-- The confidence is the product of the digits' probabilities. It orders readings; it is not
-  calibrated.
+- The confidence is the string's probability given the scores, summed over alignments. It orders
+  readings; it is not calibrated.
 - MNIST's writers are American. Ones with a flag, crossed sevens and small zeros are often misread.
 - It reads one line of digits. Letters, signs and several lines are read as whatever digits they
   resemble.

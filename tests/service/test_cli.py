@@ -96,6 +96,15 @@ def test_wrong_use_is_exit_2(run, arguments):
     assert run(*arguments).returncode == 2
 
 
+def test_a_reader_that_hangs_up_ends_the_run_without_blame():
+    command = f"{sys.executable} -m service.cli read {STRIPS} {STRIPS} | head -n 1"
+    ended = subprocess.run(
+        ["bash", "-c", command], capture_output=True, cwd=ROOT, timeout=60, check=True
+    )
+    assert len(ended.stdout.splitlines()) == 1
+    assert b"INTERNAL" not in ended.stderr
+
+
 def test_a_name_that_stands_for_nothing_is_a_failure_of_its_own(run, tmp_path):
     ended = run("read", STRIPS / NAME, tmp_path, tmp_path / "*.png")
     assert ended.returncode == 1

@@ -1,6 +1,9 @@
+import re
+
 import numpy as np
 import pytest
 
+from service.constraints import pattern
 from service.image import decode, from_raster
 from service.recognizer import Recognizer
 from service.scorer import Scorer
@@ -20,6 +23,15 @@ def test_most_example_strips_are_read_exactly(recognizer, truths):
     texts = {name: recognizer.recognize(page(name)).reading.text for name in truths}
     wrong = {name: text for name, text in texts.items() if text != truths[name]}
     assert len(wrong) <= len(truths) // 4, wrong
+
+
+def test_a_constraint_is_what_the_reading_satisfies(recognizer):
+    gray = page("postcode-ruled.png")
+    free = recognizer.recognize(gray).reading
+    assert free.outcome is None
+    reading = recognizer.recognize(gray, pattern(r"\d{2}-\d{3}")).reading
+    assert re.fullmatch(r"\d{2}-\d{3}", reading.text)
+    assert len(recognizer.recognize(gray, pattern(r"\d{2}-\d{3}")).boxes) == 5
 
 
 def test_raw_raster_reads_as_its_png(recognizer):
