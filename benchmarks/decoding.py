@@ -11,10 +11,12 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
-from service.constraints import Constraint, all_of, length, luhn, pattern
+from service.automaton import Constraint
+from service.constraints import all_of, length, luhn
 from service.contract import ModelContract
 from service.decoder import decode
 from service.image import decode as decode_image
+from service.patterns import pattern
 from service.scorer import Scorer, Scores
 from service.strip import normalise
 

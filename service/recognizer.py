@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from itertools import pairwise
 
-from service.constraints import Constraint
+from service.automaton import Constraint
 from service.decoder import FoundDigit, Reading, decode
 from service.image import Gray
 from service.scorer import Scorer, Scores

@@ -6,11 +6,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from service.automaton import DEAD, MOST_STATES
 from service.constraints import (
-    DEAD,
     MOST_DIGITS,
-    MOST_PATTERN,
-    MOST_STATES,
     all_of,
     allowed,
     isbn10,
@@ -18,10 +16,10 @@ from service.constraints import (
     length,
     luhn,
     mod97,
-    pattern,
     verhoeff,
 )
 from service.errors import BadConstraint
+from service.patterns import MOST_PATTERN, pattern
 
 digit_strings = st.text("0123456789", max_size=16)
 

@@ -6,18 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service import decoder
-from service.constraints import (
-    all_of,
-    allowed,
-    length,
-    luhn,
-    mod97,
-    pattern,
-    verhoeff,
-)
+from service import decoder, lattice
+from service.constraints import all_of, allowed, length, luhn, mod97, verhoeff
 from service.contract import VERSION, ModelContract
 from service.decoder import RUNNERS_UP, SEARCHED, Outcome, decode, log_probability
+from service.patterns import pattern
 
 CONTRACT = ModelContract(VERSION, (*"0123456789", "none"), 32, 4, "{}")
 NONE = CONTRACT.none
@@ -181,7 +174,7 @@ def test_a_constrained_search_finds_every_allowed_string_in_order(
     strings = every_string(scores, touching)
     fitting = {text: p for text, p in strings.items() if constraint.allows(text)}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(decoder, "CELLS", decoder.CELLS if summed else 0)
+        patch.setattr(lattice, "CELLS", lattice.CELLS if summed else 0)
         reading = decode(scores, CONTRACT, constraint, EVERY, touching)
     assert reading.exact
     if not fitting:
@@ -386,7 +379,7 @@ def test_texts_of_two_pieces_are_joined_once_each_the_most_probable_first():
 
 
 def test_no_probability_overflows_where_completions_are_not_summed(monkeypatch):
-    monkeypatch.setattr(decoder, "CELLS", 0)
+    monkeypatch.setattr(lattice, "CELLS", 0)
     scores = np.log(np.random.default_rng(0).dirichlet(np.full(11, 0.3), size=900) + 1e-12)
     assert decode(scores, CONTRACT, luhn()).allowed == 1.0
 

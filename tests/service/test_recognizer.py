@@ -3,8 +3,8 @@ import re
 import numpy as np
 import pytest
 
-from service.constraints import pattern
 from service.image import decode, from_raster
+from service.patterns import pattern
 from service.recognizer import Recognizer
 from service.scorer import Scorer
 from tests.conftest import STRIPS
