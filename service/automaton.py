@@ -39,7 +39,7 @@ class Constraint:
         """Say whether a string of digits is accepted."""
         for state in self.starts:
             for digit in digits:
-                state = int(self.steps[state, int(digit)])  # noqa: PLW2901
+                state = int(self.steps[state, int(digit)])  # noqa: PLW2901 - a walk
                 if state == DEAD:
                     break
             else:

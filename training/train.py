@@ -175,7 +175,7 @@ class Run:
         self.network.train()
         for batch in batches:
             on_device = tuple(part.to(self.device) for part in batch)
-            loss = batch_loss(self.network, on_device)  # type: ignore[arg-type]
+            loss = batch_loss(self.network, on_device)  # type: ignore[arg-type]  # four, as in
             self.optimizer.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
