@@ -66,12 +66,16 @@ class Servicer(RecognizerServiceServicer):
         async def answer(request: pb.RecognizeStreamRequest) -> None:
             await answers.put(await self._read_one_of_many(request))
 
-        async def take_in() -> None:
+        async def take_in() -> bool:
+            """Return whether the stream was heard to its end."""
             try:
                 async with asyncio.TaskGroup() as reading:
                     async for request in self._until_draining(requests):
+                        if request is None:
+                            return False
                         await places.acquire()
                         reading.create_task(answer(request))
+                return True
             finally:
                 answers.put_nowait(None)
 
@@ -80,10 +84,10 @@ class Servicer(RecognizerServiceServicer):
             while (response := await answers.get()) is not None:
                 yield response  # returns when the transport has taken it
                 places.release()
-            await taking_in
+            heard_to_its_end = await taking_in
         finally:
             taking_in.cancel()
-        if self.draining.is_set():
+        if not heard_to_its_end:
             await context.abort(
                 grpc.StatusCode.UNAVAILABLE,
                 "the server is stopping; images without an answer were not read",
@@ -91,15 +95,18 @@ class Servicer(RecognizerServiceServicer):
 
     async def _until_draining(
         self, requests: AsyncIterator[pb.RecognizeStreamRequest]
-    ) -> AsyncIterator[pb.RecognizeStreamRequest]:
-        """Yield a stream's requests until it ends or the server begins to drain."""
+    ) -> AsyncIterator[pb.RecognizeStreamRequest | None]:
+        """Yield a stream's requests until it ends; None, last, if the server drains before."""
         draining = asyncio.create_task(self.draining.wait())
         following: asyncio.Future[pb.RecognizeStreamRequest | None] | None = None
         try:
             while True:
                 following = asyncio.ensure_future(anext(requests, None))
                 await asyncio.wait({following, draining}, return_when=asyncio.FIRST_COMPLETED)
-                if not following.done() or (request := following.result()) is None:
+                if not following.done():
+                    yield None
+                    return
+                if (request := following.result()) is None:
                     return
                 yield request
         finally:

@@ -2,7 +2,7 @@
 
 A strip is what the network was trained on: 32 pixels high, ink bright on 0, the digits about
 20 pixels high in the middle, like MNIST's in their windows (LeCun et al. 1998, section III.A).
-Training imports the numbers and the functions below.
+Training imports its numbers and its functions.
 """
 
 import math

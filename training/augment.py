@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from service.strip import INK
 from training.config import Config
 from training.model import RECEPTIVE_FIELD, STRIDE
 
@@ -25,8 +26,6 @@ CENTRED = STRIDE / 2  # pixels
 APART = float(STRIDE)  # pixels
 
 ROWS, COLUMNS = np.mgrid[0:RECEPTIVE_FIELD, 0:RECEPTIVE_FIELD].astype(np.float32)
-
-INK = 64  # gray value from which a pixel counts as ink
 
 
 def shift(image: Image, rng: np.random.Generator, across: float = 2, along: float = 3) -> Image:

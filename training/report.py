@@ -132,7 +132,6 @@ Measured by
 
     digitstrip-train evaluate {evaluation}
 
-
 | what | on | figure |
 |---|---|---|
 {measured}

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from service.strip import MARGIN
 from training import hand, paper
 from training.augment import APART, CENTRED, Image, distort, ink_columns
 from training.config import Config, StripConfig
@@ -16,7 +17,6 @@ from training.model import LABELS, NONE, RECEPTIVE_FIELD, STRIDE
 from training.writing import Line, random_text, write
 
 IGNORED = -100  # the label of a position that would do either way (torch's own default)
-MARGIN = RECEPTIVE_FIELD // 2  # pixels at each end, so that an end digit can be centred
 
 
 @dataclass(frozen=True)

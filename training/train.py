@@ -158,7 +158,9 @@ class Run:
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
             "rng": torch.get_rng_state(),
-            "cuda_rng": torch.cuda.get_rng_state() if self.device.type == "cuda" else None,
+            "cuda_rng": torch.cuda.get_rng_state(self.device)
+            if self.device.type == "cuda"
+            else None,
             "log": [vars(line) for line in self.log],
             "best": vars(self.best) if self.best else None,
         }
@@ -175,7 +177,7 @@ class Run:
         self.network.train()
         for batch in batches:
             on_device = tuple(part.to(self.device) for part in batch)
-            loss = batch_loss(self.network, on_device)  # type: ignore[arg-type]  # four, as in
+            loss = batch_loss(self.network, on_device)  # type: ignore[arg-type]  # a tuple of four
             self.optimizer.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)

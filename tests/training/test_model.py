@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from service import strip
 from training.model import LABELS, NONE, RECEPTIVE_FIELD, STRIDE, LeNet5, geometry
 
 
@@ -110,3 +111,8 @@ def test_dropout_is_there_in_training_and_gone_in_scoring(pixels):
     assert (network(pixels) - network(pixels)).abs().max() > 1e-4
     network.eval()
     torch.testing.assert_close(network(pixels), network(pixels), atol=0, rtol=0)
+
+
+def test_a_strip_is_as_high_as_the_networks_window():
+    assert strip.HEIGHT == RECEPTIVE_FIELD
+    assert strip.MARGIN == RECEPTIVE_FIELD // 2
