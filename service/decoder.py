@@ -31,13 +31,6 @@ from service.scorer import Scores
 RUNNERS_UP = 3
 STRINGS = 5  # the most probable ones, the reading included
 
-# The weight of a path for each digit that it sets at the position next to another's, without
-# `none` between: 1 is plain CTC, for models trained with it; 0 forbids it. A model trained on
-# windows alone gives one digit two names, side by side, more often than it sees two. On 1,000
-# strips of validation digits, exact strings: 1: 83%, 0.1: 88%, 0.01: 87%, 0: 86%; this is the
-# strictest within one standard error of the best.
-TOUCHING = 0.01
-
 SEARCHED = 1024  # positions; longer maps are cut, so that time and memory grow with length only
 SECTION = 128  # positions of such a piece, at most
 BUDGET = 4096  # strings that a search may extend, spread evenly over their possible lengths
@@ -88,7 +81,7 @@ class Candidate(NamedTuple):
 
 @dataclass(frozen=True)
 class Reading:
-    """What a row of scores says."""
+    """What the scores of a line, seen one way or several, say."""
 
     text: str  # with whatever the constraint's pattern writes between the digits
     confidence: float  # the text's probability given the scores, not calibrated
@@ -97,6 +90,12 @@ class Reading:
     exact: bool = True  # these are the most probable texts; else, the best that were found
     outcome: Outcome | None = None  # without a constraint, None
     allowed: float = 1.0  # what all texts that the constraint allows have of probability, at most
+    view: int = 0  # which of the score maps the digits are placed in: the text's likeliest
+
+    @property
+    def satisfied(self) -> bool:
+        """Whether the text satisfies the constraint, where there is one."""
+        return self.outcome in (None, Outcome.FREE, Outcome.CHANGED)
 
 
 def decode(
@@ -104,7 +103,7 @@ def decode(
     contract: ModelContract,
     constraint: Constraint | None = None,
     strings: int = STRINGS,
-    touching: float = TOUCHING,
+    touching: float | None = None,
 ) -> Reading:
     """Read a row of scores: its most probable text, by prefix search.
 
@@ -114,34 +113,61 @@ def decode(
 
     Args:
         scores: (positions, labels) log-probabilities.
-        contract: the model's labels.
+        contract: the model's labels, and how it was trained.
         constraint: what the text must satisfy.
         strings: how many texts to find at most, 1 or more, the reading included.
-        touching: 0 to 1, the weight of two digits without `none` between; 1 is plain CTC.
+        touching: 0 to 1, the weight of two digits without `none` between; 1 is plain CTC, None
+            the contract's.
     """
-    if len(scores) > SEARCHED:
-        return _decode_in_sections(scores, contract, constraint, strings, touching)
-    lattice = Lattice.of(scores, contract, touching)
-    budget = BUDGET // len(scores)
+    return decode_views([scores], contract, constraint, strings, touching)
+
+
+def decode_views(
+    maps: Sequence[Scores],
+    contract: ModelContract,
+    constraint: Constraint | None = None,
+    strings: int = STRINGS,
+    touching: float | None = None,
+) -> Reading:
+    """Read a line that was scored several ways: each text has the mean of its probabilities.
+
+    A text that is not among those found of a map counts as 0 there. The reading is exact where
+    no text could be more probable for all that was left out.
+
+    Args:
+        maps: (positions, labels) log-probabilities each; over SEARCHED positions, one alone.
+        contract: as of `decode`, and so on.
+        constraint: what the text must satisfy.
+        strings: how many texts to find at most in each map.
+        touching: as of `decode`.
+
+    Raises:
+        ValueError: several maps, one of them too long to be searched whole.
+    """
+    touching = contract.touching if touching is None else touching
+    if max(len(scores) for scores in maps) > SEARCHED:
+        if len(maps) > 1:
+            raise ValueError(f"only maps of up to {SEARCHED} positions can be read together")
+        return _decode_in_sections(maps[0], contract, constraint, strings, touching)
+    lattices = [Lattice.of(scores, contract, touching) for scores in maps]
     if constraint is None:
-        found = _search(lattice, None, strings, budget)
-        return _reading(lattice, found)
-    free = _search(lattice, None, 1, budget)
+        return _reading(lattices, _vote(lattices, None, strings))
+    free = _vote(lattices, None, 1 if len(maps) == 1 else strings)
     best = free.texts[0]
-    held = _search(lattice, constraint, strings, budget)
+    held = _vote(lattices, constraint, strings)
     if constraint.allows(best.text):
         # An inexact search could have missed what the free one found.
         others = [each for each in held.texts if each.text != best.text]
         held = replace(held, texts=[best, *others][:strings])
-        return _reading(lattice, held, Outcome.FREE, constraint)
+        return _reading(lattices, held, Outcome.FREE, constraint)
     if held.texts:
-        return _reading(lattice, held, Outcome.CHANGED, constraint)
-    reading = _reading(lattice, free, Outcome.IMPOSSIBLE)
+        return _reading(lattices, held, Outcome.CHANGED, constraint)
+    reading = _reading(lattices, free, Outcome.IMPOSSIBLE)
     return replace(reading, exact=free.exact and held.exact, allowed=held.mass)
 
 
 def log_probability(
-    scores: Scores, text: str, contract: ModelContract, touching: float = TOUCHING
+    scores: Scores, text: str, contract: ModelContract, touching: float | None = None
 ) -> float:
     """Return the log-probability of a text of digits: CTC's forward sum over all its paths.
 
@@ -154,7 +180,11 @@ def log_probability(
     Returns:
         A natural logarithm; minus infinity if the text does not fit into the positions.
     """
-    lattice = Lattice.of(scores, contract, touching)
+    touching = contract.touching if touching is None else touching
+    return _log_probability(Lattice.of(scores, contract, touching), text)
+
+
+def _log_probability(lattice: Lattice, text: str) -> float:
     state = lattice.empty
     for before, digit in zip([None, *text], text, strict=False):
         state = lattice.extend(state, before, digit)
@@ -166,6 +196,31 @@ class _Found:
     texts: list[Candidate]  # digits only, the most probable first
     exact: bool
     mass: float  # the probability of all texts that were allowed, at most
+
+
+def _vote(lattices: Sequence[Lattice], constraint: Constraint | None, strings: int) -> _Found:
+    """Find the texts of the highest mean probability, among the likeliest of each map."""
+    budget = max(BUDGET // max(lattice.positions for lattice in lattices), 1)
+    if len(lattices) == 1:
+        return _search(lattices[0], constraint, strings, budget)
+    found = [_search(lattice, constraint, strings, budget) for lattice in lattices]
+    means: dict[str, float] = {}
+    unfound: dict[str, float] = {}  # what a text may have in maps where it was not found
+    least = [each.texts[-1].probability if len(each.texts) == strings else 0.0 for each in found]
+    for each, left_out in zip(found, least, strict=True):
+        for text, probability in each.texts:
+            means[text] = means.get(text, 0.0) + probability / len(found)
+            unfound[text] = unfound.get(text, 0.0) + left_out / len(found)
+    texts = [Candidate(text, mean) for text, mean in means.items()]
+    texts.sort(key=lambda each: (-round(each.probability, _TIE), each.text))
+    nowhere = sum(least) / len(found)
+    others = [each.probability + nowhere - unfound[each.text] for each in texts[1:]]
+    exact = not texts or max([nowhere, *others]) <= texts[0].probability
+    return _Found(
+        texts[:strings],
+        exact and all(each.exact for each in found),
+        float(np.mean([each.mass for each in found])),
+    )
 
 
 def _search(lattice: Lattice, constraint: Constraint | None, strings: int, budget: int) -> _Found:
@@ -220,12 +275,16 @@ def _search(lattice: Lattice, constraint: Constraint | None, strings: int, budge
 
 
 def _reading(
-    lattice: Lattice,
+    lattices: Sequence[Lattice],
     found: _Found,
     outcome: Outcome | None = None,
     constraint: Constraint | None = None,
 ) -> Reading:
     """Return the reading of what a search found."""
+    view = 0
+    if len(lattices) > 1:
+        text = found.texts[0].text
+        view = int(np.argmax([_log_probability(lattice, text) for lattice in lattices]))
     best, *others = (
         Candidate(constraint.write(text) if constraint else text, probability)
         for text, probability in found.texts
@@ -233,11 +292,12 @@ def _reading(
     return Reading(
         text=best.text,
         confidence=best.probability,
-        digits=_find_digits(lattice, found.texts[0].text),
+        digits=_find_digits(lattices[view], found.texts[0].text),
         alternatives=tuple(others),
         exact=found.exact,
         outcome=outcome,
         allowed=found.mass if constraint else 1.0,
+        view=view,
     )
 
 

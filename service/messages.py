@@ -11,6 +11,7 @@ from service.image import Gray, Limits, decode, from_raster
 from service.pb import recognizer_pb2 as pb
 from service.recognizer import Recognition
 from service.strip import Box, Polarity, Strip
+from service.view import HEIGHT
 
 POLARITIES = {
     Polarity.DARK_ON_LIGHT: pb.POLARITY_DARK_ON_LIGHT,
@@ -112,14 +113,15 @@ def _digit(digit: FoundDigit, box: Box) -> pb.Digit:
 def _score_map(recognition: Recognition, contract: ModelContract) -> pb.ScoreMap:
     rows, positions, _ = recognition.scores.shape
     strip = recognition.strip
+    first_x, first_y = strip.source_point(contract.centre(0), HEIGHT / 2)
     return pb.ScoreMap(
         rows=rows,
         positions=positions,
         labels=contract.labels,
         log_probabilities=recognition.scores.ravel(),
         centers=pb.Grid(
-            origin_x=strip.source_x(contract.centre(0)),
-            origin_y=strip.source_y(contract.centre(0)),
+            origin_x=first_x,
+            origin_y=first_y,
             step_x=contract.stride / strip.scale_x,
             step_y=contract.stride / strip.scale_y,
         ),

@@ -1,24 +1,66 @@
-"""The main path: gray page → strip → scores → reading. Read this file first."""
+"""The main path: gray page → line → views → scores → reading. Read this file first."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import StrEnum
 from itertools import pairwise
 
 from service.automaton import Constraint
-from service.decoder import FoundDigit, Reading, decode
+from service.decoder import SEARCHED, Candidate, FoundDigit, Reading, decode_views
 from service.image import Gray
 from service.scorer import Scorer, Scores
-from service.strip import Box, Strip, normalise
+from service.strip import Box, Strip, View, normalise
+
+FIRST = View(upright=0.5)
+# How else a line is looked at where the first reading is not sure: slants and sizes are
+# estimates. Their texts are voted on; MODEL_CARD.md has what each view is worth.
+OTHERS = tuple(
+    View(upright, scale)
+    for upright in (0.0, 0.5, 1.0)
+    for scale in (0.8, 0.9, 1.0, 1.12, 1.25)
+    if (upright, scale) != (0.5, 1.0)
+)
+SURE = 0.95  # probability of a first reading that needs no others
+STRINGS = 5  # texts searched in every view, at least
+
+
+class Decision(StrEnum):
+    """What to do with a reading, given the share of accepted ones that may be wrong."""
+
+    ACCEPT = "accept"
+    REVIEW = "review"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a caller asks of a reading."""
+
+    constraint: Constraint | None = None
+    alternatives: int = 0  # how many more texts to tell
+    error_rate: float | None = None  # the share of accepted readings that may be wrong, 0 to 1
+
+
+PLAIN = Options()
+
+
+@dataclass(frozen=True)
+class Viewed:
+    """One way that a line was looked at, and the likeliest text there."""
+
+    view: View
+    text: str
+    probability: float  # before calibration
 
 
 @dataclass(frozen=True)
 class Recognition:
     """A page read: the answer, and what it rests on."""
 
-    reading: Reading
+    reading: Reading  # confidences of texts are calibrated
     boxes: tuple[Box, ...]  # (digits,) each digit's extent in the source image
-    strip: Strip
-    scores: Scores  # (rows, positions, labels) log-probabilities; a strip has one row
+    strip: Strip  # the view in which the text is likeliest
+    scores: Scores  # (rows, positions, labels) log-probabilities of it; a strip has one row
+    decision: Decision | None  # None if no error rate was given
 
 
 class Recognizer:
@@ -28,17 +70,51 @@ class Recognizer:
         self.scorer = scorer
         self.contract = scorer.contract
 
-    def recognize(self, gray: Gray, constraint: Constraint | None = None) -> Recognition:
+    def recognize(self, gray: Gray, options: Options = PLAIN) -> Recognition:
         """Read the digit string on a page.
 
         Args:
             gray: (height, width) uint8.
-            constraint: what the string must satisfy.
+            options: what the string must satisfy, and what to tell of it.
         """
-        strip = normalise(gray)
-        scores = self.scorer.score(strip.pixels)
-        reading = decode(scores[0], self.contract, constraint)
-        return Recognition(reading, self._boxes(reading.digits, strip), strip, scores)
+        line = normalise(gray)
+        strings = max(STRINGS, 1 + options.alternatives)
+        strips = [line.strip(FIRST)]
+        scores = [self.scorer.score(strips[0].pixels)]
+        reading = decode_views([scores[0][0]], self.contract, options.constraint, strings)
+        if reading.confidence < SURE and scores[0].shape[1] <= SEARCHED // 2:
+            strips += [line.strip(view) for view in OTHERS]
+            scores += self.scorer.score_each([strip.pixels for strip in strips[1:]])
+            maps = [each[0] for each in scores]
+            reading = decode_views(maps, self.contract, options.constraint, strings)
+        strip = strips[reading.view]
+        reading = self._calibrated(reading, options.alternatives)
+        return Recognition(
+            reading,
+            self._boxes(reading.digits, strip),
+            strip,
+            scores[reading.view],
+            self._decide(reading, options.error_rate),
+        )
+
+    def _calibrated(self, reading: Reading, alternatives: int) -> Reading:
+        """Give the texts calibrated confidences, and leave out those that nobody asked for."""
+        confidence = self.contract.calibration.confidence
+        return replace(
+            reading,
+            confidence=confidence(reading.confidence),
+            alternatives=tuple(
+                Candidate(text, confidence(probability))
+                for text, probability in reading.alternatives[:alternatives]
+            ),
+        )
+
+    def _decide(self, reading: Reading, error_rate: float | None) -> Decision | None:
+        """Accept what is sure enough, and what the constraint allows."""
+        if error_rate is None:
+            return None
+        sure = reading.confidence >= self.contract.calibration.threshold(error_rate)
+        return Decision.ACCEPT if sure and reading.satisfied else Decision.REVIEW
 
     def _boxes(self, digits: tuple[FoundDigit, ...], strip: Strip) -> tuple[Box, ...]:
         """Give each digit the ink nearer to its centre than to a neighbour's."""

@@ -1,4 +1,4 @@
-"""Gray pages to strips: polarity, background, rules, the band of the text, and its height.
+"""Gray pages to strips: polarity, background, rules, the band of the text, its height and slant.
 
 A strip is what the network was trained on: 32 pixels high, ink bright on 0, the digits about
 20 pixels high in the middle, like MNIST's in their windows (LeCun et al. 1998, section III.A).
@@ -8,16 +8,16 @@ Training imports its numbers and its functions.
 import math
 from dataclasses import dataclass
 from enum import Enum
+from functools import cached_property
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from service.image import Gray
+from service.view import FIELD, HEIGHT, MARGIN, Matrix, slant_of, view, view_matrix
 
-HEIGHT = 32  # of a strip, pixels
 DIGIT_HEIGHT = 20  # that the text's band is scaled to, pixels
-MARGIN = HEIGHT // 2  # empty columns at each end, so that an end digit can be centred
 
 INK = 64  # gray level of a strip from which a pixel counts as ink
 WORKING_HEIGHT = 192  # larger pages are shrunk to this before anything is looked for
@@ -54,8 +54,19 @@ class Box:
 
 
 @dataclass(frozen=True)
+class View:
+    """One way to see a line."""
+
+    upright: float = 0.0  # the share of the line's slant that is taken away
+    scale: float = 1.0  # of the digits, against DIGIT_HEIGHT
+
+
+PLAIN = View()
+
+
+@dataclass(frozen=True)
 class Strip:
-    """A normalised strip, and the map from its pixels back to the source image's.
+    """A normalised strip, and the map from its points to the source image's.
 
     Coordinates are continuous: pixel i covers i to i + 1, its centre is at i + 0.5.
     """
@@ -63,50 +74,96 @@ class Strip:
     pixels: npt.NDArray[np.uint8]  # (32, width), ink bright on 0
     polarity: Polarity
     band: Band
-    scale_x: float  # strip pixels per source pixel
-    scale_y: float
-    origin_x: float  # of the strip's left edge in the source image, pixels
-    origin_y: float  # of the strip's top edge
+    view: View
+    slant: float  # taken away: tangent, positive to the right, in the source image
+    to_source: Matrix
     source_width: int
     source_height: int
 
-    def source_x(self, x: float) -> float:
-        """Return the source image's column of a column of the strip."""
-        return self.origin_x + x / self.scale_x
+    @property
+    def scale_x(self) -> float:
+        """Strip pixels per source pixel, across."""
+        return float(1 / self.to_source[0, 0])
 
-    def source_y(self, y: float) -> float:
-        """Return the source image's row of a row of the strip."""
-        return self.origin_y + y / self.scale_y
+    @property
+    def scale_y(self) -> float:
+        """Strip pixels per source pixel, down."""
+        return float(1 / self.to_source[1, 1])
+
+    def source_point(self, x: float, y: float) -> tuple[float, float]:
+        """Return the source image's (x, y) of a point of the strip."""
+        across, along = self.to_source @ [x, y, 1]
+        return float(across), float(along)
 
     def ink_box(self, left: float, right: float) -> Box:
-        """Return the box round the ink between two columns of the strip.
+        """Return the box, in the source image, round the ink between two columns of the strip.
 
         Without ink there, the box is the columns' whole height of text.
         """
         first, last = max(math.floor(left), 0), min(math.ceil(right), self.pixels.shape[1])
-        ink = self.pixels[:, first:last] >= INK
-        columns, rows = np.flatnonzero(ink.any(axis=0)), np.flatnonzero(ink.any(axis=1))
+        rows, columns = np.nonzero(self.pixels[:, first:last] >= INK)
         if columns.size:
-            left, right = first + columns[0], first + columns[-1] + 1
-            top, bottom = float(rows[0]), float(rows[-1] + 1)
+            corners = np.add.outer([0, 1], np.stack([first + columns, rows])).reshape(2, 2, -1)
+            x, y = corners[:, 0].ravel(), corners[:, 1].ravel()
         else:
-            top, bottom = (HEIGHT - DIGIT_HEIGHT) / 2, (HEIGHT + DIGIT_HEIGHT) / 2
+            x = np.array([left, right])
+            y = np.array([HEIGHT - DIGIT_HEIGHT, HEIGHT + DIGIT_HEIGHT]) / 2
+        across = self.to_source[0, 0] * x + self.to_source[0, 1] * y + self.to_source[0, 2]
+        along = self.to_source[1, 1] * y + self.to_source[1, 2]
         return Box(
-            left=min(max(self.source_x(left), 0), self.source_width),
-            top=min(max(self.source_y(top), 0), self.source_height),
-            right=min(max(self.source_x(right), 0), self.source_width),
-            bottom=min(max(self.source_y(bottom), 0), self.source_height),
+            left=min(max(float(across.min()), 0), self.source_width),
+            top=min(max(float(along.min()), 0), self.source_height),
+            right=min(max(float(across.max()), 0), self.source_width),
+            bottom=min(max(float(along.max()), 0), self.source_height),
         )
 
 
-def normalise(gray: Gray) -> Strip:
+@dataclass(frozen=True)
+class Line:
+    """The line of text on a page, from which strips are cut."""
+
+    pixels: npt.NDArray[np.uint8]  # (FIELD, width), ink bright on 0, the digits in the middle
+    polarity: Polarity
+    band: Band
+    scale_x: float  # line pixels per source pixel
+    scale_y: float
+    origin_x: float  # of the line's left edge in the source image, pixels
+    origin_y: float  # of its top edge
+    source_width: int
+    source_height: int
+
+    @cached_property
+    def slant(self) -> float:
+        """How far the strokes lean, by estimate: a tangent, positive to the right."""
+        return slant_of(self.pixels)
+
+    def strip(self, view_: View = PLAIN) -> Strip:
+        """Return the strip that a view shows."""
+        slant = view_.upright * self.slant if view_.upright else 0.0
+        matrix = view_matrix(slant, view_.scale, view_.scale)
+        back = np.linalg.inv(np.vstack([matrix, [0, 0, 1]]))[:2]
+        back[:, 2] += [self.origin_x * self.scale_x, self.origin_y * self.scale_y]
+        to_source = back / np.array([[self.scale_x], [self.scale_y]])
+        return Strip(
+            pixels=view(self.pixels, matrix),
+            polarity=self.polarity,
+            band=self.band,
+            view=view_,
+            slant=slant * self.scale_y / self.scale_x,
+            to_source=to_source,
+            source_width=self.source_width,
+            source_height=self.source_height,
+        )
+
+
+def normalise(gray: Gray) -> Line:
     """Find the ink of a page, the band of its text, and scale that to the network's height.
 
     Args:
         gray: (height, width) uint8 of any size but zero.
 
     Returns:
-        The strip. A page without ink gives a strip of zeros whose band is the whole page.
+        The line. A page without ink gives a line of zeros whose band is the whole page.
     """
     page = shrink(gray)
     polarity = find_polarity(page)
@@ -222,25 +279,24 @@ def weighted_median(values: npt.NDArray[np.float64], weights: npt.NDArray[np.flo
     return float(values[order][np.searchsorted(reached, reached[-1] / 2)])
 
 
-def cut(gray: Gray, ink: Gray, polarity: Polarity, top: float, bottom: float) -> Strip:
-    """Scale the band to the digits' height, the ink to full brightness, and set it in a strip."""
+def cut(gray: Gray, ink: Gray, polarity: Polarity, top: float, bottom: float) -> Line:
+    """Scale the band to the digits' height, the ink to full brightness, and set it in a line."""
     height, width = ink.shape
     scale = min(DIGIT_HEIGHT / max(bottom - top, 1), MOST_ENLARGEMENT)
-    middle, reach = (top + bottom) / 2, HEIGHT / 2 / scale
+    middle, reach = (top + bottom) / 2, FIELD / 2 / scale
     first, last = max(math.floor(middle - reach), 0), min(math.ceil(middle + reach) + 1, height)
     size = (max(round(width * scale), 1), max(round((last - first) * scale), 1))
     scaled = cv2.resize(
         ink[first:last], size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     )
     scale_x, scale_y = size[0] / width, size[1] / (last - first)
-    above = round((middle - first) * scale_y - HEIGHT / 2)  # rows cut off; added, if negative
-    pixels = np.zeros((HEIGHT, size[0] + 2 * MARGIN), np.uint8)
-    upper, lower = max(above, 0), min(above + HEIGHT, size[1])
+    above = round((middle - first) * scale_y - FIELD / 2)  # rows cut off; added, if negative
+    pixels = np.zeros((FIELD, size[0] + 2 * MARGIN), np.uint8)
+    upper, lower = max(above, 0), min(above + FIELD, size[1])
     pixels[upper - above : lower - above, MARGIN:-MARGIN] = scaled[upper:lower]
-    pixels = stretch(pixels)
     shrunk_x, shrunk_y = width / gray.shape[1], height / gray.shape[0]
-    return Strip(
-        pixels=pixels,
+    return Line(
+        pixels=stretch(pixels),
         polarity=polarity,
         band=Band(top / shrunk_y, bottom / shrunk_y),
         scale_x=scale_x * shrunk_x,

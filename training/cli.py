@@ -10,10 +10,12 @@ from rich.console import Console
 
 from service.errors import DigitstripError
 from service.scorer import SHIPPED_MODEL
-from training.config import Config, StripConfig
+from training.config import Config, SequenceConfig, StripConfig
 
 if TYPE_CHECKING:
     from training.dataset import DigitSet
+    from training.model import LeNet5
+    from training.stage import Stage
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 console = Console()
@@ -50,25 +52,66 @@ def fit(
     run: Annotated[Path, typer.Argument(help="The run's folder; an interrupted run goes on.")],
     data: DataOption = Source.MNIST,
     data_dir: DataDirOption = None,
+    strips: Annotated[
+        list[Path] | None,
+        typer.Option(help="A folder of scans to learn from, with a labels.csv; repeatable."),
+    ] = None,
+    init: Annotated[
+        Path | None,
+        typer.Option(help="Go on with this model's weights, instead of the first stage."),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Decides everything random.")] = Config.seed,
-    epochs: Annotated[int, typer.Option(min=1)] = Config.epochs,
+    epochs: Annotated[int, typer.Option(min=1, help="Of the first stage.")] = Config.epochs,
+    strip_epochs: Annotated[
+        int | None, typer.Option(min=1, help="Of the second stage; left out, as is usual.")
+    ] = None,
     device: Annotated[Device, typer.Option()] = Device.CPU,
     workers: Annotated[int, typer.Option(min=0, help="Processes that make batches.")] = 1,
 ) -> None:
-    """Train the network; Ctrl-C ends early and keeps the best weights."""
+    """Train: windows first, then whole strips; Ctrl-C ends early and keeps the best weights."""
     from training.dataset import split
+    from training.export import load, load_model, stages
     from training.report import draw_log
+    from training.scans import load_scans
+    from training.sequences import SequenceData, SequenceStage
     from training.train import fit as train
+    from training.windows import WindowStage
 
-    config = dataclasses.replace(Config(), seed=seed, epochs=epochs)
-    training, validation = split(load_digits(data, data_dir))
-    console.print(f"{len(training)} training digits, {len(validation)} held out")
-    best = train(run, config, training, validation, data.value, device.value, workers)
-    draw_log(run / "log.csv", run / "log.png")
-    console.print(
-        f"best epoch {best.epoch}: held-out digits {best.digit_error:.2%} wrong, "
-        f"`none` {best.none_error:.2%} wrong; weights in {run / 'best.pt'}, curves in "
-        f"{run / 'log.png'}"
+    def stage(what: "Stage", initial: "tuple[LeNet5, str] | None") -> bool:
+        folder = run / what.name
+        before = stages(initial[1]) if initial else []
+        network = initial[0] if initial else None
+        done = train(folder, what, before, network, device.value, workers)
+        draw_log(folder / "log.csv", folder / "log.png")
+        console.print(f"{what.name}: {done.best}; curves in {folder / 'log.png'}")
+        return done.finished
+
+    digits, held_out = split(load_digits(data, data_dir))
+    console.print(f"{len(digits):,} digits to learn from, {len(held_out):,} held out")
+    scans, held_out_scans = load_scans(strips) if strips else (None, None)
+    if scans:
+        kept = len(held_out_scans) if held_out_scans else 0
+        console.print(f"{len(scans):,} scans to learn from, {kept:,} held out")
+    windows = dataclasses.replace(Config(), seed=seed, epochs=epochs)
+    if init is not None:
+        initial = load_model(init)
+    elif stage(WindowStage(windows, digits, held_out, data.value), None):
+        initial = load(run / WindowStage.name / "best.pt")
+    else:
+        return
+    config = SequenceConfig()
+    if any(each["stage"] == SequenceStage.name for each in stages(initial[1])):
+        config = SequenceConfig.further()
+    config = dataclasses.replace(config, epochs=strip_epochs or config.epochs)
+    stage(
+        SequenceStage(
+            windows,
+            config,
+            SequenceData(digits, scans),
+            SequenceData(held_out, held_out_scans),
+            [data.value, *(folder.name for folder in strips or ())],
+        ),
+        initial,
     )
 
 
@@ -79,8 +122,9 @@ def export(
 ) -> None:
     """Write a run's best weights as an ONNX file, once both are proven to agree."""
     from training.export import export as write
+    from training.export import latest
 
-    difference = write(run / "best.pt", model)
+    difference = write(latest(run), model)
     console.print(f"{model} written; torch and onnxruntime differ by {difference:.1e} at most")
 
 

@@ -42,6 +42,41 @@ class Config:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class SequenceConfig:
+    """The knobs of stage two: whole strips, whose digits' places nobody says."""
+
+    epochs: int = 40
+    steps: int = 250  # batches in an epoch
+    lines: int = 32  # in a batch
+    scanned: float = 0.35  # share of a batch's lines that are scans, where there are any
+    windows: int = 128  # single windows in a batch, so that stage one is not forgotten
+    held_out_lines: int = 300  # of each kind, made and scanned, that an epoch is judged by
+
+    learning_rate: float = 1e-3  # as in `Config`, and so on
+    warmup: float = 0.02
+    weight_decay: float = 0.01
+    dropout: float = 0.2
+    average: float = 0.999
+
+    upright: float = 1.25  # share of the line's slant that is taken away: 0 to this
+    slant: float = 0.12  # tangent of a shear on top, each way
+    scale: float = 0.2  # natural logarithm of the factor, each way
+    stretch: float = 0.15  # the same, of the width alone
+    lift: float = 2.5  # pixels, each way, up and down
+    sharpen: float = 0.5  # share of lines whose edges are sharpened
+    stroke: float = 0.3  # share of lines whose strokes are thickened or thinned
+
+    @classmethod
+    def further(cls) -> "SequenceConfig":
+        """Return the knobs for going on with a model that can read lines already."""
+        return cls(epochs=10, learning_rate=5e-4, scanned=0.5)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the knobs as JSON-ready values."""
+        return asdict(self)
+
+
 Range = tuple[float, float]
 
 
@@ -113,6 +148,10 @@ class StripConfig:
     gaps: Range = (0.06, 0.62)  # between digits, from pen's centre to centre, digit heights
     overlaps: Range = (-0.08, 0.1)  # the same, where digits touch
     margins: Range = (0.08, 0.6)  # paper round the digits, digit heights
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the shares and ranges as JSON-ready values."""
+        return asdict(self)
 
     @classmethod
     def switches(cls) -> tuple[str, ...]:

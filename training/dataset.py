@@ -122,6 +122,13 @@ def split(digits: DigitSet) -> tuple[DigitSet, DigitSet]:
     return digits.where(~held_out), digits.where(held_out)
 
 
+def digest(digits: DigitSet) -> str:
+    """Return a hash of the digits, so that a run is only ever resumed on its own data."""
+    content = hashlib.sha256(digits.images.tobytes())
+    content.update(digits.labels.tobytes())
+    return content.hexdigest()[:16]
+
+
 def centre(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     """Pad images to the window size; MNIST's digits have their centre of mass in the middle."""
     margin = (RECEPTIVE_FIELD - images.shape[-1]) // 2

@@ -1,7 +1,9 @@
 """Trained weights to `model.onnx`, and the proof that both agree."""
 
+import json
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -11,6 +13,8 @@ from service.contract import VERSION, ModelContract
 from service.errors import ModelError
 from service.scorer import Scorer
 from training.model import LABELS, RECEPTIVE_FIELD, STRIDE, LeNet5
+from training.sequences import SequenceStage
+from training.windows import WindowStage
 
 AGREEMENT = 1e-4  # the most by which a log-probability may differ
 SIZES = [(32, 32 + extra) for extra in (0, 1, 3, 4, 5, 17, 32, 96, 333, 992)] + [(36, 64), (65, 47)]
@@ -39,6 +43,26 @@ def export(weights: Path, model: Path) -> float:
     return difference
 
 
+def latest(run: Path) -> Path:
+    """Return the best weights of a run's last stage that has any.
+
+    Raises:
+        ModelError: no stage has.
+    """
+    for stage in (SequenceStage.name, WindowStage.name):
+        if (run / stage / "best.pt").is_file():
+            return run / stage / "best.pt"
+    raise ModelError(f"{run}: expected a run's folder with a stage's best.pt, found none")
+
+
+def stages(training: str) -> list[dict[str, Any]]:
+    """Return what the stages told of themselves, from a model's training digest."""
+    told = json.loads(training)
+    # Before there was a second stage, a digest was the first one's.
+    found: list[dict[str, Any]] = told.get("stages", [{"stage": WindowStage.name, **told}])
+    return found
+
+
 def load(weights: Path) -> tuple[LeNet5, str]:
     """Return a run's best network, ready to score, and its training digest."""
     try:
@@ -49,6 +73,25 @@ def load(weights: Path) -> tuple[LeNet5, str]:
     except Exception as error:  # a damaged archive raises almost anything
         raise ModelError(f"{weights}: expected a run's best.pt, found {error}") from error
     return network.eval(), training
+
+
+def load_model(model: Path) -> tuple[LeNet5, str]:
+    """Return a model file's network, and its training digest, to go on training with.
+
+    Raises:
+        ModelError: the file is no Digitstrip model, or not of this network.
+    """
+    contract = Scorer(model).contract
+    tensors = {
+        tensor.name: torch.from_numpy(onnx.numpy_helper.to_array(tensor).copy())
+        for tensor in onnx.load(model).graph.initializer
+    }
+    network = LeNet5()
+    try:
+        network.load_state_dict({name: tensors[name] for name in network.state_dict()})
+    except (KeyError, RuntimeError) as error:
+        raise ModelError(f"{model}: expected the weights of LeNet-5, found {error}") from error
+    return network.eval(), contract.training
 
 
 def to_onnx(network: LeNet5, training: str, path: Path) -> None:

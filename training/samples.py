@@ -84,7 +84,7 @@ def _rows(cards: Sequence[Card]) -> Iterator[list[Card]]:
 
 
 def _card(page: Page) -> Card:
-    strip = normalise(page.gray).pixels
+    strip = normalise(page.gray).strip().pixels
     return Card(_sized(page.gray, PAGE_HEIGHT), _sized(strip, STRIP_HEIGHT), page.text)
 
 

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from service.strip import MARGIN
+from service.view import MARGIN
 from training import hand, paper
 from training.augment import APART, CENTRED, Image, distort, ink_columns
 from training.config import Config, StripConfig

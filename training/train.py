@@ -1,11 +1,10 @@
 """The training loop: seeded, resumable to the bit, and stoppable without loss."""
 
 import csv
-import hashlib
 import json
 import math
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,100 +12,76 @@ from typing import Any
 import numpy as np
 import torch
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import nn
 from torch.utils.data import DataLoader
 
-from training.batches import Batch, Batches, make_strips
-from training.config import Config
-from training.dataset import DatasetError, DigitSet
-from training.model import NONE, LeNet5
-from training.strips import IGNORED
+from training.dataset import DatasetError
+from training.model import LeNet5
+from training.stage import Batch, Stage
 
-LOG_FIELDS = ("epoch", "loss", "validation_loss", "digit_error", "none_error", "learning_rate")
+LOG_FIELDS = (
+    "epoch",
+    "loss",
+    "validation_loss",
+    "digit_error",
+    "none_error",
+    "string_error",
+    "learning_rate",
+)
 
 
 @dataclass(frozen=True)
 class Progressed:
-    """One epoch's line of the training log; errors are shares, on held-out digits."""
+    """One epoch's line of the training log; errors are shares, on held-out data."""
 
     epoch: int
     loss: float
     validation_loss: float
     digit_error: float
     none_error: float
+    string_error: float
     learning_rate: float
 
 
-def batch_loss(network: nn.Module, batch: Batch) -> Tensor:
-    """Return the negative log-likelihood: the mean over windows plus the mean over positions."""
-    windows, window_labels, strips, strip_labels = batch
-    of_windows = network(windows)[:, 0, 0]  # (windows, labels)
-    of_strips = network(strips)[:, 0].flatten(0, 1)  # (strips × positions, labels)
-    return F.nll_loss(of_windows, window_labels) + F.nll_loss(
-        of_strips, strip_labels.flatten(), ignore_index=IGNORED
-    )
+@dataclass(frozen=True)
+class Done:
+    """How a stage ended."""
 
-
-class Validator:
-    """Held-out figures on fixed data: what an epoch is judged by."""
-
-    def __init__(self, digits: DigitSet, config: Config, device: torch.device) -> None:
-        rng = np.random.default_rng([config.seed, 0, 1])
-        fixed = Config(**{**config.to_dict(), "strips": config.validation_strips})
-        strips, strip_labels = make_strips(digits, rng, fixed)
-        self.config = config
-        self.device = device
-        self.batch = (
-            torch.from_numpy(digits.images[:, None]),
-            torch.from_numpy(digits.labels.astype(np.int64)),
-            torch.from_numpy(strips[:, None]),
-            torch.from_numpy(strip_labels),
-        )
-
-    @torch.inference_mode()
-    def __call__(self, network: nn.Module) -> tuple[float, float, float]:
-        """Return the mean loss, the digits' error and the error on `none` positions."""
-        network.eval()
-        windows, window_labels, strips, strip_labels = self.batch
-        of_windows = self._scores(network, windows)[:, 0, 0]
-        of_strips = self._scores(network, strips)[:, 0].flatten(0, 1)
-        labels = strip_labels.flatten()
-        loss = F.nll_loss(of_windows, window_labels) + F.nll_loss(of_strips, labels)
-        nothing = labels == NONE
-        return (
-            loss.item(),
-            (of_windows.argmax(1) != window_labels).double().mean().item(),
-            (of_strips[nothing].argmax(1) != NONE).double().mean().item(),
-        )
-
-    def _scores(self, network: nn.Module, pixels: Tensor) -> Tensor:
-        return torch.cat([network(part.to(self.device)).cpu() for part in pixels.split(128)])
+    best: Progressed
+    finished: bool  # rather than ended early by Ctrl-C
 
 
 class Run:
     """A training run in a folder: its state, its log, and its best weights."""
 
-    def __init__(self, folder: Path, config: Config, digits: DigitSet, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        stage: Stage,
+        before: Sequence[dict[str, Any]] = (),
+        initial: LeNet5 | None = None,
+        device: str = "cpu",
+    ) -> None:
         self.folder = folder
-        self.config = config
-        self.digits = digits
+        self.stage = stage
+        self.before = list(before)
         self.device = torch.device(device)
-        torch.manual_seed(config.seed)
-        self.network = LeNet5(config.dropout).to(self.device)
+        torch.manual_seed(stage.seed)
+        how = stage.optimisation
+        self.network = LeNet5(how.dropout)
+        if initial is not None:
+            self.network.load_state_dict(initial.state_dict())
+        self.network.to(self.device)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
         self.average = torch.optim.swa_utils.AveragedModel(
-            self.network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(config.average)
+            self.network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(how.average)
         )
         self.optimizer = torch.optim.AdamW(
-            self.network.parameters(),
-            lr=config.learning_rate,
-            weight_decay=config.weight_decay,
+            self.network.parameters(), lr=how.learning_rate, weight_decay=how.weight_decay
         )
-        self.steps_per_epoch = max(len(digits) // config.windows, 1)
-        steps = self.steps_per_epoch * config.epochs
+        steps = stage.steps * stage.epochs
         self.schedule = torch.optim.lr_scheduler.LambdaLR(
-            self.optimizer, lambda step: learning_rate_factor(step, steps, config.warmup)
+            self.optimizer, lambda step: learning_rate_factor(step, steps, how.warmup)
         )
         self.log: list[Progressed] = []
         self.best: Progressed | None = None
@@ -132,7 +107,7 @@ class Run:
             raise DatasetError(
                 f"{path}: expected a run's checkpoint, found {error}; delete it to begin again"
             ) from error
-        if state["config"] != self.config.to_dict() or state["data"] != digest(self.digits):
+        if json.loads(state["stage"]) != json.loads(self.described()):
             raise DatasetError(
                 f"{path}: the checkpoint is of another config or other data; "
                 "choose a new folder, or delete this one to begin again"
@@ -148,11 +123,14 @@ class Run:
         self.best = Progressed(**state["best"]) if state["best"] else None
         return True
 
+    def described(self) -> str:
+        """Return, as JSON, what a checkpoint must be of to go on with."""
+        return json.dumps([*self.before, {"stage": self.stage.name, **self.stage.describe()}])
+
     def save(self) -> None:
         """Write the checkpoint and the log; an interruption leaves the old ones whole."""
         state = {
-            "config": self.config.to_dict(),
-            "data": digest(self.digits),
+            "stage": self.described(),
             "network": self.network.state_dict(),
             "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -177,7 +155,7 @@ class Run:
         self.network.train()
         for batch in batches:
             on_device = tuple(part.to(self.device) for part in batch)
-            loss = batch_loss(self.network, on_device)  # type: ignore[arg-type]  # a tuple of four
+            loss = self.stage.loss(self.network, on_device)
             self.optimizer.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
@@ -189,14 +167,13 @@ class Run:
 
 def fit(
     folder: Path,
-    config: Config,
-    training: DigitSet,
-    validation: DigitSet,
-    source: str,
+    stage: Stage,
+    before: Sequence[dict[str, Any]] = (),
+    initial: LeNet5 | None = None,
     device: str = "cpu",
     workers: int = 1,
-) -> Progressed:
-    """Train until the config's last epoch or Ctrl-C, and keep the best weights.
+) -> Done:
+    """Train until the stage's last epoch or Ctrl-C, and keep the best weights.
 
     The folder receives `checkpoint.pt` after every epoch, `best.pt` whenever the validation
     loss falls, and `log.csv`. Called again, it goes on where the last whole epoch ended, and
@@ -204,22 +181,24 @@ def fit(
 
     Args:
         folder: where the run lives.
-        config: the knobs.
-        training: the digits to learn.
-        validation: held-out digits, which choose the best epoch.
-        source: the data's name, kept with the weights.
+        stage: what is learned, from what, how.
+        before: what the stages before have told of themselves, kept with the weights.
+        initial: the weights to begin with; None draws them.
         device: "cpu" or "cuda".
         workers: processes that make batches; the batches do not depend on how many.
 
     Returns:
-        The best epoch's figures.
+        The best epoch's figures, and whether the last one was reached.
+
+    Raises:
+        DatasetError: the folder's checkpoint is not of this run, or Ctrl-C came before the
+            first epoch was complete.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    run = Run(folder, config, training, device)
+    run = Run(folder, stage, before, initial, device)
     run.resume()
-    validate = Validator(validation, config, run.device)
     columns = (
-        TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
+        TextColumn(f"{stage.name} {{task.fields[epoch]}}/{{task.fields[epochs]}}"),
         BarColumn(),
         TextColumn("loss {task.fields[loss]:.4f}  {task.fields[held_out]}"),
         TimeElapsedColumn(),
@@ -228,17 +207,17 @@ def fit(
     with Progress(*columns) as progress, interruptible() as interrupted:
         task = progress.add_task(
             "",
-            total=config.epochs * run.steps_per_epoch,
-            completed=run.epoch * run.steps_per_epoch,
+            total=stage.epochs * stage.steps,
+            completed=run.epoch * stage.steps,
             epoch=run.epoch,
-            epochs=config.epochs,
+            epochs=stage.epochs,
             loss=math.nan,
             held_out="",
         )
-        while run.epoch < config.epochs and not interrupted:
-            first = run.epoch * run.steps_per_epoch
+        while run.epoch < stage.epochs and not interrupted:
+            first = run.epoch * stage.steps
             batches = DataLoader(
-                Batches(training, config, range(first, first + run.steps_per_epoch)),
+                stage.batches(range(first, first + stage.steps)),
                 batch_size=None,
                 num_workers=workers,
                 worker_init_fn=leave_interrupts_to_parent,
@@ -253,13 +232,14 @@ def fit(
                     break
             if interrupted:  # an epoch that was cut short is not kept: it would not be repeatable
                 break
-            loss, digit_error, none_error = validate(run.average.module)
+            judged = stage.judge(run.average.module, run.device)
             line = Progressed(
                 epoch=run.epoch + 1,
                 loss=float(np.mean(losses)),
-                validation_loss=loss,
-                digit_error=digit_error,
-                none_error=none_error,
+                validation_loss=judged.loss,
+                digit_error=judged.digit_error,
+                none_error=judged.none_error,
+                string_error=judged.string_error,
                 learning_rate=float(run.schedule.get_last_lr()[0]),
             )
             run.log.append(line)
@@ -268,16 +248,19 @@ def fit(
                 save_whole(
                     {
                         "weights": run.average.module.state_dict(),
-                        "training": training_digest(run, source, len(validation)),
+                        "training": json.dumps({"stages": [*run.before, told(run)]}),
                     },
                     folder / "best.pt",
                 )
             run.save()
-            held_out = f"held out: digits {digit_error:.2%}, none {none_error:.2%} wrong"
+            held_out = (
+                f"held out, wrong: digits {judged.digit_error:.2%}, none {judged.none_error:.2%}, "
+                f"strings {judged.string_error:.1%}"
+            )
             progress.update(task, held_out=held_out)
     if run.best is None:
         raise DatasetError("stopped before the first epoch was complete; nothing was kept")
-    return run.best
+    return Done(run.best, run.epoch == stage.epochs)
 
 
 def learning_rate_factor(step: int, steps: int, warmup: float) -> float:
@@ -288,25 +271,10 @@ def learning_rate_factor(step: int, steps: int, warmup: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(steps - rise, 1)))
 
 
-def digest(digits: DigitSet) -> str:
-    """Return a hash of the digits, so that a run is only ever resumed on its own data."""
-    content = hashlib.sha256(digits.images.tobytes())
-    content.update(digits.labels.tobytes())
-    return content.hexdigest()[:16]
-
-
-def training_digest(run: Run, source: str, validation_digits: int) -> str:
-    """Return, as JSON, what the weights were made from: data, config and figures."""
-    return json.dumps(
-        {
-            "data": source,
-            "data_digest": digest(run.digits),
-            "training_digits": len(run.digits),
-            "validation_digits": validation_digits,
-            "config": run.config.to_dict(),
-            "validation": vars(run.best),
-        }
-    )
+def told(run: Run) -> dict[str, Any]:
+    """Return, JSON-ready, what the weights were made from: data, config and figures."""
+    best = vars(run.best) if run.best else None
+    return {"stage": run.stage.name, **run.stage.describe(), "validation": best}
 
 
 def save_whole(state: dict[str, Any], path: Path) -> None:

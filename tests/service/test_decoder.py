@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service import decoder, lattice
+from service import contract, decoder, lattice
 from service.constraints import all_of, allowed, length, luhn, mod97, verhoeff
 from service.contract import VERSION, ModelContract
 from service.decoder import RUNNERS_UP, SEARCHED, Outcome, decode, log_probability
@@ -83,7 +83,7 @@ def assert_same(found, expected):
         ("0", "0"),
     ],
 )
-@pytest.mark.parametrize("touching", [*WEIGHTS, decoder.TOUCHING])
+@pytest.mark.parametrize("touching", [*WEIGHTS, contract.TOUCHING])
 def test_runs_are_digits_and_none_between_keeps_equal_ones_apart(path, text, touching):
     assert decode(scores_of(path), CONTRACT, touching=touching).text == text
 

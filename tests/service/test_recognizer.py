@@ -5,7 +5,7 @@ import pytest
 
 from service.image import decode, from_raster
 from service.patterns import pattern
-from service.recognizer import Recognizer
+from service.recognizer import Options, Recognizer
 from service.scorer import Scorer
 from tests.conftest import STRIPS
 
@@ -29,9 +29,9 @@ def test_a_constraint_is_what_the_reading_satisfies(recognizer):
     gray = page("postcode-ruled.png")
     free = recognizer.recognize(gray).reading
     assert free.outcome is None
-    reading = recognizer.recognize(gray, pattern(r"\d{2}-\d{3}")).reading
+    reading = recognizer.recognize(gray, Options(pattern(r"\d{2}-\d{3}"))).reading
     assert re.fullmatch(r"\d{2}-\d{3}", reading.text)
-    assert len(recognizer.recognize(gray, pattern(r"\d{2}-\d{3}")).boxes) == 5
+    assert len(recognizer.recognize(gray, Options(pattern(r"\d{2}-\d{3}"))).boxes) == 5
 
 
 def test_raw_raster_reads_as_its_png(recognizer):

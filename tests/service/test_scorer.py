@@ -20,7 +20,7 @@ def scorer():
 
 @pytest.fixture(scope="module")
 def strip():
-    return normalise(decode((STRIPS / "thirty-digits.png").read_bytes())).pixels
+    return normalise(decode((STRIPS / "thirty-digits.png").read_bytes())).strip().pixels
 
 
 def test_labels_are_ten_digits_and_none(scorer):

@@ -9,6 +9,7 @@ from training.config import Config
 from training.dataset import load_mnist5k, split
 from training.export import export
 from training.train import fit
+from training.windows import WindowStage
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -49,7 +50,7 @@ def config():
 @pytest.fixture(scope="session")
 def finished_run(tmp_path_factory, config, training, validation):
     folder = tmp_path_factory.mktemp("finished_run")
-    fit(folder, config, training, validation, "mnist5k", workers=0)
+    fit(folder, WindowStage(config, training, validation, "mnist5k"), workers=0)
     return folder
 
 

@@ -40,7 +40,7 @@ def test_the_training_digest_travels_in_the_metadata(exported, finished_run, con
     metadata = {prop.key: prop.value for prop in onnx.load(exported[0]).metadata_props}
     saved = torch.load(finished_run / "best.pt", weights_only=True)["training"]
     assert metadata["training"] == saved
-    assert json.loads(metadata["training"])["config"] == config.to_dict()
+    assert json.loads(metadata["training"])["stages"][0]["config"] == config.to_dict()
 
 
 def test_an_exported_model_carries_its_weights_inside_one_file(exported):

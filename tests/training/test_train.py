@@ -11,9 +11,8 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from training.batches import Batches, make_strips, make_windows
 from training.config import Config
-from training.dataset import DatasetError, DigitSet
+from training.dataset import DatasetError, DigitSet, digest
 from training.model import NONE
 from training.report import draw_log
 from training.strips import IGNORED
@@ -21,11 +20,11 @@ from training.train import (
     LOG_FIELDS,
     Progressed,
     Run,
-    digest,
     fit,
     interruptible,
     learning_rate_factor,
 )
+from training.windows import WindowBatches, WindowStage, make_strips, make_windows
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,6 +57,13 @@ def at_the_call(digits, number):
 def rows_of(folder):
     with (folder / "log.csv").open(newline="") as file:
         return list(csv.DictReader(file))
+
+
+def told_by(folder):
+    """What the best weights say of the one stage that made them."""
+    state = torch.load(folder / "best.pt", weights_only=True)
+    (told,) = json.loads(state["training"])["stages"]
+    return told
 
 
 def tensors_of(state, name=""):
@@ -114,18 +120,18 @@ def assert_same_batch(one, other):
 
 
 def test_a_batch_depends_on_the_seed_and_its_step_alone(training, config):
-    third_of_three = Batches(training, config, range(5, 8))[2]
-    alone = Batches(training, config, [7])[0]
+    third_of_three = WindowBatches(training, config, range(5, 8))[2]
+    alone = WindowBatches(training, config, [7])[0]
     assert_same_batch(third_of_three, alone)
-    other_step = Batches(training, config, [8])[0]
-    other_seed = Batches(training, dataclasses.replace(config, seed=2), [7])[0]
+    other_step = WindowBatches(training, config, [8])[0]
+    other_seed = WindowBatches(training, dataclasses.replace(config, seed=2), [7])[0]
     for other in (other_step, other_seed):
         assert (other[0] != alone[0]).any()
         assert (other[2] != alone[2]).any()
 
 
 def test_batches_do_not_depend_on_how_many_workers_make_them(training, config):
-    batches = Batches(training, dataclasses.replace(config, windows=16), range(3))
+    batches = WindowBatches(training, dataclasses.replace(config, windows=16), range(3))
     by_none, by_two = (
         list(DataLoader(batches, batch_size=None, num_workers=workers)) for workers in (0, 2)
     )
@@ -134,7 +140,7 @@ def test_batches_do_not_depend_on_how_many_workers_make_them(training, config):
 
 
 def test_a_batch_has_windows_and_strips_with_a_label_for_every_position(training, config):
-    windows, window_labels, strips, strip_labels = Batches(training, config, [0])[0]
+    windows, window_labels, strips, strip_labels = WindowBatches(training, config, [0])[0]
     assert windows.shape == (96, 1, 32, 32)
     assert window_labels.shape == (96,)
     assert strips.shape == (2, 1, 32, 96)
@@ -163,8 +169,8 @@ def test_the_strips_of_a_batch_have_digits_none_and_ignored_positions(training, 
 
 def test_the_loss_falls_over_a_few_steps(tmp_path, training, config):
     config = dataclasses.replace(config, learning_rate=1e-3, warmup=0.0)
-    run = Run(tmp_path, config, training)
-    losses = list(run.run_epoch(iter(Batches(training, config, [0, 1] * 6))))
+    run = Run(tmp_path, WindowStage(config, training, training, "mnist5k"))
+    losses = list(run.run_epoch(iter(WindowBatches(training, config, [0, 1] * 6))))
     assert np.isfinite(losses).all()
     assert np.mean(losses[-2:]) < 0.9 * np.mean(losses[:2])
 
@@ -199,12 +205,12 @@ def test_the_log_is_drawn_as_a_png(finished_run, tmp_path):
 
 
 def test_the_best_weights_say_what_they_were_made_from(finished_run, config, training, validation):
-    told = json.loads(torch.load(finished_run / "best.pt", weights_only=True)["training"])
+    told = told_by(finished_run)
     best = min(rows_of(finished_run), key=lambda row: float(row["validation_loss"]))
     assert told["data"] == "mnist5k"
     assert told["data_digest"] == digest(training)
     assert told["training_digits"] == len(training)
-    assert told["validation_digits"] == len(validation)
+    assert told["held_out_digits"] == len(validation)
     assert Config(**told["config"]) == config
     assert {name: str(value) for name, value in told["validation"].items()} == best
 
@@ -215,16 +221,20 @@ def test_the_best_weights_say_what_they_were_made_from(finished_run, config, tra
 def test_a_run_interrupted_after_an_epoch_and_resumed_ends_as_one_never_interrupted(
     tmp_path, config, training, validation, finished_run
 ):
-    fit(tmp_path, config, after_an_epoch(training, tmp_path), validation, "mnist5k", workers=0)
+    fit(
+        tmp_path,
+        WindowStage(config, after_an_epoch(training, tmp_path), validation, "mnist5k"),
+        workers=0,
+    )
     assert len(rows_of(tmp_path)) == 1
-    fit(tmp_path, config, training, validation, "mnist5k", workers=0)
+    fit(tmp_path, WindowStage(config, training, validation, "mnist5k"), workers=0)
     assert_equal_to_the_bit(tmp_path, finished_run)
 
 
 def test_a_run_with_workers_ends_as_one_without(
     tmp_path, config, training, validation, finished_run
 ):
-    fit(tmp_path, config, training, validation, "mnist5k", workers=2)
+    fit(tmp_path, WindowStage(config, training, validation, "mnist5k"), workers=2)
     assert_equal_to_the_bit(tmp_path, finished_run)
 
 
@@ -233,10 +243,10 @@ def test_ctrl_c_after_the_first_epoch_keeps_the_best_weights_and_returns(
 ):
     handler = signal.getsignal(signal.SIGINT)
     digits = after_an_epoch(training, tmp_path)
-    best = fit(tmp_path, config, digits, validation, "mnist5k", workers=0)
+    best = fit(tmp_path, WindowStage(config, digits, validation, "mnist5k"), workers=0).best
     assert best.epoch == 1
     assert {name: str(value) for name, value in vars(best).items()} == rows_of(finished_run)[0]
-    told = json.loads(torch.load(tmp_path / "best.pt", weights_only=True)["training"])
+    told = told_by(tmp_path)
     assert told["validation"]["epoch"] == 1
     assert signal.getsignal(signal.SIGINT) is handler
 
@@ -245,7 +255,11 @@ def test_ctrl_c_before_the_first_epoch_is_complete_is_told_and_keeps_nothing(
     tmp_path, config, training, validation
 ):
     with pytest.raises(DatasetError, match="stopped before the first epoch was complete"):
-        fit(tmp_path, config, at_the_call(training, 5), validation, "mnist5k", workers=0)
+        fit(
+            tmp_path,
+            WindowStage(config, at_the_call(training, 5), validation, "mnist5k"),
+            workers=0,
+        )
     assert list(tmp_path.iterdir()) == []
 
 
@@ -254,7 +268,7 @@ def test_a_finished_run_called_again_returns_its_best_and_changes_nothing(
 ):
     for file in finished_run.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
-    best = fit(tmp_path, config, training, validation, "mnist5k", workers=0)
+    best = fit(tmp_path, WindowStage(config, training, validation, "mnist5k"), workers=0).best
     assert best.validation_loss == min(float(row["validation_loss"]) for row in rows_of(tmp_path))
     for file in finished_run.iterdir():
         assert (tmp_path / file.name).read_bytes() == file.read_bytes()
@@ -263,7 +277,7 @@ def test_a_finished_run_called_again_returns_its_best_and_changes_nothing(
 def test_resuming_with_another_config_is_refused(config, training, validation, finished_run):
     other = dataclasses.replace(config, epochs=4)
     with pytest.raises(DatasetError, match=r"checkpoint\.pt: the checkpoint is of another config"):
-        fit(finished_run, other, training, validation, "mnist5k", workers=0)
+        fit(finished_run, WindowStage(other, training, validation, "mnist5k"), workers=0)
 
 
 @pytest.mark.parametrize("part", ["images", "labels"])
@@ -272,23 +286,23 @@ def test_resuming_with_other_data_is_refused(config, training, validation, finis
     changed.flat[0] += 1
     other = dataclasses.replace(training, **{part: changed})
     with pytest.raises(DatasetError, match="or other data; choose a new folder, or delete this"):
-        fit(finished_run, config, other, validation, "mnist5k", workers=0)
+        fit(finished_run, WindowStage(config, other, validation, "mnist5k"), workers=0)
 
 
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 cut short"])
 def test_a_damaged_checkpoint_is_refused_naming_it(tmp_path, config, training, validation, content):
     (tmp_path / "checkpoint.pt").write_bytes(content)
     with pytest.raises(DatasetError, match=r"checkpoint\.pt"):
-        fit(tmp_path, config, training, validation, "mnist5k", workers=0)
+        fit(tmp_path, WindowStage(config, training, validation, "mnist5k"), workers=0)
     assert (tmp_path / "checkpoint.pt").read_bytes() == content
 
 
 def test_a_log_that_cannot_be_written_leaves_the_old_one_whole(
-    tmp_path, config, training, finished_run
+    tmp_path, config, training, validation, finished_run
 ):
     for file in finished_run.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
-    run = Run(tmp_path, config, training)
+    run = Run(tmp_path, WindowStage(config, training, validation, "mnist5k"))
     assert run.resume()
     run.log.append(dataclasses.make_dataclass("Odd", ["unknown_field"])(1))
     with pytest.raises(ValueError, match="unknown_field"):

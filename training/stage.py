@@ -1,0 +1,68 @@
+"""What a training run needs to know of the stage that it runs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+Batch = tuple[Tensor, ...]
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Held-out figures of one epoch; errors are shares."""
+
+    loss: float
+    digit_error: float  # of centred digits
+    none_error: float  # of positions that look at nothing
+    string_error: float  # of whole strings, read along the best path
+
+
+@dataclass(frozen=True)
+class Optimisation:
+    """How weights are moved."""
+
+    learning_rate: float  # peak, reached after the warm-up, then a cosine down to 0
+    warmup: float  # share of all steps
+    weight_decay: float
+    dropout: float  # of the 500 hidden units
+    average: float  # decay per step of the weights' running average
+
+
+class Stage(Protocol):
+    """Batches, a loss, and figures to choose by; equal descriptions give equal weights."""
+
+    @property
+    def name(self) -> str:
+        """One word."""
+
+    @property
+    def epochs(self) -> int:
+        """How often the figures are taken."""
+
+    @property
+    def steps(self) -> int:
+        """Batches in an epoch."""
+
+    @property
+    def seed(self) -> int:
+        """Decides everything random."""
+
+    @property
+    def optimisation(self) -> Optimisation:
+        """How weights are moved."""
+
+    def describe(self) -> dict[str, Any]:
+        """Return, JSON-ready, all that decides the weights: config, and digests of the data."""
+
+    def batches(self, steps: Sequence[int]) -> Dataset[Batch]:
+        """Return the batches of some steps, each a function of the seed and its number alone."""
+
+    def loss(self, network: nn.Module, batch: Batch) -> Tensor:
+        """Return a batch's loss."""
+
+    def judge(self, network: nn.Module, device: torch.device) -> Judgement:
+        """Return the held-out figures."""
