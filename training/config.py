@@ -46,7 +46,7 @@ class Config:
 class SequenceConfig:
     """The knobs of stage two: whole strips, whose digits' places nobody says."""
 
-    epochs: int = 100
+    epochs: int = 72
     steps: int = 250  # batches in an epoch
     lines: int = 40  # in a batch
     scanned: float = 0.33  # share of a batch's lines that are scans, where there are any

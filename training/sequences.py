@@ -31,6 +31,7 @@ from training.strips import compose, random_page
 from training.windows import HeldOutWindows, make_windows, window_loss
 
 COMPOSED = (2, 10)  # digits
+WRITTEN = StripConfig()
 
 
 @dataclass(frozen=True)
@@ -53,8 +54,10 @@ class SequenceStage:
         training: SequenceData,
         held_out: SequenceData,
         sources: Sequence[str],
+        pages: StripConfig = WRITTEN,
     ) -> None:
         self.sources = tuple(sources)
+        self.pages = pages
         self.windows = replace(windows, windows=config.windows)
         self.config = config
         self.training = training
@@ -77,7 +80,7 @@ class SequenceStage:
             "data": ", ".join(self.sources),
             "config": self.config.to_dict(),
             "windows": self.windows.to_dict(),
-            "strips": StripConfig().to_dict(),
+            "strips": self.pages.to_dict(),
             "training_digits": len(self.training.digits),
             "held_out_digits": len(self.held_out.digits),
             "training_scans": len(scans) if scans else 0,
@@ -88,7 +91,7 @@ class SequenceStage:
 
     def batches(self, steps: Sequence[int]) -> Dataset[Batch]:
         """Return the batches of `SequenceBatches`."""
-        return SequenceBatches(self.training, self.windows, self.config, steps)
+        return SequenceBatches(self.training, self.windows, self.config, steps, self.pages)
 
     def loss(self, network: nn.Module, batch: Batch) -> Tensor:
         """Return the windows' mean negative log-likelihood plus the lines' per digit."""
@@ -131,12 +134,18 @@ class SequenceBatches(Dataset[Batch]):
     """The stage's batches by step; each is made from the seed and its number alone."""
 
     def __init__(
-        self, data: SequenceData, windows: Config, config: SequenceConfig, steps: Sequence[int]
+        self,
+        data: SequenceData,
+        windows: Config,
+        config: SequenceConfig,
+        steps: Sequence[int],
+        pages: StripConfig = WRITTEN,
     ) -> None:
         self.data = data
         self.windows = windows
         self.config = config
         self.steps = steps
+        self.pages = pages
 
     def __len__(self) -> int:
         return len(self.steps)
@@ -153,7 +162,7 @@ class SequenceBatches(Dataset[Batch]):
             elif rng.random() < self.config.composed:
                 line = composed_line(self.data.digits, rng, self.windows)
             else:
-                line = made_line(self.data.digits, rng)
+                line = made_line(self.data.digits, rng, self.pages)
             strips.append((seen(line, rng, self.config), line.text))
         return (
             torch.from_numpy(windows[:, None]),
@@ -162,9 +171,11 @@ class SequenceBatches(Dataset[Batch]):
         )
 
 
-def made_line(digits: DigitSet, rng: np.random.Generator) -> LabelledLine:
+def made_line(
+    digits: DigitSet, rng: np.random.Generator, pages: StripConfig = WRITTEN
+) -> LabelledLine:
     """Return a made page's line."""
-    page = random_page(digits, rng, StripConfig())
+    page = random_page(digits, rng, pages)
     return normalised_line(page.gray, page.text)
 
 
