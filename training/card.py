@@ -75,13 +75,13 @@ on.""",
     ]
     for number, stage in enumerate(learned, 1):
         parts.append(f"### Stage {number}: {stage['stage']}\n\n{told[stage['stage']](stage)}")
-    if any("parish" in sources(stage) for stage in learned):
+    names = {name for stage in learned for name in sources(stage)}
+    if "parish" in names:
         parts.append(
             """The parish strips are cut from Danish parish registers, the public MGR data of "Date
-Recognition in Historical Parish Records" (Piqueras et al., ICFHR 2022): please cite them. No
-cheque was trained or selected on."""
+Recognition in Historical Parish Records" (Piqueras et al., ICFHR 2022): please cite them."""
         )
-    else:
+    if "cheques" not in names:
         parts.append("No cheque was trained or selected on.")
     return "\n\n".join(parts)
 

@@ -67,7 +67,7 @@ def draw_trust(sources: Sources, picture: Path) -> None:
             [100 * each.confidence for each in bins],
             [100 * each.exact for each in bins],
             "o-",
-            label=f"{source.reads.source}: off by {source.figures.reliability.error:.1%}",
+            label=f"{source.reads.source}: error {source.figures.reliability.error:.1%}",
             lw=1.2,
             ms=4.5,
         )
@@ -116,15 +116,15 @@ def draw_worst(mistakes: Sequence[Mistake]) -> Image.Image:
     """Draw the most confident mistakes; where labels can be wrong, these are the doubtful ones."""
     worst = sorted(mistakes, key=lambda each: -each.read.confidence)[:MISTAKES]
     title = f"The {len(worst)} most confident of {len(mistakes):,} mistakes"
-    note = "written  →  read  ·  confidence  ·  file"
+    note = "what the label says  ·  what was read, and its confidence  ·  file"
     return sheet.draw([_card(mistake) for mistake in worst], title, note)
 
 
 def _card(mistake: Mistake) -> sheet.Card:
     read = mistake.read
     lines = (
-        (f"{read.truth or '(nothing)'}  →  {read.text or '(nothing)'}", sheet.INK),
-        (f"{read.confidence:.1%}", sheet.WRONG),
+        (read.truth or "(nothing)", sheet.INK),
+        (f"{read.text or '(nothing)'}   {read.confidence:.1%}", sheet.WRONG),
         (read.source, sheet.DIM),
     )
     return sheet.Card((sheet.sized(mistake.page, PAGE_HEIGHT, PAGE_WIDTH),), lines)
