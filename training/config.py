@@ -46,12 +46,13 @@ class Config:
 class SequenceConfig:
     """The knobs of stage two: whole strips, whose digits' places nobody says."""
 
-    epochs: int = 40
+    epochs: int = 72
     steps: int = 250  # batches in an epoch
-    lines: int = 32  # in a batch
-    scanned: float = 0.35  # share of a batch's lines that are scans, where there are any
-    windows: int = 128  # single windows in a batch, so that stage one is not forgotten
-    held_out_lines: int = 300  # of each kind, made and scanned, that an epoch is judged by
+    lines: int = 40  # in a batch
+    scanned: float = 0.33  # share of a batch's lines that are scans, where there are any
+    composed: float = 0.25  # share of the others that are digits set side by side, not written
+    windows: int = 160  # single windows in a batch, so that stage one is not forgotten
+    held_out_lines: int = 300  # of each kind, that an epoch is judged by
 
     learning_rate: float = 1e-3  # as in `Config`, and so on
     warmup: float = 0.02
@@ -61,8 +62,8 @@ class SequenceConfig:
 
     upright: float = 1.25  # share of the line's slant that is taken away: 0 to this
     slant: float = 0.12  # tangent of a shear on top, each way
-    scale: float = 0.2  # natural logarithm of the factor, each way
-    stretch: float = 0.15  # the same, of the width alone
+    scale: float = 0.22  # natural logarithm of the factor, each way
+    stretch: float = 0.2  # the same, of the width alone
     lift: float = 2.5  # pixels, each way, up and down
     sharpen: float = 0.5  # share of lines whose edges are sharpened
     stroke: float = 0.3  # share of lines whose strokes are thickened or thinned
@@ -89,7 +90,7 @@ class StripConfig:
     """
 
     # The digits' shapes.
-    drawn: float = 0.22  # of digits: drawn as the world writes, rather than traced from MNIST
+    drawn: float = 0.3  # of digits: drawn as the world writes, rather than traced from MNIST
     alike: float = 0.5  # of a string's repeated digits: the same shape once more
     flag: float = 0.4  # of ones: an upstroke before the stem
     foot: float = 0.06  # of ones: a serif under the stem

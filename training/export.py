@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 import torch
 
-from service.contract import VERSION, ModelContract
+from service.contract import PLAIN_CTC, TOUCHING, VERSION, ModelContract
 from service.errors import ModelError
 from service.scorer import Scorer
 from training.model import LABELS, RECEPTIVE_FIELD, STRIDE, LeNet5
@@ -116,7 +116,9 @@ def to_onnx(network: LeNet5, training: str, path: Path) -> None:
     )
     assert program is not None
     proto = program.model_proto
-    contract = ModelContract(VERSION, LABELS, RECEPTIVE_FIELD, STRIDE, training)
+    sequences = stages(training)[-1]["stage"] == SequenceStage.name
+    touching = PLAIN_CTC if sequences else TOUCHING
+    contract = ModelContract(VERSION, LABELS, RECEPTIVE_FIELD, STRIDE, training, touching)
     onnx.helper.set_model_props(proto, contract.to_metadata())
     onnx.checker.check_model(proto)
     onnx.save(proto, path)

@@ -18,16 +18,20 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset
 
+from service.image import Gray
 from service.strip import normalise
 from service.view import view, view_matrix
-from training.augment import Image, sharpen, stroke
+from training.augment import Image, distort, sharpen, stroke
 from training.config import Config, SequenceConfig, StripConfig
 from training.dataset import DigitSet, digest
 from training.model import LABELS, NONE, RECEPTIVE_FIELD, STRIDE
 from training.scans import LabelledLine, LineSet
 from training.stage import Batch, Judgement, Optimisation
-from training.strips import random_page
+from training.strips import compose, random_page
 from training.windows import HeldOutWindows, make_windows, window_loss
+
+COMPOSED = (2, 10)  # digits
+WRITTEN = StripConfig()
 
 
 @dataclass(frozen=True)
@@ -50,8 +54,10 @@ class SequenceStage:
         training: SequenceData,
         held_out: SequenceData,
         sources: Sequence[str],
+        pages: StripConfig = WRITTEN,
     ) -> None:
         self.sources = tuple(sources)
+        self.pages = pages
         self.windows = replace(windows, windows=config.windows)
         self.config = config
         self.training = training
@@ -74,7 +80,7 @@ class SequenceStage:
             "data": ", ".join(self.sources),
             "config": self.config.to_dict(),
             "windows": self.windows.to_dict(),
-            "strips": StripConfig().to_dict(),
+            "strips": self.pages.to_dict(),
             "training_digits": len(self.training.digits),
             "held_out_digits": len(self.held_out.digits),
             "training_scans": len(scans) if scans else 0,
@@ -85,7 +91,7 @@ class SequenceStage:
 
     def batches(self, steps: Sequence[int]) -> Dataset[Batch]:
         """Return the batches of `SequenceBatches`."""
-        return SequenceBatches(self.training, self.windows, self.config, steps)
+        return SequenceBatches(self.training, self.windows, self.config, steps, self.pages)
 
     def loss(self, network: nn.Module, batch: Batch) -> Tensor:
         """Return the windows' mean negative log-likelihood plus the lines' per digit."""
@@ -101,6 +107,7 @@ class SequenceStage:
         count = self.config.held_out_lines
         digits, scans = self.held_out.digits, self.held_out.scans
         lines = [made_line(digits, rng) for _ in range(count)]
+        lines += [composed_line(digits, rng, self.windows) for _ in range(count)]
         if scans:
             lines += [scans.line(int(index)) for index in rng.permutation(len(scans))[:count]]
         strips = [(view(line.pixels, view_matrix(line.slant)), line.text) for line in lines]
@@ -127,12 +134,18 @@ class SequenceBatches(Dataset[Batch]):
     """The stage's batches by step; each is made from the seed and its number alone."""
 
     def __init__(
-        self, data: SequenceData, windows: Config, config: SequenceConfig, steps: Sequence[int]
+        self,
+        data: SequenceData,
+        windows: Config,
+        config: SequenceConfig,
+        steps: Sequence[int],
+        pages: StripConfig = WRITTEN,
     ) -> None:
         self.data = data
         self.windows = windows
         self.config = config
         self.steps = steps
+        self.pages = pages
 
     def __len__(self) -> int:
         return len(self.steps)
@@ -146,8 +159,10 @@ class SequenceBatches(Dataset[Batch]):
         for _ in range(self.config.lines):
             if scans and rng.random() < self.config.scanned:
                 line = scans.line(int(rng.integers(len(scans))))
+            elif rng.random() < self.config.composed:
+                line = composed_line(self.data.digits, rng, self.windows)
             else:
-                line = made_line(self.data.digits, rng)
+                line = made_line(self.data.digits, rng, self.pages)
             strips.append((seen(line, rng, self.config), line.text))
         return (
             torch.from_numpy(windows[:, None]),
@@ -156,11 +171,27 @@ class SequenceBatches(Dataset[Batch]):
         )
 
 
-def made_line(digits: DigitSet, rng: np.random.Generator) -> LabelledLine:
+def made_line(
+    digits: DigitSet, rng: np.random.Generator, pages: StripConfig = WRITTEN
+) -> LabelledLine:
     """Return a made page's line."""
-    page = random_page(digits, rng, StripConfig())
-    line = normalise(page.gray)
-    return LabelledLine(line.pixels, line.slant, page.text)
+    page = random_page(digits, rng, pages)
+    return normalised_line(page.gray, page.text)
+
+
+def composed_line(digits: DigitSet, rng: np.random.Generator, config: Config) -> LabelledLine:
+    """Return the line of distorted digits set side by side, touching and overlapping or apart."""
+    chosen = rng.integers(len(digits), size=int(rng.integers(*COMPOSED, endpoint=True)))
+    images = [distort(digits.images[index], rng, config) for index in chosen]
+    gaps = rng.uniform(config.gap_min, config.gap_max, len(chosen) - 1)
+    strip = compose(images, digits.labels[chosen].tolist(), gaps.tolist())
+    return normalised_line(255 - strip.pixels, strip.text)
+
+
+def normalised_line(gray: Gray, text: str) -> LabelledLine:
+    """Normalise a page as the service does."""
+    line = normalise(gray)
+    return LabelledLine(line.pixels, line.slant, text)
 
 
 def seen(line: LabelledLine, rng: np.random.Generator, config: SequenceConfig) -> Image:
