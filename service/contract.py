@@ -21,6 +21,12 @@ TOUCHING = 0.01
 PLAIN_CTC = 1.0
 
 
+def log_odds(probability: float) -> float:
+    """Return the natural logarithm of p / (1 - p), for 0 and 1 too."""
+    probability = min(max(probability, 1e-12), 1 - 1e-12)
+    return math.log(probability) - math.log1p(-probability)
+
+
 @dataclass(frozen=True)
 class Threshold:
     """The least confidence at which so few of the accepted readings are wrong."""
@@ -46,9 +52,7 @@ class Calibration:
         """Return the calibrated confidence, 0 to 1, of a string's probability."""
         if self.scale == 1 and self.offset == 0:
             return probability
-        probability = min(max(probability, 1e-12), 1 - 1e-12)
-        odds = math.log(probability) - math.log1p(-probability)
-        return 1 / (1 + math.exp(-(self.scale * odds + self.offset)))
+        return 1 / (1 + math.exp(-(self.scale * log_odds(probability) + self.offset)))
 
     def threshold(self, error_rate: float) -> float:
         """Return the least confidence to accept for an error rate; above 1 if there is none."""

@@ -6,6 +6,7 @@ from enum import StrEnum
 from itertools import pairwise
 
 from service.automaton import Constraint
+from service.contract import Calibration
 from service.decoder import SEARCHED, Candidate, FoundDigit, Reading, decode_views
 from service.image import Gray
 from service.scorer import Scorer, Scores
@@ -51,11 +52,18 @@ class Recognition:
 
 
 class Recognizer:
-    """Reads pages with one loaded model; safe to use from several threads at once."""
+    """Reads pages with one loaded model; safe to use from several threads at once.
 
-    def __init__(self, scorer: Scorer) -> None:
+    Args:
+        scorer: the model.
+        calibration: what to use instead of the model's own.
+    """
+
+    def __init__(self, scorer: Scorer, calibration: Calibration | None = None) -> None:
         self.scorer = scorer
         self.contract = scorer.contract
+        if calibration is not None:
+            self.contract = replace(self.contract, calibration=calibration)
 
     def recognize(self, gray: Gray, options: Options = PLAIN) -> Recognition:
         """Read the digit string on a page.

@@ -1,4 +1,4 @@
-"""`digitstrip-train`: fit · export · evaluate · samples."""
+"""`digitstrip-train`: fit · export · calibrate · evaluate · samples."""
 
 import dataclasses
 from enum import StrEnum
@@ -41,6 +41,10 @@ DataDirOption = Annotated[
     typer.Option(help="A folder with MNIST's four IDX files; without it they are downloaded once."),
 ]
 
+HeldOutOption = Annotated[
+    bool, typer.Option("--held-out", help="Read only the strips that `fit` holds out of a folder.")
+]
+
 
 @app.callback()
 def callback() -> None:
@@ -71,7 +75,7 @@ def fit(
     """Train: windows first, then whole strips; Ctrl-C ends early and keeps the best weights."""
     from training.dataset import split
     from training.export import load, load_model, stages
-    from training.report import draw_log
+    from training.pictures import draw_log
     from training.scans import load_scans
     from training.sequences import SequenceData, SequenceStage
     from training.train import fit as train
@@ -129,6 +133,44 @@ def export(
 
 
 @app.command()
+def calibrate(
+    model: Annotated[Path, typer.Argument(help="An ONNX file.")],
+    out: Annotated[Path, typer.Argument(help="The ONNX file to write; it may be the same.")],
+    strips: Annotated[
+        list[Path] | None,
+        typer.Option(help="A folder of strips with a labels.csv of file,text; repeatable."),
+    ] = None,
+    held_out: HeldOutOption = False,
+    made: Annotated[
+        int | None,
+        typer.Option(
+            min=0, help="Strips to make from held-out digits; without --strips 2,000, else none."
+        ),
+    ] = None,
+    pages: Annotated[
+        float,
+        typer.Option(min=0, max=1, help="The share of made strips that are pages, not strings."),
+    ] = 0.5,
+    data: DataOption = Source.MNIST,
+    data_dir: DataDirOption = None,
+    seed: Annotated[int, typer.Option(min=0, help="Decides the strips made.")] = 1,
+) -> None:
+    """Make confidences mean what they say, on your own strips or made ones; set thresholds."""
+    from training.calibrate import calibrate as fit_to
+    from training.calibrate import made_strips, read_all
+    from training.dataset import split
+    from training.report import promises_table
+
+    if made is None:
+        made = 0 if strips else 2000
+    digits = split(load_digits(data, data_dir))[1] if made else None
+    strings = made_strips(digits, seed, made, pages) if digits else []
+    promises = fit_to(model, out, read_all(model, strips or [], held_out, strings))
+    console.print(promises_table(promises))
+    console.print(f"{out} written")
+
+
+@app.command()
 def evaluate(
     model: Annotated[Path, typer.Option(help="The ONNX file to evaluate.")] = SHIPPED_MODEL,
     data_dir: DataDirOption = None,
@@ -136,23 +178,36 @@ def evaluate(
         list[Path] | None,
         typer.Option(help="A folder of strips with a labels.csv of file,text; repeatable."),
     ] = None,
+    held_out: HeldOutOption = False,
     seed: Annotated[int, typer.Option(min=0, help="Decides the windows and strings made.")] = 1,
     synthetic: Annotated[int, typer.Option(min=1, help="Synthetic strings to read.")] = 2000,
-    reads: Annotated[
-        Path | None, typer.Option(help="Write every string read as CSV: source,truth,text,…")
+    json: Annotated[
+        Path | None, typer.Option(help="Write every figure, and every string read, as JSON.")
     ] = None,
-    card: Annotated[Path | None, typer.Option(help="Write the model card.")] = None,
+    pictures: Annotated[
+        Path | None,
+        typer.Option(
+            help="A folder to draw into: risk and coverage, confusions, the worst mistakes."
+        ),
+    ] = None,
+    card: Annotated[
+        Path | None, typer.Option(help="Write the model card, and its picture into docs/ there.")
+    ] = None,
 ) -> None:
     """Measure a model as the service uses it: MNIST's test digits, made strings, own strips."""
+    from training.card import write_card
     from training.dataset import load_mnist
     from training.evaluate import evaluate as measure
-    from training.report import figures_table, write_card, write_reads
+    from training.pictures import draw_pictures
+    from training.report import figures_table, write_json
 
     _, test = load_mnist(data_dir)
-    figures = measure(model, test, strips or [], seed, synthetic)
+    figures = measure(model, test, strips or [], seed, synthetic, held_out)
     console.print(figures_table(figures))
-    if reads is not None:
-        write_reads(figures, reads)
+    if json is not None:
+        write_json(figures, json)
+    if pictures is not None:
+        draw_pictures(figures.sources, pictures)
     if card is not None:
         write_card(figures, card)
 
@@ -170,7 +225,8 @@ def samples(
     ] = None,
 ) -> None:
     """Draw a contact sheet of made pages: each with its normalised strip and its text."""
-    from training.samples import draw, make_pages
+    from training.samples import draw
+    from training.strips import make_pages
 
     unknown = sorted(set(only or []) - set(StripConfig.switches()))
     if unknown:

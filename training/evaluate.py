@@ -1,56 +1,73 @@
 """The service over labelled digits and strips: what a model's figures are made of."""
 
-import csv
-import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-from rapidfuzz.distance import Levenshtein
+from rich.progress import track
 
+from service.contract import ModelContract
 from service.errors import InputError
-from service.image import Gray, decode
+from service.image import Gray
 from service.recognizer import Recognizer
 from service.scorer import Scorer
 from training.augment import blank, noise, uncentred
 from training.config import Config
 from training.dataset import DatasetError, DigitSet
+from training.figures import Read, StripFigures
+from training.scans import Scan, read_scans
 from training.strips import random_strip
 
 BATCH = 500  # windows scored in one run
 
 
+class Labelled(Protocol):
+    """A strip and what it says; a `Scan` is one."""
+
+    @property
+    def name(self) -> str:
+        """The strip's, in its source."""
+
+    @property
+    def text(self) -> str:
+        """Digits only."""
+
+    def gray(self) -> Gray:
+        """Return the page; InputError if it cannot be read."""
+
+
 @dataclass(frozen=True)
-class Read:
-    """One labelled strip and what was read."""
+class Made:
+    """A strip made from digits."""
+
+    name: str
+    text: str
+    page: Gray
+
+    def gray(self) -> Gray:
+        """Return the page."""
+        return self.page
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A string that was misread, and the page that it stands on."""
+
+    read: Read
+    page: Gray
+
+
+@dataclass(frozen=True)
+class Reads:
+    """What was read of one source of strips."""
 
     source: str
-    truth: str
-    text: str
-    confidence: float
-
-
-@dataclass(frozen=True)
-class StripFigures:
-    """How well strings were read."""
-
-    strips: int
-    exact: float  # share of strings without a mistake
-    character_error_rate: float  # edits per character of the truth
-
-    @classmethod
-    def of(cls, reads: Iterable[Read]) -> "StripFigures":
-        """Count what was read."""
-        reads = list(reads)
-        edits = sum(Levenshtein.distance(read.text, read.truth) for read in reads)
-        return cls(
-            strips=len(reads),
-            exact=sum(read.text == read.truth for read in reads) / len(reads),
-            character_error_rate=edits / max(sum(len(read.truth) for read in reads), 1),
-        )
+    reads: list[Read]
+    mistakes: list[Mistake]
+    unreadable: dict[str, str]  # strips that are no image, by name, and why
 
 
 @dataclass(frozen=True)
@@ -64,16 +81,22 @@ class WindowFigures:
 
 
 @dataclass(frozen=True)
+class SourceFigures:
+    """How well one source's strips were read."""
+
+    reads: Reads
+    figures: StripFigures
+
+
+@dataclass(frozen=True)
 class Figures:
     """All figures of one model."""
 
     digest: str  # of the model file
-    training: dict[str, Any]  # what the model says of its own making
-    seed: int
+    contract: ModelContract
+    command: str  # the options that repeat the evaluation
     windows: WindowFigures
-    synthetic: StripFigures
-    folders: dict[str, StripFigures]  # by the folder's name
-    reads: list[Read]  # the folders' strips
+    sources: list[SourceFigures]  # the synthetic strings first, then each folder
 
 
 def evaluate_windows(scorer: Scorer, digits: DigitSet, seed: int) -> WindowFigures:
@@ -123,58 +146,54 @@ def labels_of(scorer: Scorer, windows: npt.NDArray[np.uint8]) -> npt.NDArray[np.
 
 def synthetic_strips(
     digits: DigitSet, seed: int, count: int, lengths: tuple[int, int] = (2, 10)
-) -> Iterator[tuple[str, str, Gray]]:
-    """Yield (name, truth, page): strings of digits with gaps of -4 to 8 pixels, dark on light."""
+) -> Iterator[Made]:
+    """Yield strings of digits with gaps of -4 to 8 pixels, dark on light."""
     rng = np.random.default_rng([seed, 2])
     for index in range(count):
         length = int(rng.integers(lengths[0], lengths[1] + 1))
         strip = random_strip(digits, rng, length, Config())
-        yield f"synthetic-{index}", strip.text, 255 - strip.pixels
+        yield Made(f"synthetic-{index}", strip.text, 255 - strip.pixels)
 
 
-def labelled_strips(folder: Path) -> Iterator[tuple[str, str, Gray]]:
-    """Yield (name, truth, page) of a folder with a `labels.csv` of `file,text`.
+def labelled(folder: Path, held_out: bool) -> list[Scan]:
+    """Return a labelled folder's scans, or only those that `fit` holds out."""
+    return [scan for scan in read_scans(folder) if scan.held_out or not held_out]
+
+
+def read_strips(recognizer: Recognizer, source: str, strips: Sequence[Labelled]) -> Reads:
+    """Read labelled strips just as the service would; what is no image is set aside.
 
     Raises:
-        DatasetError: there is no such table, it lacks a column or a cell, or an image that it
-            names cannot be read.
+        DatasetError: there is no strip, or none that can be read.
     """
-    table = folder / "labels.csv"
-    if not table.is_file():
-        raise DatasetError(f"{folder}: expected a labels.csv, found none")
-    with table.open(newline="", encoding="utf-8") as file:
-        rows = csv.DictReader(file)
-        if not {"file", "text"} <= set(rows.fieldnames or ()):
-            raise DatasetError(f"{table}: expected columns file,text, found {rows.fieldnames}")
-        for row in rows:
-            if None in row or None in row.values():
-                raise DatasetError(
-                    f"{table}: line {rows.line_num} has more or fewer cells than the first"
-                )
-            path = folder / row["file"]
-            try:
-                yield row["file"], row["text"], decode(path.read_bytes())
-            except OSError as error:
-                raise DatasetError(f"{path}: {error.strerror}") from error
-            except InputError as error:
-                raise DatasetError(f"{path}: {error}") from error
-
-
-def evaluate_strips(
-    recognizer: Recognizer, strips: Iterable[tuple[str, str, Gray]]
-) -> tuple[StripFigures, list[Read]]:
-    """Read labelled strips just as the service would, and compare."""
-    reads = []
-    for source, truth, page in strips:
+    told = Reads(source, [], [], {})
+    for strip in track(strips, f"reading {source}", transient=True):
+        try:
+            page = strip.gray()
+        except InputError as error:
+            told.unreadable[strip.name] = str(error)
+            continue
         reading = recognizer.recognize(page).reading
-        reads.append(Read(source, truth, reading.text, reading.confidence))
-    if not reads:
-        raise DatasetError("there is no strip to evaluate")
-    return StripFigures.of(reads), reads
+        read = Read(strip.name, strip.text, reading.text, reading.confidence)
+        told.reads.append(read)
+        if not read.right:
+            told.mistakes.append(Mistake(read, page))
+    if not told.reads:
+        why = "; ".join(f"{name}: {why}" for name, why in list(told.unreadable.items())[:1])
+        raise DatasetError(
+            f"{source}: expected strips to read, found {len(told.unreadable)} unreadable and no "
+            f"other{why and '; ' + why}"
+        )
+    return told
 
 
 def evaluate(
-    model: Path, test: DigitSet, folders: Sequence[Path], seed: int, synthetic: int
+    model: Path,
+    test: DigitSet,
+    folders: Sequence[Path],
+    seed: int,
+    synthetic: int,
+    held_out: bool = False,
 ) -> Figures:
     """Measure a model: on test digits, on strings made from them, on folders of strips.
 
@@ -182,22 +201,25 @@ def evaluate(
         model: the ONNX file.
         test: digits that were neither trained nor selected on.
         folders: each with a `labels.csv`.
-        seed: decides the windows and strings that are made.
+        seed: decides the windows and strings that are made, and the bootstrap.
         synthetic: how many strings to make.
+        held_out: whether to read only the scans that `fit` holds out of the folders.
+
+    Raises:
+        DatasetError: a folder's table cannot be read, or none of its images.
     """
     recognizer = Recognizer(Scorer(model))
-    made, _ = evaluate_strips(recognizer, synthetic_strips(test, seed, synthetic))
-    own = {}
-    reads = []
-    for folder in folders:
-        own[str(folder)], read = evaluate_strips(recognizer, labelled_strips(folder))
-        reads += read
+    made = list(synthetic_strips(test, seed, synthetic))
+    told = [read_strips(recognizer, "synthetic", made)]
+    told += [
+        read_strips(recognizer, folder.resolve().name, labelled(folder, held_out))
+        for folder in folders
+    ]
+    options = [f"--seed {seed} --synthetic {synthetic}", *(f"--strips {each}" for each in folders)]
     return Figures(
         digest=recognizer.scorer.digest,
-        training=json.loads(recognizer.contract.training),
-        seed=seed,
+        contract=recognizer.contract,
+        command=" ".join([*options, "--held-out"] if held_out else options),
         windows=evaluate_windows(recognizer.scorer, test, seed),
-        synthetic=made,
-        folders=own,
-        reads=reads,
+        sources=[SourceFigures(each, StripFigures.of(each.reads, seed)) for each in told],
     )

@@ -57,10 +57,13 @@ def latest(run: Path) -> Path:
 
 def stages(training: str) -> list[dict[str, Any]]:
     """Return what the stages told of themselves, from a model's training digest."""
-    told = json.loads(training)
+    told: dict[str, Any] = json.loads(training)
+    if "stages" in told:
+        found: list[dict[str, Any]] = told["stages"]
+        return found
     # Before there was a second stage, a digest was the first one's.
-    found: list[dict[str, Any]] = told.get("stages", [{"stage": WindowStage.name, **told}])
-    return found
+    told["held_out_digits"] = told.pop("validation_digits", 0)
+    return [{"stage": WindowStage.name, **told}]
 
 
 def load(weights: Path) -> tuple[LeNet5, str]:
@@ -119,6 +122,24 @@ def to_onnx(network: LeNet5, training: str, path: Path) -> None:
     onnx.helper.set_model_props(proto, contract.to_metadata())
     onnx.checker.check_model(proto)
     onnx.save(proto, path)
+
+
+def write_contract(model: Path, contract: ModelContract, out: Path) -> None:
+    """Write a model file once more, with another contract, unless the service refuses it.
+
+    Args:
+        model: the ONNX file.
+        contract: what it shall promise.
+        out: where to write; the file appears whole or not at all, and may be the same.
+    """
+    proto = onnx.load(model)
+    onnx.helper.set_model_props(proto, contract.to_metadata())
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.parent) as folder:
+        candidate = Path(folder) / out.name
+        onnx.save(proto, candidate)
+        Scorer(candidate)
+        candidate.replace(out)
 
 
 def prove(network: LeNet5, path: Path) -> float:

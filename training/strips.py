@@ -226,6 +226,11 @@ def random_page(
     return Page(paper.scan(page, rng, config), text)
 
 
+def make_pages(digits: DigitSet, seed: int, count: int, config: StripConfig) -> list[Page]:
+    """Return the first pages of a seed; how many are asked for changes none of them."""
+    return [random_page(digits, np.random.default_rng([seed, n]), config) for n in range(count)]
+
+
 def crop(
     line: Line, height: float, rng: np.random.Generator, config: StripConfig
 ) -> tuple[list[Strokes], tuple[int, int], tuple[float, float]]:
