@@ -71,7 +71,9 @@ class SequenceConfig:
     @classmethod
     def further(cls) -> "SequenceConfig":
         """Return the knobs for going on with a model that can read lines already."""
-        return cls(epochs=10, learning_rate=5e-4, scanned=0.5)
+        return cls(
+            epochs=5, lines=32, scanned=0.6, windows=96, learning_rate=7e-4, average=0.995
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the knobs as JSON-ready values."""
