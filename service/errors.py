@@ -88,6 +88,12 @@ class BadConstraint(InputError):
         super().__init__(message, field)
 
 
+class BadOption(InputError):
+    """What is asked of a reading, besides a constraint, is out of range."""
+
+    reason = "BAD_OPTION"
+
+
 class UnreadableSource(InputError):
     """A file or stream cannot be read at all."""
 
