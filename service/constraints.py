@@ -10,7 +10,7 @@ from functools import reduce
 import numpy as np
 
 from service.automaton import DEAD, DIGITS, Constraint, check_states, explore, is_foreign, trim
-from service.errors import BadConstraint
+from service.errors import BadConstraint, quoted
 
 MOST_DIGITS = 255  # in a length, a repeat or an allowed value
 
@@ -47,7 +47,9 @@ def allowed(values: Iterable[str]) -> Constraint:
     for value in values:
         written.setdefault("".join(c for c in value if c in DIGITS), value)
         if not any(c in DIGITS for c in value) or is_foreign(value):
-            raise BadConstraint(f"the allowed value {value!r} is not written in the digits 0 to 9")
+            raise BadConstraint(
+                f"the allowed value {quoted(value)} is not written in the digits 0 to 9"
+            )
     longest = max(map(len, written), default=0)
     if longest > MOST_DIGITS:
         raise BadConstraint(
