@@ -3,6 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP_INSTALL := PIP_BUILD_CONSTRAINT=constraints.txt $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
+MNIST := $(if $(DATA_DIR),--data-dir $(DATA_DIR))
+
 .PHONY: help demo test check format stubs train examples clean
 .DELETE_ON_ERROR:
 
@@ -25,9 +27,10 @@ format: .venv/all  ## put the code into shape
 stubs: .venv/all  ## regenerate service/pb/ from proto/
 	$(BIN)/python proto/generate.py .
 
-train: .venv/all  ## train on MNIST and export service/model.onnx; interrupted, it goes on
-	$(BIN)/digitstrip-train fit runs/shipped $(if $(DATA_DIR),--data-dir $(DATA_DIR))
+train: .venv/all  ## train on MNIST and scans (STRIPS=DIR), write service/model.onnx; interrupted, it goes on
+	$(BIN)/digitstrip-train fit runs/shipped $(MNIST) $(if $(STRIPS),--strips $(STRIPS))
 	$(BIN)/digitstrip-train export runs/shipped service/model.onnx
+	$(BIN)/digitstrip-train calibrate service/model.onnx service/model.onnx $(MNIST)
 
 examples: .venv/all  ## make the example strips again
 	$(BIN)/python examples/make_strips.py

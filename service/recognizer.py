@@ -17,8 +17,8 @@ FIRST = View(upright=0.5)
 # estimate. The texts are voted on. On held-out strips, made and scanned, slants of all or nothing
 # beside these sizes won nothing, and neither did asking where the first reading was surer.
 OTHERS = tuple(View(upright=0.5, scale=scale) for scale in (0.8, 0.9, 1.12, 1.25))
-SURE = 0.9  # probability of a first reading that needs no others
-STRINGS = 5  # texts searched in every view, at least
+SURE = 0.8  # probability of a first reading that needs no others
+STRINGS = 3  # texts searched in every view, at least
 
 
 class Decision(StrEnum):
