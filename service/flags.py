@@ -11,6 +11,7 @@ import typer
 from service.errors import InputError
 
 if TYPE_CHECKING:
+    from service.pb import recognizer_pb2 as pb
     from service.requests import Asked
 
 
@@ -87,10 +88,9 @@ def to_asked(
         raise typer.BadParameter("only JSON tells them; add --json", param_hint="--alternatives")
     if pattern == "":  # of an empty variable, say; in a message it would be no pattern
         raise typer.BadParameter("the pattern is empty", param_hint="--pattern")
-    least, most = to_range(length) if length is not None else (0, 0)
     asked = Asked(
         constraint=pb.Constraint(
-            length=pb.LengthRange(min=least, max=most),
+            length=to_range(length) if length is not None else None,
             pattern=pattern,
             allowed=read_values(allowed) if allowed else None,
             check_digit=pb.CheckDigit.Value(f"CHECK_DIGIT_{check.name}") if check else None,
@@ -105,20 +105,24 @@ def to_asked(
     return asked
 
 
-def to_range(text: str) -> tuple[int, int]:
-    """Return the (fewest, most) digits that `5`, `3-7` or `3-` says; a most of 0 is any number.
+def to_range(text: str) -> "pb.LengthRange":
+    """Return the numbers of digits that `5`, `3-7` or `3-` says.
 
     Raises:
         typer.BadParameter: it is written otherwise, or allows no digit at all.
     """
-    found = re.fullmatch(r"([0-9]{1,9})(?:(-)([0-9]{1,9})?)?", text)
-    least, dash, most = found.groups() if found else (None, None, None)
-    if least is None or (most or (least if dash is None else "1")).strip("0") == "":
-        raise typer.BadParameter(
-            f"{text!r} is no number of digits; expected one such as 5, 3-7 or 3-",
-            param_hint="--length",
-        )
-    return int(least), int(most or (0 if dash else least))
+    from service.pb import recognizer_pb2 as pb
+
+    if found := re.fullmatch(r"([0-9]{1,9})(-([0-9]{1,9})?)?", text):
+        least, dash, most = found.groups()
+        if dash == "-":
+            return pb.LengthRange(min=int(least))
+        if int(most or least) > 0:
+            return pb.LengthRange(min=int(least), max=int(most or least))
+    raise typer.BadParameter(
+        f"{text!r} is no number of digits; expected one such as 5, 3-7 or 3-",
+        param_hint="--length",
+    )
 
 
 def to_rate(text: str) -> float:

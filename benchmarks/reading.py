@@ -1,0 +1,59 @@
+"""What reading a scan costs, step by step, on one thread.
+
+Ratios to one pass of the network over the line carry over from machine to machine.
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from service.decoder import decode
+from service.image import decode as decode_image
+from service.recognizer import FIRST, OTHERS, SURE, Recognizer
+from service.scorer import SHIPPED_MODEL, Scorer
+from service.sources import expand
+from service.strip import normalise
+
+STRIPS = Path(__file__).parent.parent / "examples" / "strips"
+
+
+def main() -> None:
+    """Print milliseconds a scan, and how many scans are looked at again."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("scans", nargs="*", default=[str(STRIPS / "*.[!c]*")])
+    parser.add_argument("--model", type=Path, default=SHIPPED_MODEL)
+    args = parser.parse_args()
+    recognizer = Recognizer(Scorer(args.model))
+    scorer, contract = recognizer.scorer, recognizer.contract
+    files = [source.read() for source in expand(args.scans)]
+    spent: dict[str, float] = {}
+
+    def timed(step: str, work: Callable[..., Any], *told: object) -> Any:  # noqa: ANN401 - whatever the step gives
+        began = time.thread_time()
+        done = work(*told)
+        spent[step] = spent.get(step, 0) + time.thread_time() - began
+        return done
+
+    again = 0
+    for warm in (False, True):  # the first round warms up
+        spent.clear()
+        again = 0
+        for encoded in files:
+            gray = timed("decode the image", decode_image, encoded)
+            line = timed("normalise", normalise, gray)
+            strip = timed("estimate the slant, view", line.strip, FIRST)
+            scores = timed("one pass of the network", scorer.score, strip.pixels)
+            reading = timed("decode the scores", decode, scores[0], contract)
+            again += reading.confidence < SURE
+            timed("all but the image, as the service does it", recognizer.recognize, gray)
+        if warm:
+            once = spent["one pass of the network"]
+            for step, seconds in spent.items():
+                print(f"{step:44}{1e3 * seconds / len(files):8.2f} ms{seconds / once:7.1f}×")
+    print(f"{again} of {len(files)} looked at again, in {len(OTHERS)} more views")
+
+
+if __name__ == "__main__":
+    main()
