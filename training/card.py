@@ -279,7 +279,7 @@ def limits(figures: Figures) -> str:
     trust = """- The confidence is the string's probability given the scores, summed over its
   alignments. It orders readings; it is not calibrated."""
     if calibration.source:
-        rates = ", ".join(f"{each.error_rate:.1%}" for each in calibration.thresholds)
+        rates = ", ".join(f"{100 * each.error_rate:g}%" for each in calibration.thresholds)
         trust = f"""- Confidences are calibrated on {calibration.source}, with thresholds for error
   rates of {rates or "none at all"}. Neither carries over to other sources of scans:
   `digitstrip-train calibrate` fits both to your own."""

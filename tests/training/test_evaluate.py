@@ -11,13 +11,14 @@ from training.evaluate import (
     Made,
     evaluate,
     evaluate_windows,
-    labelled,
     labels_of,
+    read_folder,
     read_strips,
     synthetic_strips,
 )
 from training.export import load
 from training.figures import Read, StripFigures
+from training.scans import read_scans
 
 pytestmark = pytest.mark.filterwarnings(
     # The `exported` model may be made here: torch.onnx.export copies its own tree specs,
@@ -113,7 +114,7 @@ def test_no_strips_at_all_are_refused(scorer):
 @pytest.mark.parametrize("content", [b"", b"text, not pixels", b"\x89PNG\r\n\x1a\n cut"])
 def test_what_is_no_image_is_set_aside_with_its_reason(scorer, folder, content):
     (folder / "b.png").write_bytes(content)
-    told = read_strips(Recognizer(scorer), "scans", labelled(folder, held_out=False))
+    told = read_folder(Recognizer(scorer), folder, held_out=False)
     assert [read.source for read in told.reads] == ["a.png"]
     assert list(told.unreadable) == ["b.png"]
     assert told.unreadable["b.png"].startswith("the ")
@@ -123,19 +124,21 @@ def test_a_folder_without_one_readable_image_is_refused_with_a_reason(scorer, fo
     (folder / "labels.csv").write_text("file,text\nb.png,9\n")
     (folder / "b.png").write_bytes(b"text")
     with pytest.raises(DatasetError, match=r"found 1 unreadable and no other; b\.png: the "):
-        read_strips(Recognizer(scorer), "scans", labelled(folder, held_out=False))
+        read_folder(Recognizer(scorer), folder, held_out=False)
 
 
-def test_held_out_scans_are_those_that_training_leaves_out(tmp_path):
+def test_held_out_scans_are_those_that_training_leaves_out(scorer, tmp_path):
     rows = []
     for shade in range(60):
         Image.fromarray(np.full((4, 4), shade, np.uint8)).save(tmp_path / f"{shade}.png")
         rows.append(f"{shade}.png,{shade}\n")
     (tmp_path / "labels.csv").write_text("file,text\n" + "".join(rows))
-    everything, kept = labelled(tmp_path, held_out=False), labelled(tmp_path, held_out=True)
-    assert len(everything) == 60
+    told = read_folder(Recognizer(scorer), tmp_path, held_out=True)
+    kept = [scan.name for scan in read_scans(tmp_path) if scan.held_out]
     assert 0 < len(kept) < 30
-    assert kept == [scan for scan in everything if scan.held_out]
+    assert [read.source for read in told.reads] == kept
+    assert told.source == f"{tmp_path.name}, held out"
+    assert len(read_folder(Recognizer(scorer), tmp_path, held_out=False).reads) == 60
 
 
 # --- a whole model
