@@ -11,6 +11,15 @@ import typer
 from rich.console import Console
 
 from service.errors import DigitstripError, ServerUnavailable, SettingsError
+from service.flags import (
+    AcceptErrorsOption,
+    AllowedOption,
+    AlternativesOption,
+    CheckOption,
+    LengthOption,
+    PatternOption,
+    to_asked,
+)
 from service.sources import Source, expand
 
 if TYPE_CHECKING:
@@ -40,6 +49,10 @@ PictureOption = Annotated[
     Path | None,
     typer.Option("--picture", help="Draw the ribbon; further pages get -2, -3 … in the name."),
 ]
+BROKEN = {  # a constraint
+    "IMPOSSIBLE": "no string that is allowed was found; this one is not",
+    "UNSEARCHED": "too wide to search for what is allowed; this string is not",
+}
 Responses = Iterator["pb.RecognizeResponse"]  # of an image's pages
 
 
@@ -48,19 +61,29 @@ def read(
     files: Files,
     as_json: Json = False,
     picture: PictureOption = None,
+    length: LengthOption = None,
+    pattern: PatternOption = None,
+    allowed: AllowedOption = None,
+    check: CheckOption = None,
+    alternatives: AlternativesOption = None,
+    accept_errors: AcceptErrorsOption = None,
     model: Annotated[Path | None, typer.Option(help="The ONNX file to read with.")] = None,
 ) -> None:
     """Read images in this process, without a server."""
     from service.image import count_pages, decode
     from service.messages import to_response
+    from service.pb import recognizer_pb2 as pb
     from service.recognizer import Recognizer
+    from service.requests import to_options
     from service.scorer import SHIPPED_MODEL, Scorer
 
+    asked = to_asked(length, pattern, allowed, check, alternatives, accept_errors, as_json)
+    options = to_options(pb.RecognizeRequest(**asked))
     recognizer = Recognizer(Scorer(model or SHIPPED_MODEL))
 
     def pages(encoded: bytes) -> Responses:
         for page in range(count_pages(encoded)):
-            recognition = recognizer.recognize(decode(encoded, page))
+            recognition = recognizer.recognize(decode(encoded, page), options)
             yield to_response(
                 recognition,
                 recognizer.contract,
@@ -76,6 +99,12 @@ def send(
     files: Files,
     as_json: Json = False,
     picture: PictureOption = None,
+    length: LengthOption = None,
+    pattern: PatternOption = None,
+    allowed: AllowedOption = None,
+    check: CheckOption = None,
+    alternatives: AlternativesOption = None,
+    accept_errors: AcceptErrorsOption = None,
     address: Annotated[str, typer.Option(help="The server's host:port.")] = "127.0.0.1:50051",
     timeout: Annotated[float, typer.Option(min=0.001, help="Seconds for one image.")] = 60.0,
 ) -> None:
@@ -84,11 +113,12 @@ def send(
     from service.client import Client
     from service.image import UNLIMITED, count_pages
 
+    asked = to_asked(length, pattern, allowed, check, alternatives, accept_errors, as_json)
     with Client(address, timeout) as client:
 
         def pages(encoded: bytes) -> Responses:
             for page in range(count_pages(encoded, UNLIMITED)):
-                yield client.recognize(encoded, page, scores=picture is not None)
+                yield client.recognize(encoded, page, scores=picture is not None, **asked)
 
         report(files, pages, as_json, picture)
 
@@ -158,14 +188,22 @@ def report(
 def tell(
     source: Source, page: int, response: "pb.RecognizeResponse", as_json: bool, alone: bool
 ) -> None:
-    """Print a reading: the text, after its source's name if there are several, or JSON."""
-    from service.messages import to_record
+    """Print a reading: JSON, or columns of the source's name if there are several, text, decision.
+
+    That a text breaks the constraint is said on stderr, so that the columns stay the same.
+    """
+    from service.messages import decision_word, outcome_word, to_record
 
     if as_json:
         typer.echo(json.dumps(to_record(source.name, page, response)))
-    else:
-        name = f"{source.name}#{page}" if page else source.name
-        typer.echo(response.text if alone else f"{name}\t{response.text}")
+        return
+    name = f"{source.name}#{page}" if page else source.name
+    decision = decision_word(response)
+    columns = [*([] if alone else [name]), response.text, *([decision] if decision else [])]
+    typer.echo("\t".join(columns))
+    outcome = outcome_word(response)
+    if outcome in BROKEN:
+        err.print(f"{name}: {outcome}: {BROKEN[outcome]}")
 
 
 def tell_failure(source: Source, error: DigitstripError, as_json: bool) -> None:

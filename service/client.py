@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from types import TracebackType
-from typing import Self
+from typing import Self, Unpack
 
 import grpc
 from google.rpc import code_pb2, error_details_pb2
@@ -11,23 +11,27 @@ from grpc_status import rpc_status
 
 from service.errors import DigitstripError, InputError, ServerError, ServerUnavailable
 from service.image import Gray
-from service.messages import to_image
 from service.pb import recognizer_pb2 as pb
 from service.pb.recognizer_pb2_grpc import RecognizerServiceStub
+from service.requests import Asked, to_image
 
 # A score map is a hundred times its image; the caller asked for it, so no limit applies.
 OPTIONS = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 
 
 class Client:
-    """A connection to one server, blocking.
+    r"""A connection to one server, blocking.
 
     Args:
         address: host:port.
         timeout: seconds that one call may take; a stream is not bounded.
 
+    What is known of the strings, and what to tell of them, is asked by the names of `Asked`:
+    `client.recognize(image, constraint=pb.Constraint(pattern=r"\d{5}"), alternatives=3)`.
+
     Every method raises `InputError` (its subclass, as in the service) for an image that cannot
-    be read, and `ServerError` when the server cannot be reached or fails.
+    be read or a wish that cannot be met, and `ServerError` when the server cannot be reached or
+    fails.
     """
 
     def __init__(self, address: str, timeout: float = 60.0) -> None:
@@ -36,30 +40,34 @@ class Client:
         self.stub = RecognizerServiceStub(self.channel)
 
     def recognize(
-        self, image: bytes | Gray, page: int = 0, scores: bool = False
+        self, image: bytes | Gray, page: int = 0, scores: bool = False, **asked: Unpack[Asked]
     ) -> pb.RecognizeResponse:
         """Read one image: a file's bytes, or gray levels of shape (height, width)."""
         try:
             response: pb.RecognizeResponse = self.stub.Recognize(
-                to_request(image, page, scores), timeout=self.timeout
+                to_request(image, page, scores, **asked), timeout=self.timeout
             )
         except grpc.RpcError as error:
             raise to_error(error) from error
         return response
 
     def recognize_many(
-        self, images: Iterable[tuple[str, bytes | Gray]], scores: bool = False
+        self,
+        images: Iterable[tuple[str, bytes | Gray]],
+        scores: bool = False,
+        **asked: Unpack[Asked],
     ) -> Iterator[tuple[str, pb.RecognizeResponse | DigitstripError]]:
         """Read (id, image) pairs over one call; answers come as they are ready.
 
-        An image that cannot be read gives its error as its answer.
+        An image that cannot be read gives its error as its answer. What is asked holds for all.
         """
         broken: list[Exception] = []  # what the caller's own iterable raised; gRPC would hide it
 
         def requests() -> Iterator[pb.RecognizeStreamRequest]:
             try:
                 for name, image in images:
-                    yield pb.RecognizeStreamRequest(id=name, request=to_request(image, 0, scores))
+                    request = to_request(image, 0, scores, **asked)
+                    yield pb.RecognizeStreamRequest(id=name, request=request)
             except Exception as error:
                 broken.append(error)
                 raise
@@ -108,12 +116,12 @@ class AsyncClient:
         self.stub = RecognizerServiceStub(self.channel)
 
     async def recognize(
-        self, image: bytes | Gray, page: int = 0, scores: bool = False
+        self, image: bytes | Gray, page: int = 0, scores: bool = False, **asked: Unpack[Asked]
     ) -> pb.RecognizeResponse:
         """Read one image: a file's bytes, or gray levels of shape (height, width)."""
         try:
             response: pb.RecognizeResponse = await self.stub.Recognize(
-                to_request(image, page, scores), timeout=self.timeout
+                to_request(image, page, scores, **asked), timeout=self.timeout
             )
         except grpc.RpcError as error:
             raise to_error(error) from error
@@ -123,6 +131,7 @@ class AsyncClient:
         self,
         images: AsyncIterable[tuple[str, bytes | Gray]],
         scores: bool = False,
+        **asked: Unpack[Asked],
     ) -> AsyncIterator[tuple[str, pb.RecognizeResponse | DigitstripError]]:
         """Read (id, image) pairs over one call; answers come as they are ready."""
         broken: list[Exception] = []
@@ -130,7 +139,8 @@ class AsyncClient:
         async def requests() -> AsyncIterator[pb.RecognizeStreamRequest]:
             try:
                 async for name, image in images:
-                    yield pb.RecognizeStreamRequest(id=name, request=to_request(image, 0, scores))
+                    request = to_request(image, 0, scores, **asked)
+                    yield pb.RecognizeStreamRequest(id=name, request=request)
             except Exception as error:
                 broken.append(error)
                 raise
@@ -174,9 +184,11 @@ class AsyncClient:
         await self.close()
 
 
-def to_request(image: bytes | Gray, page: int, scores: bool) -> pb.RecognizeRequest:
+def to_request(
+    image: bytes | Gray, page: int, scores: bool, **asked: Unpack[Asked]
+) -> pb.RecognizeRequest:
     """Return the request for an image."""
-    return pb.RecognizeRequest(image=to_image(image, page), omit_scores=not scores)
+    return pb.RecognizeRequest(image=to_image(image, page), omit_scores=not scores, **asked)
 
 
 def to_answer(answer: pb.RecognizeStreamResponse) -> pb.RecognizeResponse | DigitstripError:

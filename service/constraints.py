@@ -10,9 +10,9 @@ from functools import reduce
 import numpy as np
 
 from service.automaton import DEAD, DIGITS, Constraint, check_states, explore, is_foreign, trim
-from service.errors import BadConstraint
+from service.errors import BadConstraint, quoted
 
-MOST_DIGITS = 255  # in a length or a repeat
+MOST_DIGITS = 255  # in a length, a repeat or an allowed value
 
 
 def length(least: int, most: int | None = None) -> Constraint:
@@ -40,13 +40,21 @@ def allowed(values: Iterable[str]) -> Constraint:
     digits, the first is the one written.
 
     Raises:
-        BadConstraint: there is none, one has no digit, or together they need too many states.
+        BadConstraint: there is none, one has no digit or over MOST_DIGITS, or together they need
+            too many states.
     """
     written: dict[str, str] = {}
     for value in values:
         written.setdefault("".join(c for c in value if c in DIGITS), value)
         if not any(c in DIGITS for c in value) or is_foreign(value):
-            raise BadConstraint(f"the allowed value {value!r} is not written in the digits 0 to 9")
+            raise BadConstraint(
+                f"the allowed value {quoted(value)} is not written in the digits 0 to 9"
+            )
+    longest = max(map(len, written), default=0)
+    if longest > MOST_DIGITS:
+        raise BadConstraint(
+            f"an allowed value has {longest} digits; at most {MOST_DIGITS} are allowed"
+        )
     if not written:
         raise BadConstraint("the list of allowed values is empty; expected at least one")
     steps = [[DEAD] * 10]

@@ -5,6 +5,7 @@ on the command line. The message is a sentence for people: what was seen, what i
 """
 
 DOMAIN = "digitstrip"
+QUOTED = 80  # characters of what was seen; gRPC drops an error of over some kilobytes
 
 
 class DigitstripError(Exception):
@@ -88,6 +89,12 @@ class BadConstraint(InputError):
         super().__init__(message, field)
 
 
+class BadOption(InputError):
+    """What is asked of a reading, besides a constraint, is out of range."""
+
+    reason = "BAD_OPTION"
+
+
 class UnreadableSource(InputError):
     """A file or stream cannot be read at all."""
 
@@ -119,3 +126,8 @@ class ServerUnavailable(ServerError):
 
     reason = "SERVER_UNAVAILABLE"
     code = "UNAVAILABLE"
+
+
+def quoted(seen: str) -> str:
+    """Return what was seen as a message quotes it: in quotes, and only its begin if it is long."""
+    return repr(seen) if len(seen) <= QUOTED else f"{seen[:QUOTED]!r}…"

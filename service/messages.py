@@ -1,15 +1,11 @@
-"""Recognitions to protobuf, and protobuf to the JSON record of the command line."""
+"""What is answered: recognitions to protobuf, and that to the command line's JSON record."""
 
 from typing import Any
 
-import numpy as np
-
-from service.contract import ModelContract
-from service.decoder import FoundDigit
-from service.errors import EmptyImage, NoSuchPage
-from service.image import Gray, Limits, decode, from_raster
+from service.contract import Calibration, ModelContract
+from service.decoder import FoundDigit, Outcome
 from service.pb import recognizer_pb2 as pb
-from service.recognizer import Recognition
+from service.recognizer import Decision, Recognition
 from service.strip import Box, Polarity, Strip
 from service.view import HEIGHT
 
@@ -17,36 +13,18 @@ POLARITIES = {
     Polarity.DARK_ON_LIGHT: pb.POLARITY_DARK_ON_LIGHT,
     Polarity.LIGHT_ON_DARK: pb.POLARITY_LIGHT_ON_DARK,
 }
-
-
-def to_gray(image: pb.Image, limits: Limits) -> Gray:
-    """Return the gray page that a message holds.
-
-    Raises:
-        InputError: it holds none, or one that cannot be read.
-    """
-    match image.WhichOneof("content"):
-        case "encoded":
-            return decode(image.encoded, image.page, limits)
-        case "raster":
-            raster = image.raster
-            if image.page:
-                raise NoSuchPage(
-                    f"page {image.page} was asked for; a raster is page 0", "image.page"
-                )
-            return from_raster(raster.pixels, raster.width, raster.height, limits)
-        case _:
-            raise EmptyImage("the request has no image; expected image.encoded or image.raster")
-
-
-def to_image(image: bytes | Gray, page: int = 0) -> pb.Image:
-    """Return the message for an encoded image, or for gray levels of shape (height, width)."""
-    if isinstance(image, bytes):
-        return pb.Image(encoded=image, page=page)
-    gray = np.ascontiguousarray(image, np.uint8)
-    height, width = gray.shape
-    raster = pb.GrayRaster(width=width, height=height, pixels=gray.tobytes())
-    return pb.Image(raster=raster, page=page)
+OUTCOMES = {
+    None: pb.CONSTRAINT_OUTCOME_UNSPECIFIED,
+    Outcome.FREE: pb.CONSTRAINT_OUTCOME_FREE,
+    Outcome.CHANGED: pb.CONSTRAINT_OUTCOME_CHANGED,
+    Outcome.IMPOSSIBLE: pb.CONSTRAINT_OUTCOME_IMPOSSIBLE,
+    Outcome.UNSEARCHED: pb.CONSTRAINT_OUTCOME_UNSEARCHED,
+}
+DECISIONS = {
+    None: pb.DECISION_UNSPECIFIED,
+    Decision.ACCEPT: pb.DECISION_ACCEPT,
+    Decision.REVIEW: pb.DECISION_REVIEW,
+}
 
 
 def to_response(
@@ -63,6 +41,25 @@ def to_response(
         scores=None if omit_scores else _score_map(recognition, contract),
         normalization=_normalization(strip),
         model_digest=digest,
+        alternatives=[
+            pb.Candidate(text=text, confidence=confidence)
+            for text, confidence in reading.alternatives
+        ],
+        constraint_outcome=OUTCOMES[reading.outcome],
+        allowed_probability=reading.allowed,
+        exact=reading.exact,
+        decision=DECISIONS[recognition.decision],
+    )
+
+
+def to_calibration(calibration: Calibration) -> pb.Calibration:
+    """Return what a model's confidences mean."""
+    return pb.Calibration(
+        source=calibration.source,
+        thresholds=[
+            pb.Threshold(error_rate=each.error_rate, confidence=each.confidence)
+            for each in calibration.thresholds
+        ],
     )
 
 
@@ -73,25 +70,58 @@ def to_record(source: str, page: int, response: pb.RecognizeResponse) -> dict[st
         "page": page,
         "text": response.text,
         "confidence": round(response.confidence, 6),
-        "digits": [
-            {
-                "label": digit.label,
-                "confidence": round(digit.confidence, 6),
-                "extent": [
-                    round(edge, 2)
-                    for edge in (
-                        digit.extent.left,
-                        digit.extent.top,
-                        digit.extent.right,
-                        digit.extent.bottom,
-                    )
-                ],
-                "runners_up": {
-                    other.label: round(other.confidence, 6) for other in digit.runners_up
-                },
-            }
-            for digit in response.digits
+        "decision": decision_word(response),
+        "exact": response.exact,
+        # No object: in JavaScript, keys that are numbers are sorted.
+        "alternatives": [
+            {"text": other.text, "confidence": round(other.confidence, 6)}
+            for other in response.alternatives
         ],
+        "constraint": _constraint_record(response),
+        "digits": [_digit_record(digit) for digit in response.digits],
+        "normalization": _normalization_record(response.normalization),
+    }
+
+
+def decision_word(response: pb.RecognizeResponse) -> str | None:
+    """Return ACCEPT or REVIEW, or None where no decision was asked for."""
+    if not response.decision:
+        return None
+    return str(pb.Decision.Name(response.decision)).removeprefix("DECISION_")
+
+
+def outcome_word(response: pb.RecognizeResponse) -> str | None:
+    """Return FREE, CHANGED, IMPOSSIBLE or UNSEARCHED, or None without a constraint."""
+    if not response.constraint_outcome:
+        return None
+    name = str(pb.ConstraintOutcome.Name(response.constraint_outcome))
+    return name.removeprefix("CONSTRAINT_OUTCOME_")
+
+
+def _constraint_record(response: pb.RecognizeResponse) -> dict[str, Any] | None:
+    outcome = outcome_word(response)
+    if outcome is None:
+        return None
+    return {"outcome": outcome, "allowed_probability": round(response.allowed_probability, 6)}
+
+
+def _digit_record(digit: pb.Digit) -> dict[str, Any]:
+    box = digit.extent
+    return {
+        "label": digit.label,
+        "confidence": round(digit.confidence, 6),
+        "extent": [round(edge, 2) for edge in (box.left, box.top, box.right, box.bottom)],
+        "runners_up": {other.label: round(other.confidence, 6) for other in digit.runners_up},
+    }
+
+
+def _normalization_record(done: pb.Normalization) -> dict[str, Any]:
+    return {
+        "polarity": pb.Polarity.Name(done.polarity).removeprefix("POLARITY_"),
+        "scale": [round(done.scale_x, 6), round(done.scale_y, 6)],
+        "text_band": [round(done.text_band.top, 2), round(done.text_band.bottom, 2)],
+        "slant": round(done.slant, 6),
+        "view": {"upright": done.view.upright, "scale": done.view.scale},
     }
 
 
@@ -138,4 +168,6 @@ def _normalization(strip: Strip) -> pb.Normalization:
         ),
         source_width=strip.source_width,
         source_height=strip.source_height,
+        slant=strip.slant,
+        view=pb.View(upright=strip.view.upright, scale=strip.view.scale),
     )

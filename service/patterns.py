@@ -6,7 +6,7 @@ from functools import cache
 
 from service.automaton import DIGITS, Constraint, explore, is_foreign
 from service.constraints import MOST_DIGITS
-from service.errors import BadConstraint
+from service.errors import BadConstraint, quoted
 
 MOST_PATTERN = 1000  # characters, and states of the automaton that a pattern spells
 MOST_WORK = 200_000  # states of a pattern, met while it is made deterministic
@@ -65,7 +65,7 @@ def pattern(text: str) -> Constraint:
         edges.append([])
         if len(edges) > MOST_PATTERN:
             raise BadConstraint(
-                f"the pattern {text!r} spells over {MOST_PATTERN} places; "
+                f"the pattern {quoted(text)} spells over {MOST_PATTERN} places; "
                 "at most that many are allowed"
             )
         return len(edges) - 1
@@ -128,7 +128,7 @@ def _from_edges(
                     todo.append(after)
         work += len(states)
         if work > MOST_WORK:
-            raise BadConstraint(f"the pattern {text!r} needs too many states; simplify it")
+            raise BadConstraint(f"the pattern {quoted(text)} needs too many states; simplify it")
         # Only states at which a digit is awaited, and the end, tell sets apart.
         return frozenset(
             each
@@ -185,7 +185,7 @@ class _Parser:
 
     def error(self, seen: str) -> BadConstraint:
         return BadConstraint(
-            f"the pattern {self.text!r} has {seen} at character {self.at + 1}; {_ALLOWED}"
+            f"the pattern {quoted(self.text)} has {seen} at character {self.at + 1}; {_ALLOWED}"
         )
 
     def take(self, character: str) -> bool:

@@ -13,10 +13,11 @@ from grpc_status import rpc_status
 
 from service.errors import DOMAIN, DigitstripError, InputError
 from service.image import Limits
-from service.messages import to_gray, to_response
+from service.messages import to_calibration, to_response
 from service.pb import recognizer_pb2 as pb
 from service.pb.recognizer_pb2_grpc import RecognizerServiceServicer
 from service.recognizer import Recognizer
+from service.requests import to_gray, to_options
 
 logger = logging.getLogger(__name__)
 
@@ -128,6 +129,7 @@ class Servicer(RecognizerServiceServicer):
             digest=self.recognizer.scorer.digest,
             version=version("digitstrip"),
             training_json=contract.training,
+            calibration=to_calibration(contract.calibration),
         )
 
     async def _read(self, request: pb.RecognizeRequest) -> pb.RecognizeResponse:
@@ -136,7 +138,8 @@ class Servicer(RecognizerServiceServicer):
 
     def _read_now(self, request: pb.RecognizeRequest) -> pb.RecognizeResponse:
         try:
-            recognition = self.recognizer.recognize(to_gray(request.image, self.limits))
+            options = to_options(request)
+            recognition = self.recognizer.recognize(to_gray(request.image, self.limits), options)
             return to_response(
                 recognition,
                 self.recognizer.contract,

@@ -107,7 +107,7 @@ class SequenceStage:
         count = self.config.held_out_lines
         digits, scans = self.held_out.digits, self.held_out.scans
         lines = [made_line(digits, rng) for _ in range(count)]
-        lines += [composed_line(digits, rng, self.windows) for _ in range(count)]
+        lines += [composed_line(digits, rng, self.windows, 1.0) for _ in range(count)]
         if scans:
             lines += [scans.line(int(index)) for index in rng.permutation(len(scans))[:count]]
         strips = [(view(line.pixels, view_matrix(line.slant)), line.text) for line in lines]
@@ -160,7 +160,7 @@ class SequenceBatches(Dataset[Batch]):
             if scans and rng.random() < self.config.scanned:
                 line = scans.line(int(rng.integers(len(scans))))
             elif rng.random() < self.config.composed:
-                line = composed_line(self.data.digits, rng, self.windows)
+                line = composed_line(self.data.digits, rng, self.windows, self.config.untouched)
             else:
                 line = made_line(self.data.digits, rng, self.pages)
             strips.append((seen(line, rng, self.config), line.text))
@@ -179,10 +179,21 @@ def made_line(
     return normalised_line(page.gray, page.text)
 
 
-def composed_line(digits: DigitSet, rng: np.random.Generator, config: Config) -> LabelledLine:
-    """Return the line of distorted digits set side by side, touching and overlapping or apart."""
+def composed_line(
+    digits: DigitSet, rng: np.random.Generator, config: Config, untouched: float
+) -> LabelledLine:
+    """Return the line of digits set side by side, touching and overlapping or apart.
+
+    Args:
+        digits: to choose from.
+        rng: decides everything.
+        config: how digits are distorted, and the range of gaps.
+        untouched: the share of lines whose digits are not distorted at all.
+    """
     chosen = rng.integers(len(digits), size=int(rng.integers(*COMPOSED, endpoint=True)))
-    images = [distort(digits.images[index], rng, config) for index in chosen]
+    images = list(digits.images[chosen])
+    if rng.random() >= untouched:
+        images = [distort(image, rng, config) for image in images]
     gaps = rng.uniform(config.gap_min, config.gap_max, len(chosen) - 1)
     strip = compose(images, digits.labels[chosen].tolist(), gaps.tolist())
     return normalised_line(255 - strip.pixels, strip.text)

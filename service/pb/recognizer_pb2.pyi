@@ -7,22 +7,85 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class CheckDigit(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    CHECK_DIGIT_UNSPECIFIED: _ClassVar[CheckDigit]
+    CHECK_DIGIT_LUHN: _ClassVar[CheckDigit]
+    CHECK_DIGIT_MOD97: _ClassVar[CheckDigit]
+    CHECK_DIGIT_ISBN10: _ClassVar[CheckDigit]
+    CHECK_DIGIT_ISBN13: _ClassVar[CheckDigit]
+    CHECK_DIGIT_VERHOEFF: _ClassVar[CheckDigit]
+
+class ConstraintOutcome(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    CONSTRAINT_OUTCOME_UNSPECIFIED: _ClassVar[ConstraintOutcome]
+    CONSTRAINT_OUTCOME_FREE: _ClassVar[ConstraintOutcome]
+    CONSTRAINT_OUTCOME_CHANGED: _ClassVar[ConstraintOutcome]
+    CONSTRAINT_OUTCOME_IMPOSSIBLE: _ClassVar[ConstraintOutcome]
+    CONSTRAINT_OUTCOME_UNSEARCHED: _ClassVar[ConstraintOutcome]
+
+class Decision(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    DECISION_UNSPECIFIED: _ClassVar[Decision]
+    DECISION_ACCEPT: _ClassVar[Decision]
+    DECISION_REVIEW: _ClassVar[Decision]
+
 class Polarity(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     POLARITY_UNSPECIFIED: _ClassVar[Polarity]
     POLARITY_DARK_ON_LIGHT: _ClassVar[Polarity]
     POLARITY_LIGHT_ON_DARK: _ClassVar[Polarity]
+CHECK_DIGIT_UNSPECIFIED: CheckDigit
+CHECK_DIGIT_LUHN: CheckDigit
+CHECK_DIGIT_MOD97: CheckDigit
+CHECK_DIGIT_ISBN10: CheckDigit
+CHECK_DIGIT_ISBN13: CheckDigit
+CHECK_DIGIT_VERHOEFF: CheckDigit
+CONSTRAINT_OUTCOME_UNSPECIFIED: ConstraintOutcome
+CONSTRAINT_OUTCOME_FREE: ConstraintOutcome
+CONSTRAINT_OUTCOME_CHANGED: ConstraintOutcome
+CONSTRAINT_OUTCOME_IMPOSSIBLE: ConstraintOutcome
+CONSTRAINT_OUTCOME_UNSEARCHED: ConstraintOutcome
+DECISION_UNSPECIFIED: Decision
+DECISION_ACCEPT: Decision
+DECISION_REVIEW: Decision
 POLARITY_UNSPECIFIED: Polarity
 POLARITY_DARK_ON_LIGHT: Polarity
 POLARITY_LIGHT_ON_DARK: Polarity
 
 class RecognizeRequest(_message.Message):
-    __slots__ = ("image", "omit_scores")
+    __slots__ = ("image", "omit_scores", "constraint", "alternatives", "accepted_error_rate")
     IMAGE_FIELD_NUMBER: _ClassVar[int]
     OMIT_SCORES_FIELD_NUMBER: _ClassVar[int]
+    CONSTRAINT_FIELD_NUMBER: _ClassVar[int]
+    ALTERNATIVES_FIELD_NUMBER: _ClassVar[int]
+    ACCEPTED_ERROR_RATE_FIELD_NUMBER: _ClassVar[int]
     image: Image
     omit_scores: bool
-    def __init__(self, image: _Optional[_Union[Image, _Mapping]] = ..., omit_scores: _Optional[bool] = ...) -> None: ...
+    constraint: Constraint
+    alternatives: int
+    accepted_error_rate: float
+    def __init__(self, image: _Optional[_Union[Image, _Mapping]] = ..., omit_scores: _Optional[bool] = ..., constraint: _Optional[_Union[Constraint, _Mapping]] = ..., alternatives: _Optional[int] = ..., accepted_error_rate: _Optional[float] = ...) -> None: ...
+
+class Constraint(_message.Message):
+    __slots__ = ("length", "pattern", "allowed", "check_digit")
+    LENGTH_FIELD_NUMBER: _ClassVar[int]
+    PATTERN_FIELD_NUMBER: _ClassVar[int]
+    ALLOWED_FIELD_NUMBER: _ClassVar[int]
+    CHECK_DIGIT_FIELD_NUMBER: _ClassVar[int]
+    length: LengthRange
+    pattern: str
+    allowed: _containers.RepeatedScalarFieldContainer[str]
+    check_digit: CheckDigit
+    def __init__(self, length: _Optional[_Union[LengthRange, _Mapping]] = ..., pattern: _Optional[str] = ..., allowed: _Optional[_Iterable[str]] = ..., check_digit: _Optional[_Union[CheckDigit, str]] = ...) -> None: ...
+
+class LengthRange(_message.Message):
+    __slots__ = ("min", "max")
+    MIN_FIELD_NUMBER: _ClassVar[int]
+    MAX_FIELD_NUMBER: _ClassVar[int]
+    min: int
+    max: int
+    def __init__(self, min: _Optional[int] = ..., max: _Optional[int] = ...) -> None: ...
 
 class Image(_message.Message):
     __slots__ = ("encoded", "raster", "page")
@@ -45,20 +108,38 @@ class GrayRaster(_message.Message):
     def __init__(self, width: _Optional[int] = ..., height: _Optional[int] = ..., pixels: _Optional[bytes] = ...) -> None: ...
 
 class RecognizeResponse(_message.Message):
-    __slots__ = ("text", "confidence", "digits", "scores", "normalization", "model_digest")
+    __slots__ = ("text", "confidence", "digits", "scores", "normalization", "model_digest", "alternatives", "constraint_outcome", "allowed_probability", "exact", "decision")
     TEXT_FIELD_NUMBER: _ClassVar[int]
     CONFIDENCE_FIELD_NUMBER: _ClassVar[int]
     DIGITS_FIELD_NUMBER: _ClassVar[int]
     SCORES_FIELD_NUMBER: _ClassVar[int]
     NORMALIZATION_FIELD_NUMBER: _ClassVar[int]
     MODEL_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    ALTERNATIVES_FIELD_NUMBER: _ClassVar[int]
+    CONSTRAINT_OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    ALLOWED_PROBABILITY_FIELD_NUMBER: _ClassVar[int]
+    EXACT_FIELD_NUMBER: _ClassVar[int]
+    DECISION_FIELD_NUMBER: _ClassVar[int]
     text: str
     confidence: float
     digits: _containers.RepeatedCompositeFieldContainer[Digit]
     scores: ScoreMap
     normalization: Normalization
     model_digest: str
-    def __init__(self, text: _Optional[str] = ..., confidence: _Optional[float] = ..., digits: _Optional[_Iterable[_Union[Digit, _Mapping]]] = ..., scores: _Optional[_Union[ScoreMap, _Mapping]] = ..., normalization: _Optional[_Union[Normalization, _Mapping]] = ..., model_digest: _Optional[str] = ...) -> None: ...
+    alternatives: _containers.RepeatedCompositeFieldContainer[Candidate]
+    constraint_outcome: ConstraintOutcome
+    allowed_probability: float
+    exact: bool
+    decision: Decision
+    def __init__(self, text: _Optional[str] = ..., confidence: _Optional[float] = ..., digits: _Optional[_Iterable[_Union[Digit, _Mapping]]] = ..., scores: _Optional[_Union[ScoreMap, _Mapping]] = ..., normalization: _Optional[_Union[Normalization, _Mapping]] = ..., model_digest: _Optional[str] = ..., alternatives: _Optional[_Iterable[_Union[Candidate, _Mapping]]] = ..., constraint_outcome: _Optional[_Union[ConstraintOutcome, str]] = ..., allowed_probability: _Optional[float] = ..., exact: _Optional[bool] = ..., decision: _Optional[_Union[Decision, str]] = ...) -> None: ...
+
+class Candidate(_message.Message):
+    __slots__ = ("text", "confidence")
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    CONFIDENCE_FIELD_NUMBER: _ClassVar[int]
+    text: str
+    confidence: float
+    def __init__(self, text: _Optional[str] = ..., confidence: _Optional[float] = ...) -> None: ...
 
 class Digit(_message.Message):
     __slots__ = ("label", "confidence", "extent", "runners_up", "first_position", "last_position", "position")
@@ -125,20 +206,32 @@ class Grid(_message.Message):
     def __init__(self, origin_x: _Optional[float] = ..., origin_y: _Optional[float] = ..., step_x: _Optional[float] = ..., step_y: _Optional[float] = ...) -> None: ...
 
 class Normalization(_message.Message):
-    __slots__ = ("polarity", "scale_x", "scale_y", "text_band", "source_width", "source_height")
+    __slots__ = ("polarity", "scale_x", "scale_y", "text_band", "source_width", "source_height", "slant", "view")
     POLARITY_FIELD_NUMBER: _ClassVar[int]
     SCALE_X_FIELD_NUMBER: _ClassVar[int]
     SCALE_Y_FIELD_NUMBER: _ClassVar[int]
     TEXT_BAND_FIELD_NUMBER: _ClassVar[int]
     SOURCE_WIDTH_FIELD_NUMBER: _ClassVar[int]
     SOURCE_HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    SLANT_FIELD_NUMBER: _ClassVar[int]
+    VIEW_FIELD_NUMBER: _ClassVar[int]
     polarity: Polarity
     scale_x: float
     scale_y: float
     text_band: Box
     source_width: int
     source_height: int
-    def __init__(self, polarity: _Optional[_Union[Polarity, str]] = ..., scale_x: _Optional[float] = ..., scale_y: _Optional[float] = ..., text_band: _Optional[_Union[Box, _Mapping]] = ..., source_width: _Optional[int] = ..., source_height: _Optional[int] = ...) -> None: ...
+    slant: float
+    view: View
+    def __init__(self, polarity: _Optional[_Union[Polarity, str]] = ..., scale_x: _Optional[float] = ..., scale_y: _Optional[float] = ..., text_band: _Optional[_Union[Box, _Mapping]] = ..., source_width: _Optional[int] = ..., source_height: _Optional[int] = ..., slant: _Optional[float] = ..., view: _Optional[_Union[View, _Mapping]] = ...) -> None: ...
+
+class View(_message.Message):
+    __slots__ = ("upright", "scale")
+    UPRIGHT_FIELD_NUMBER: _ClassVar[int]
+    SCALE_FIELD_NUMBER: _ClassVar[int]
+    upright: float
+    scale: float
+    def __init__(self, upright: _Optional[float] = ..., scale: _Optional[float] = ...) -> None: ...
 
 class RecognizeStreamRequest(_message.Message):
     __slots__ = ("id", "request")
@@ -175,17 +268,35 @@ class GetModelRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetModelResponse(_message.Message):
-    __slots__ = ("labels", "receptive_field", "stride", "digest", "version", "training_json")
+    __slots__ = ("labels", "receptive_field", "stride", "digest", "version", "training_json", "calibration")
     LABELS_FIELD_NUMBER: _ClassVar[int]
     RECEPTIVE_FIELD_FIELD_NUMBER: _ClassVar[int]
     STRIDE_FIELD_NUMBER: _ClassVar[int]
     DIGEST_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     TRAINING_JSON_FIELD_NUMBER: _ClassVar[int]
+    CALIBRATION_FIELD_NUMBER: _ClassVar[int]
     labels: _containers.RepeatedScalarFieldContainer[str]
     receptive_field: int
     stride: int
     digest: str
     version: str
     training_json: str
-    def __init__(self, labels: _Optional[_Iterable[str]] = ..., receptive_field: _Optional[int] = ..., stride: _Optional[int] = ..., digest: _Optional[str] = ..., version: _Optional[str] = ..., training_json: _Optional[str] = ...) -> None: ...
+    calibration: Calibration
+    def __init__(self, labels: _Optional[_Iterable[str]] = ..., receptive_field: _Optional[int] = ..., stride: _Optional[int] = ..., digest: _Optional[str] = ..., version: _Optional[str] = ..., training_json: _Optional[str] = ..., calibration: _Optional[_Union[Calibration, _Mapping]] = ...) -> None: ...
+
+class Calibration(_message.Message):
+    __slots__ = ("source", "thresholds")
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    THRESHOLDS_FIELD_NUMBER: _ClassVar[int]
+    source: str
+    thresholds: _containers.RepeatedCompositeFieldContainer[Threshold]
+    def __init__(self, source: _Optional[str] = ..., thresholds: _Optional[_Iterable[_Union[Threshold, _Mapping]]] = ...) -> None: ...
+
+class Threshold(_message.Message):
+    __slots__ = ("error_rate", "confidence")
+    ERROR_RATE_FIELD_NUMBER: _ClassVar[int]
+    CONFIDENCE_FIELD_NUMBER: _ClassVar[int]
+    error_rate: float
+    confidence: float
+    def __init__(self, error_rate: _Optional[float] = ..., confidence: _Optional[float] = ...) -> None: ...

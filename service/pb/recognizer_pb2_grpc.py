@@ -63,7 +63,7 @@ class RecognizerServiceServicer:
     """
 
     def Recognize(self, request, context):
-        """Reads one image. INVALID_ARGUMENT if it cannot be read.
+        """Reads one image. INVALID_ARGUMENT if it cannot be read, or what is asked of it makes no sense.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -4,11 +4,27 @@ import subprocess
 import sys
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
+from service.cli import main
+from service.flags import to_rate
 from tests.conftest import ROOT, STRIPS
 
 NAME = "postcode-ruled.png"
+RECORD = {
+    "source",
+    "page",
+    "text",
+    "confidence",
+    "decision",
+    "exact",
+    "alternatives",
+    "constraint",
+    "digits",
+    "normalization",
+}
 BOTH = pytest.mark.parametrize("command", ["read", "send"])
 
 
@@ -44,7 +60,9 @@ def test_read_and_send_print_the_same_json(call, truths):
     records = [json.loads(line) for line in read.stdout.splitlines()]
     assert len(records) == len(truths)
     for record in records:
-        assert record.keys() == {"source", "page", "text", "confidence", "digits"}
+        assert record.keys() == RECORD
+        assert record["constraint"] is record["decision"] is None
+        assert record["alternatives"] == []
         assert "".join(digit["label"] for digit in record["digits"]) == record["text"]
 
 
@@ -167,3 +185,126 @@ def test_reading_imports_neither_torch_nor_training_nor_grpc(run):
         [sys.executable, "-c", program, STRIPS / NAME], capture_output=True, cwd=ROOT, check=True
     )
     assert ended.stdout.splitlines()[-1] == b"[]"
+
+
+@BOTH
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--length", "5"],
+        ["--length", "3-7"],
+        ["--length", "5-"],
+        ["--pattern", r"\d{5}"],
+        ["--check", "luhn"],
+        ["--length", "4-5", "--pattern", "[67]*8[67]*", "--check", "luhn"],
+    ],
+)
+def test_a_constraint_that_holds_leaves_the_output_as_it_is(call, truths, command, arguments):
+    ended = call(command, STRIPS / NAME, *arguments)
+    assert (ended.returncode, ended.stderr) == (0, b"")
+    assert ended.stdout.decode() == truths[NAME] + "\n"
+
+
+@BOTH
+def test_a_list_of_allowed_strings_is_read_from_a_file(call, tmp_path, command):
+    (tmp_path / "codes.txt").write_text("\ufeff68-761\r\n\n  99999 \n", "utf-8")
+    ended = call(command, STRIPS / NAME, "--allowed", tmp_path / "codes.txt", "--json")
+    record = json.loads(ended.stdout)
+    assert record["text"] == "68-761"
+    assert record["constraint"]["outcome"] == "CHANGED"
+    assert 0 <= record["constraint"]["allowed_probability"] <= 1
+
+
+@BOTH
+def test_a_constraint_that_nothing_fits_is_told_beside_the_output(call, truths, command):
+    ended = call(command, STRIPS / NAME, STRIPS / "one-digit.png", "--length", "200")
+    assert ended.returncode == 0
+    names = [NAME, "one-digit.png"]
+    assert ended.stdout.decode() == "".join(f"{STRIPS / n}\t{truths[n]}\n" for n in names)
+    assert ended.stderr.decode().splitlines() == [
+        f"{STRIPS / n}: IMPOSSIBLE: no string that is allowed was found; this one is not"
+        for n in names
+    ]
+    alone = call(command, STRIPS / NAME, "--length", "200", "--json")
+    assert alone.stderr == b""
+    assert json.loads(alone.stdout)["constraint"]["outcome"] == "IMPOSSIBLE"
+
+
+@BOTH
+def test_alternatives_are_in_the_json(call, command):
+    ended = call(command, STRIPS / NAME, "--alternatives", "3", "--json")
+    record = json.loads(ended.stdout)
+    assert len(record["alternatives"]) == 3
+    assert all(other.keys() == {"text", "confidence"} for other in record["alternatives"])
+    assert record["text"] not in [other["text"] for other in record["alternatives"]]
+
+
+@BOTH
+def test_a_decision_is_a_column_of_its_own(call, tmp_path, command):
+    (tmp_path / "codes.txt").write_text("68761")
+    asked = ["--allowed", tmp_path / "codes.txt", "--accept-errors", "0.1%"]
+    assert call(command, STRIPS / NAME, *asked).stdout == b"68761\tREVIEW\n"
+    two = call(command, STRIPS / NAME, STRIPS / NAME, *asked)
+    assert two.stdout.decode() == f"{STRIPS / NAME}\t68761\tREVIEW\n" * 2
+    assert json.loads(call(command, STRIPS / NAME, *asked, "--json").stdout)["decision"] == "REVIEW"
+
+
+@pytest.mark.parametrize(
+    ("rate", "decision"), [("50%", "ACCEPT"), ("0.5", "ACCEPT"), (".4", "REVIEW")]
+)
+def test_a_reading_is_accepted_by_the_models_own_thresholds(
+    run, truths, calibrated_model, rate, decision
+):
+    ended = run("read", STRIPS / NAME, "--accept-errors", rate, "--model", calibrated_model)
+    assert ended.stdout.decode() == f"{truths[NAME]}\t{decision}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--length", "five"], "--length: 'five' is no number of digits; expected one such as 5"),
+        (["--length", "0"], "--length: '0' is no number of digits"),
+        (["--length", "0-0"], "--length: '0-0' is no number of digits"),
+        (["--length", "-5"], "--length: '-5' is no number of digits"),
+        (["--length", ""], "--length: '' is no number of digits"),
+        (["--length", "7-3"], "--length: the length is 7 to 3"),
+        (["--length", "256"], "--length: the length is 256 to 256"),
+        (["--pattern", "[a-z]"], "--pattern: the pattern '[a-z]' has a class of something else"),
+        (["--pattern", ""], "--pattern: the pattern is empty"),
+        (["--allowed", "/nowhere/codes"], "--allowed: cannot read /nowhere/codes: "),
+        (["--allowed", "/dev/null"], "--allowed: /dev/null has no values in it"),
+        (["--allowed", STRIPS / NAME], f"--allowed: cannot read {STRIPS / NAME}: 'utf-8' codec"),
+        (["--allowed", __file__], "--allowed: the allowed value 'import json' is not written"),
+        (["--check", "abacus"], "'abacus' is not one of 'luhn', 'mod97'"),
+        (["--check", "isbn13", "--length", "5"], "no string satisfies all that is given: length"),
+        (["--alternatives", "3"], "--alternatives: only JSON tells them; add --json"),
+        (["--alternatives", "-1", "--json"], "--alternatives"),
+        (["--alternatives", "21", "--json"], "--alternatives: 21 alternatives were asked for"),
+        (["--accept-errors", "few"], "--accept-errors: 'few' is no share; expected one such as"),
+        (["--accept-errors", "1"], "--accept-errors: the accepted error rate is 1; expected one"),
+        (["--accept-errors", "0%"], "--accept-errors: the accepted error rate is 0;"),
+        (["--accept-errors", "nan"], "--accept-errors: the accepted error rate is nan;"),
+        (["--accept-errors", "snan"], "--accept-errors: 'snan' is no share"),
+    ],
+)
+def test_a_wrong_option_is_told_before_anything_is_read(capsys, monkeypatch, arguments, complaint):
+    monkeypatch.setenv("COLUMNS", "1000")
+    monkeypatch.setattr("sys.argv", ["digitstrip", "read", "-", *map(str, arguments)])
+    with pytest.raises(SystemExit) as raised:
+        main()
+    assert raised.value.code == 2
+    printed = capsys.readouterr()
+    assert complaint in printed.err
+    assert printed.out == ""
+
+
+def test_a_wrong_option_needs_no_server_to_be_told(run):
+    ended = run("send", STRIPS / NAME, "--pattern", "[", "--address", "127.0.0.1:1", COLUMNS="200")
+    assert ended.returncode == 2
+    assert b"--pattern: the pattern '[' has" in ended.stderr
+    assert b"Traceback" not in ended.stderr
+
+
+@given(st.integers(1, 9999))
+def test_a_rate_is_the_same_number_in_percent(count):
+    assert to_rate(f"{count / 100:.2f}%") == float(f"{count / 10000:.4f}")

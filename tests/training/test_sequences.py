@@ -131,7 +131,7 @@ def test_strokes_and_edges_change_where_they_are_asked_to(scans, knob, effect):
 
 def test_composed_lines_have_2_to_10_digits(training, config):
     rng = np.random.default_rng(0)
-    lengths = {len(composed_line(training, rng, config).text) for _ in range(80)}
+    lengths = {len(composed_line(training, rng, config, 0.5).text) for _ in range(80)}
     assert lengths == set(range(COMPOSED[0], COMPOSED[1] + 1))
 
 
