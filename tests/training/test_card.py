@@ -1,6 +1,6 @@
 import json
 import re
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -11,6 +11,9 @@ from training.config import Config, SequenceConfig, StripConfig
 from training.evaluate import Figures, Reads, SourceFigures, WindowFigures
 from training.figures import Read, StripFigures
 from training.model import LABELS
+from training.sequences import SequenceData, SequenceStage
+from training.train import Progressed
+from training.windows import WindowStage
 
 VALIDATION = {"epoch": 3, "digit_error": 0.01, "none_error": 0.02, "string_error": 0.257}
 WINDOWS = {
@@ -41,6 +44,17 @@ OLD = {
     "validation_digits": 5_020,
     "validation": {"epoch": 50, "digit_error": 0.005, "none_error": 0.014},
 }
+
+
+def test_stages_tell_all_that_a_card_needs(config, training, validation):
+    data = SequenceData(training), SequenceData(validation)
+    for stage, told in (
+        (WindowStage(config, training, validation, "mnist"), WINDOWS),
+        (SequenceStage(config, SequenceConfig(), *data, ["mnist"]), SEQUENCES),
+    ):
+        assert stage.name == told["stage"]
+        assert told.keys() - {"stage", "validation"} <= stage.describe().keys()
+    assert VALIDATION.keys() <= {field.name for field in fields(Progressed)}
 
 
 def figures_of(training, calibration=None):
