@@ -13,7 +13,7 @@ from service.recognizer import Recognizer
 from service.scorer import Scorer
 from training.config import StripConfig
 from training.dataset import DatasetError, DigitSet
-from training.evaluate import Made, Reads, labelled, read_strips, synthetic_strips
+from training.evaluate import Made, Reads, read_folder, read_strips, synthetic_strips
 from training.export import write_contract
 from training.figures import Flags, Floats, Read, accepted, reliability
 from training.strips import make_pages
@@ -151,10 +151,7 @@ def read_all(
 ) -> list[Reads]:
     """Read folders of scans, and made strips by their source, without any calibration."""
     recognizer = Recognizer(Scorer(model), Calibration())
-    told = [
-        read_strips(recognizer, folder.resolve().name, labelled(folder, held_out))
-        for folder in folders
-    ]
+    told = [read_folder(recognizer, folder, held_out) for folder in folders]
     return told + [read_strips(recognizer, source, strips) for source, strips in made if strips]
 
 
@@ -176,7 +173,7 @@ def calibrate(model: Path, out: Path, told: Sequence[Reads]) -> list[tuple[Promi
     """
     contract = Scorer(model).contract
     everything = [read for each in told for read in each.reads]
-    source = " and ".join(f"{len(each.reads):,} strips of {each.source}" for each in told)
+    source = " and ".join(f"{each.source} ({len(each.reads):,})" for each in told)
     new = calibration(everything, source)
     write_contract(model, replace(contract, calibration=new), out)
     rows = [(each.source, each.reads) for each in told]

@@ -24,8 +24,14 @@ CONFUSIONS = 8  # of digits, told
 ABLATIONS = Path(__file__).with_name("ablations.md")
 
 
-def write_card(figures: Figures, path: Path) -> None:
-    """Write the model card, and its picture of risk and coverage into `docs/` beside it."""
+def write_card(figures: Figures, path: Path, ablations: Path = ABLATIONS) -> None:
+    """Write the model card, and its picture of risk and coverage into `docs/` beside it.
+
+    Args:
+        figures: what was measured.
+        path: where to write.
+        ablations: Markdown of what each part is worth, taken over as it stands, if it is there.
+    """
     picture = path.parent / "docs" / "risk-coverage.png"
     picture.parent.mkdir(exist_ok=True)
     draw_trust(figures.sources, picture)
@@ -35,7 +41,7 @@ def write_card(figures: Figures, path: Path) -> None:
         what_it_learned_from(learned),
         how_to_make_it(learned, figures),
         what_it_does(figures),
-        ablations(),
+        parts_worth(ablations),
         limits(figures),
     )
     path.write_text("\n\n".join(part.strip() for part in parts if part) + "\n", encoding="utf-8")
@@ -260,11 +266,11 @@ def mistaken(written: int, read: int) -> str:
     return f"{LABELS[read]} invented" if written == NONE else f"{LABELS[written]} as {LABELS[read]}"
 
 
-def ablations() -> str:
-    """Return the section of what each part is worth, as it stands in its file, if there is one."""
-    if not ABLATIONS.is_file():
+def parts_worth(ablations: Path) -> str:
+    """Return the section of what each part is worth, if there is a file of it."""
+    if not ablations.is_file():
         return ""
-    return f"## What each part is worth\n\n{ABLATIONS.read_text(encoding='utf-8').strip()}"
+    return f"## What each part is worth\n\n{ablations.read_text(encoding='utf-8').strip()}"
 
 
 def limits(figures: Figures) -> str:
@@ -273,7 +279,7 @@ def limits(figures: Figures) -> str:
     trust = """- The confidence is the string's probability given the scores, summed over its
   alignments. It orders readings; it is not calibrated."""
     if calibration.source:
-        rates = ", ".join(f"{each.error_rate:.1%}" for each in calibration.thresholds)
+        rates = ", ".join(f"{100 * each.error_rate:g}%" for each in calibration.thresholds)
         trust = f"""- Confidences are calibrated on {calibration.source}, with thresholds for error
   rates of {rates or "none at all"}. Neither carries over to other sources of scans:
   `digitstrip-train calibrate` fits both to your own."""

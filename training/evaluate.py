@@ -18,7 +18,7 @@ from training.augment import blank, noise, uncentred
 from training.config import Config
 from training.dataset import DatasetError, DigitSet
 from training.figures import Read, StripFigures
-from training.scans import Scan, read_scans
+from training.scans import read_scans
 from training.strips import random_strip
 
 BATCH = 500  # windows scored in one run
@@ -155,11 +155,6 @@ def synthetic_strips(
         yield Made(f"synthetic-{index}", strip.text, 255 - strip.pixels)
 
 
-def labelled(folder: Path, held_out: bool) -> list[Scan]:
-    """Return a labelled folder's scans, or only those that `fit` holds out."""
-    return [scan for scan in read_scans(folder) if scan.held_out or not held_out]
-
-
 def read_strips(recognizer: Recognizer, source: str, strips: Sequence[Labelled]) -> Reads:
     """Read labelled strips just as the service would; what is no image is set aside.
 
@@ -187,6 +182,17 @@ def read_strips(recognizer: Recognizer, source: str, strips: Sequence[Labelled])
     return told
 
 
+def read_folder(recognizer: Recognizer, folder: Path, held_out: bool) -> Reads:
+    """Read a labelled folder's scans, or only those that `fit` holds out.
+
+    Raises:
+        DatasetError: the table cannot be read, or none of the images.
+    """
+    scans = [scan for scan in read_scans(folder) if scan.held_out or not held_out]
+    name = folder.resolve().name
+    return read_strips(recognizer, f"{name}, held out" if held_out else name, scans)
+
+
 def evaluate(
     model: Path,
     test: DigitSet,
@@ -211,10 +217,7 @@ def evaluate(
     recognizer = Recognizer(Scorer(model))
     made = list(synthetic_strips(test, seed, synthetic))
     told = [read_strips(recognizer, "synthetic", made)]
-    told += [
-        read_strips(recognizer, folder.resolve().name, labelled(folder, held_out))
-        for folder in folders
-    ]
+    told += [read_folder(recognizer, folder, held_out) for folder in folders]
     options = [f"--seed {seed} --synthetic {synthetic}", *(f"--strips {each}" for each in folders)]
     return Figures(
         digest=recognizer.scorer.digest,

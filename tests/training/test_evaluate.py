@@ -1,24 +1,24 @@
-import json
-
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from service.recognizer import Recognizer
+from service.scorer import Scorer
 from training.dataset import DatasetError
 from training.evaluate import (
     BATCH,
-    Read,
-    StripFigures,
+    Made,
     evaluate,
-    evaluate_strips,
     evaluate_windows,
-    labelled_strips,
     labels_of,
+    read_folder,
+    read_strips,
     synthetic_strips,
 )
 from training.export import load
+from training.figures import Read, StripFigures
+from training.scans import read_scans
 
 pytestmark = pytest.mark.filterwarnings(
     # The `exported` model may be made here: torch.onnx.export copies its own tree specs,
@@ -27,91 +27,12 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 
-def reads(*pairs):
-    return [Read("", truth, text, 1.0) for truth, text in pairs]
-
-
-@pytest.mark.parametrize(
-    ("pairs", "exact", "error_rate"),
-    [
-        ([("123", "123")], 1, 0),
-        ([("123", "124")], 0, 1 / 3),  # a substitution
-        ([("123", "13")], 0, 1 / 3),  # a deletion
-        ([("123", "1223")], 0, 1 / 3),  # an insertion
-        ([("123", "")], 0, 1),
-        ([("1", "234")], 0, 3),  # more edits than characters
-        ([("12", "12"), ("3456", "3556"), ("78", "78"), ("90", "09")], 0.5, 3 / 10),
-    ],
-)
-def test_strip_figures_count_exact_strings_and_edits_per_character(pairs, exact, error_rate):
-    figures = StripFigures.of(reads(*pairs))
-    assert figures.strips == len(pairs)
-    assert figures.exact == exact
-    assert figures.character_error_rate == pytest.approx(error_rate)
-
-
-def test_strip_figures_count_any_iterable_once():
-    assert StripFigures.of(iter(reads(("1", "1"), ("2", "3")))) == StripFigures(2, 0.5, 0.5)
-
-
-# --- labelled folders
-
-
 @pytest.fixture
 def folder(tmp_path):
     Image.fromarray(np.arange(12, dtype=np.uint8).reshape(3, 4)).save(tmp_path / "a.png")
     Image.fromarray(np.full((5, 6), 200, np.uint8)).save(tmp_path / "b.png")
     (tmp_path / "labels.csv").write_text("file,text\na.png,0123\nb.png,9\n")
     return tmp_path
-
-
-def test_a_labelled_folder_gives_each_file_its_text_and_its_page(folder):
-    (first, second) = labelled_strips(folder)
-    assert first[:2] == ("a.png", "0123")
-    np.testing.assert_array_equal(first[2], np.arange(12).reshape(3, 4))
-    assert second[:2] == ("b.png", "9")
-    assert second[2].shape == (5, 6)
-
-
-def test_columns_may_stand_in_any_order_among_others(folder):
-    (folder / "labels.csv").write_text("writer,text,file\nx,0123,a.png\n")
-    ((name, text, _),) = labelled_strips(folder)
-    assert (name, text) == ("a.png", "0123")
-
-
-def test_a_folder_without_labels_is_refused(tmp_path):
-    with pytest.raises(DatasetError, match=r"expected a labels\.csv, found none"):
-        list(labelled_strips(tmp_path))
-
-
-@pytest.mark.parametrize(
-    ("table", "found"),
-    [("file,truth\na.png,1\n", r"\['file', 'truth'\]"), ("text\n1\n", r"\['text'\]"), ("", "None")],
-)
-def test_a_table_that_lacks_a_column_is_refused_with_its_columns(folder, table, found):
-    (folder / "labels.csv").write_text(table)
-    with pytest.raises(DatasetError, match=rf"labels\.csv: expected columns file,text, .*{found}"):
-        list(labelled_strips(folder))
-
-
-@pytest.mark.parametrize("row", ["a.png", "a.png,0123,4"])
-def test_a_row_with_too_few_or_too_many_cells_is_refused_with_its_line(folder, row):
-    (folder / "labels.csv").write_text(f"file,text\nb.png,9\n{row}\n")
-    with pytest.raises(DatasetError, match=r"labels\.csv: line 3 "):
-        list(labelled_strips(folder))
-
-
-def test_a_missing_image_is_refused_naming_it(folder):
-    (folder / "b.png").unlink()
-    with pytest.raises(DatasetError, match=r"b\.png: No such file"):
-        list(labelled_strips(folder))
-
-
-@pytest.mark.parametrize("content", [b"", b"text, not pixels", b"\x89PNG\r\n\x1a\n cut"])
-def test_an_image_that_cannot_be_read_is_refused_naming_it(folder, content):
-    (folder / "b.png").write_bytes(content)
-    with pytest.raises(DatasetError, match=r"b\.png: the "):
-        list(labelled_strips(folder))
 
 
 # --- windows
@@ -152,53 +73,86 @@ def test_window_figures_are_the_shares_that_the_model_tells(scorer, finished_run
 
 def test_synthetic_strips_are_decided_by_their_seed(digits):
     one, same, other = (list(synthetic_strips(digits, seed, 4)) for seed in (1, 1, 2))
-    assert [strip[:2] for strip in one] == [strip[:2] for strip in same]
-    for (_, _, page), (_, _, again) in zip(one, same, strict=True):
-        np.testing.assert_array_equal(page, again)
-    assert [text for _, text, _ in one] != [text for _, text, _ in other]
+    for strip, again in zip(one, same, strict=True):
+        assert (strip.name, strip.text) == (again.name, again.text)
+        np.testing.assert_array_equal(strip.gray(), again.gray())
+    assert [strip.text for strip in one] != [strip.text for strip in other]
 
 
 def test_synthetic_strips_are_dark_on_light_and_as_long_as_asked(digits):
     strips = list(synthetic_strips(digits, 1, 60, lengths=(2, 4)))
-    assert {len(text) for _, text, _ in strips} == {2, 3, 4}
-    assert len({name for name, _, _ in strips}) == 60
-    for _, _, page in strips:
-        assert np.median(page) == 255
-        assert page.min() < 30
+    assert {len(strip.text) for strip in strips} == {2, 3, 4}
+    assert len({strip.name for strip in strips}) == 60
+    for strip in strips:
+        assert np.median(strip.gray()) == 255
+        assert strip.gray().min() < 30
 
 
 def test_strips_are_read_as_the_service_reads_them(scorer, digits):
     strips = list(synthetic_strips(digits, 1, 6))
     recognizer = Recognizer(scorer)
-    figures, read = evaluate_strips(recognizer, strips)
-    for (name, truth, page), each in zip(strips, read, strict=True):
-        reading = recognizer.recognize(page).reading
-        assert each == Read(name, truth, reading.text, reading.confidence)
-    assert figures == StripFigures.of(read)
-    assert figures.strips == 6
+    told = read_strips(recognizer, "synthetic", strips)
+    for strip, read in zip(strips, told.reads, strict=True):
+        reading = recognizer.recognize(strip.gray()).reading
+        assert read == Read(strip.name, strip.text, reading.text, reading.confidence)
+
+
+def test_every_mistake_keeps_its_page_and_nothing_else_does(digits):
+    strips = list(synthetic_strips(digits, 1, 4))
+    wrong = Made("wrong", "123456789", strips[0].gray())
+    told = read_strips(Recognizer(Scorer()), "synthetic", [*strips, wrong])
+    assert [mistake.read for mistake in told.mistakes] == [r for r in told.reads if not r.right]
+    assert told.mistakes[-1].read.truth == "123456789"
+    np.testing.assert_array_equal(told.mistakes[-1].page, wrong.page)
 
 
 def test_no_strips_at_all_are_refused(scorer):
-    with pytest.raises(DatasetError, match="there is no strip to evaluate"):
-        evaluate_strips(Recognizer(scorer), [])
+    with pytest.raises(DatasetError, match="scans: expected strips to read, found 0 unreadable"):
+        read_strips(Recognizer(scorer), "scans", [])
+
+
+@pytest.mark.parametrize("content", [b"", b"text, not pixels", b"\x89PNG\r\n\x1a\n cut"])
+def test_what_is_no_image_is_set_aside_with_its_reason(scorer, folder, content):
+    (folder / "b.png").write_bytes(content)
+    told = read_folder(Recognizer(scorer), folder, held_out=False)
+    assert [read.source for read in told.reads] == ["a.png"]
+    assert list(told.unreadable) == ["b.png"]
+    assert told.unreadable["b.png"].startswith("the ")
+
+
+def test_a_folder_without_one_readable_image_is_refused_with_a_reason(scorer, folder):
+    (folder / "labels.csv").write_text("file,text\nb.png,9\n")
+    (folder / "b.png").write_bytes(b"text")
+    with pytest.raises(DatasetError, match=r"found 1 unreadable and no other; b\.png: the "):
+        read_folder(Recognizer(scorer), folder, held_out=False)
+
+
+def test_held_out_scans_are_those_that_training_leaves_out(scorer, tmp_path):
+    rows = []
+    for shade in range(60):
+        Image.fromarray(np.full((4, 4), shade, np.uint8)).save(tmp_path / f"{shade}.png")
+        rows.append(f"{shade}.png,{shade}\n")
+    (tmp_path / "labels.csv").write_text("file,text\n" + "".join(rows))
+    told = read_folder(Recognizer(scorer), tmp_path, held_out=True)
+    kept = [scan.name for scan in read_scans(tmp_path) if scan.held_out]
+    assert 0 < len(kept) < 30
+    assert [read.source for read in told.reads] == kept
+    assert told.source == f"{tmp_path.name}, held out"
+    assert len(read_folder(Recognizer(scorer), tmp_path, held_out=False).reads) == 60
 
 
 # --- a whole model
 
 
-def test_an_evaluation_tells_the_model_its_making_and_every_figure(
-    exported, scorer, validation, folder, finished_run
+def test_an_evaluation_tells_the_model_its_command_and_every_source(
+    exported, scorer, validation, folder
 ):
-    model, _ = exported
-    figures = evaluate(model, validation, [folder], seed=3, synthetic=5)
+    figures = evaluate(exported[0], validation, [folder], seed=3, synthetic=5)
     assert figures.digest == scorer.digest
-    assert figures.training == json.loads(load(finished_run / "best.pt")[1])
-    assert figures.seed == 3
-    assert figures.synthetic.strips == 5
-    assert set(figures.folders) == {str(folder)}
-    assert figures.folders[str(folder)] == StripFigures.of(figures.reads)
-    assert [(read.source, read.truth) for read in figures.reads] == [
-        ("a.png", "0123"),
-        ("b.png", "9"),
-    ]
+    assert figures.contract == scorer.contract
+    assert figures.command == f"--seed 3 --synthetic 5 --strips {folder}"
+    assert [each.reads.source for each in figures.sources] == ["synthetic", folder.name]
+    assert [each.figures.strips for each in figures.sources] == [5, 2]
+    for each in figures.sources:
+        assert each.figures == StripFigures.of(each.reads.reads, seed=3)
     assert figures.windows == evaluate_windows(scorer, validation, seed=3)

@@ -5,7 +5,9 @@ from typer.testing import CliRunner
 
 from training.cli import app
 from training.config import StripConfig
-from training.samples import EDGE, WIDTH, draw, make_pages
+from training.samples import draw
+from training.sheet import EDGE, WIDTH
+from training.strips import make_pages
 
 
 @pytest.fixture(scope="module")

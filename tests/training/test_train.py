@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 from training.config import Config
 from training.dataset import DatasetError, DigitSet, digest
 from training.model import NONE
-from training.report import draw_log
+from training.pictures import draw_log
 from training.strips import IGNORED
 from training.train import (
     LOG_FIELDS,
