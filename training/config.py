@@ -72,7 +72,7 @@ class SequenceConfig:
     @classmethod
     def further(cls) -> "SequenceConfig":
         """Return the knobs for going on with a model that can read lines already."""
-        return cls(epochs=5, scanned=0.5, learning_rate=6e-4, average=0.998)
+        return cls(epochs=4, scanned=0.5, learning_rate=6e-4, average=0.998)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the knobs as JSON-ready values."""
