@@ -155,13 +155,16 @@ def read_all(
     return told + [read_strips(recognizer, source, strips) for source, strips in made if strips]
 
 
-def calibrate(model: Path, out: Path, told: Sequence[Reads]) -> list[tuple[Promise, Promise]]:
+def calibrate(
+    model: Path, out: Path, told: Sequence[Reads], options: str = ""
+) -> list[tuple[Promise, Promise]]:
     """Fit a calibration to what was read, and write the model with it.
 
     Args:
         model: the ONNX file.
         out: where to write; the file appears whole or not at all, and may be the same.
         told: uncalibrated reads of each source.
+        options: of the command line that made strips, for those who would make them again.
 
     Returns:
         Of each source, then of all, what the model's own calibration and the new one promise.
@@ -174,6 +177,7 @@ def calibrate(model: Path, out: Path, told: Sequence[Reads]) -> list[tuple[Promi
     contract = Scorer(model).contract
     everything = [read for each in told for read in each.reads]
     source = " and ".join(f"{each.source} ({len(each.reads):,})" for each in told)
+    source += f", by {options}" if options else ""
     new = calibration(everything, source)
     write_contract(model, replace(contract, calibration=new), out)
     rows = [(each.source, each.reads) for each in told]

@@ -149,11 +149,10 @@ def knobs(config: dict[str, Any]) -> str:
 def how_to_make_it(learned: Sequence[dict[str, Any]], figures: Figures) -> str:
     """Return the section of commands that repeat all this."""
     calibration = figures.contract.calibration
-    lines = list(fits(learned))
+    commands = "\n".join(f"    {line}" for line in fits(learned))
+    fitted = ""
     if calibration.source:
-        lines.append("digitstrip-train calibrate service/model.onnx service/model.onnx")
-    commands = "\n".join(f"    {line}" for line in lines)
-    fitted = f"\n\nThe calibration is of {calibration.source}." if calibration.source else ""
+        fitted = f"\n\nThen `digitstrip-train calibrate` on {calibration.source}."
     return f"""## How to make it again
 
 {commands}

@@ -165,7 +165,9 @@ def calibrate(
         made = 0 if strips else 2000
     digits = split(load_digits(data, data_dir))[1] if made else None
     strings = made_strips(digits, seed, made, pages) if digits else []
-    promises = fit_to(model, out, read_all(model, strips or [], held_out, strings))
+    told = read_all(model, strips or [], held_out, strings)
+    options = f"--data {data.value} --made {made} --pages {pages:g} --seed {seed}" if made else ""
+    promises = fit_to(model, out, told, options)
     console.print(promises_table(promises))
     console.print(f"{out} written")
 

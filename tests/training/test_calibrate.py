@@ -247,7 +247,10 @@ def test_the_command_calibrates_on_made_strips_and_shows_before_and_after(tmp_pa
     assert result.exit_code == 0, result.output
     for word in ("before", "after", "made pages", "synthetic strings", "all (120)"):
         assert word in result.output
-    assert Scorer(out).contract.calibration.source
+    assert Scorer(out).contract.calibration.source == (
+        "made pages (60) and synthetic strings (60), by --data mnist5k --made 120 --pages 0.5 "
+        "--seed 1"
+    )
 
 
 def test_the_command_refuses_a_folder_of_too_few_strips_and_writes_nothing(tmp_path):

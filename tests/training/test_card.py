@@ -134,6 +134,7 @@ def test_a_card_says_what_confidences_are_calibrated_on_and_that_it_does_not_car
     by = Calibration(0.5, 0.1, (Threshold(0.1, 0.5), Threshold(0.005, 0.9)), "900 strips of scans")
     text = written(tmp_path, {"stages": [WINDOWS]}, by)
     assert "calibrated on 900 strips of scans" in text
+    assert "Then `digitstrip-train calibrate` on 900 strips of scans." in text
     assert "10%, 0.5%" in text
     assert "Neither carries over" in text
     assert "not calibrated" not in text
