@@ -150,6 +150,10 @@ def how_to_make_it(learned: Sequence[dict[str, Any]], figures: Figures) -> str:
     """Return the section of commands that repeat all this."""
     calibration = figures.contract.calibration
     commands = "\n".join(f"    {line}" for line in fits(learned))
+    pictures = "\n".join(
+        f"![Loss and held-out error by epoch: {name}](docs/training-{name}.png)"
+        for name in dict.fromkeys(stage["stage"] for stage in learned)
+    )
     fitted = ""
     if calibration.source:
         fitted = f"\n\nThen `digitstrip-train calibrate` on {calibration.source}."
@@ -160,7 +164,7 @@ def how_to_make_it(learned: Sequence[dict[str, Any]], figures: Figures) -> str:
 Repeatable on one kind of machine with the versions in `constraints.txt`; other processors round
 otherwise.{fitted}
 
-![Loss and held-out error by epoch](docs/training.png)"""
+{pictures}"""
 
 
 def fits(learned: Sequence[dict[str, Any]]) -> Iterator[str]:

@@ -33,8 +33,8 @@ def draw_log(log: Path, picture: Path) -> None:
     losses.plot(epochs, [line["loss"] for line in lines], label="training (augmented)")
     losses.plot(epochs, [line["validation_loss"] for line in lines], label="held out")
     losses.set(xlabel="epoch", ylabel="negative log-likelihood", yscale="log")
-    errors.plot(epochs, [100 * line["digit_error"] for line in lines], label="digits")
-    errors.plot(epochs, [100 * line["none_error"] for line in lines], label="none")
+    for name in ("string", "none", "digit"):
+        errors.plot(epochs, [100 * line[f"{name}_error"] for line in lines], label=f"{name}s")
     errors.set(xlabel="epoch", ylabel="held-out error, %", yscale="log")
     for axes in (losses, errors):
         axes.legend(frameon=False)
