@@ -162,7 +162,7 @@ def how_to_make_it(learned: Sequence[dict[str, Any]], figures: Figures) -> str:
 {commands}
 
 Repeatable on one kind of machine with the versions in `constraints.txt`; other processors round
-otherwise.{fitted}
+otherwise. A run that Ctrl-C ends after its best epoch has the same weights.{fitted}
 
 {pictures}"""
 
