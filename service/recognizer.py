@@ -77,6 +77,7 @@ class Recognizer:
         strips = [line.strip(FIRST)]
         scores = [self.scorer.score(strips[0].pixels)]
         reading = decode_views([scores[0][0]], self.contract, options.constraint, strings)
+        # The largest view must still be searched whole.
         if reading.confidence < SURE and scores[0].shape[1] <= SEARCHED // 2:
             strips += [line.strip(view) for view in OTHERS]
             scores += self.scorer.score_each([strip.pixels for strip in strips[1:]])

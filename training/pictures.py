@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 from PIL import Image
 
 from training import sheet
@@ -33,11 +34,14 @@ def draw_log(log: Path, picture: Path) -> None:
     losses.plot(epochs, [line["loss"] for line in lines], label="training (augmented)")
     losses.plot(epochs, [line["validation_loss"] for line in lines], label="held out")
     losses.set(xlabel="epoch", ylabel="negative log-likelihood", yscale="log")
-    for name in ("string", "none", "digit"):
-        errors.plot(epochs, [100 * line[f"{name}_error"] for line in lines], label=f"{name}s")
+    for name, label in (("string", "strings"), ("none", "none"), ("digit", "digits")):
+        errors.plot(epochs, [100 * line[f"{name}_error"] for line in lines], label=label)
     errors.set(xlabel="epoch", ylabel="held-out error, %", yscale="log")
     for axes in (losses, errors):
         axes.legend(frameon=False)
+        axes.yaxis.set_major_formatter(FormatStrFormatter("%g"))
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
+        axes.yaxis.set_minor_formatter(NullFormatter())
         _plain(axes)
     figure.savefig(picture, dpi=120)
 
