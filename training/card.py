@@ -126,7 +126,7 @@ Scans of {", ".join(f"`{name}`" for name in folders)}: {stage["training_scans"]:
 classification), beside windows as in the first stage. Lines are pages made from `{digits}`'s digits
 ({stage["training_digits"]:,} trained on, {stage["held_out_digits"]:,} held out), written and
 scanned by `training/strips.py`.{scans}
-The best of {config["epochs"]} epochs was number {best["epoch"]}: of held-out lines
+The weights are those of epoch {best["epoch"]} of {config["epochs"]}: of held-out lines
 {best["string_error"]:.1%} wrong along the best path; held-out digits {best["digit_error"]:.2%}
 wrong, `none` {best["none_error"]:.2%}.
 
@@ -162,7 +162,7 @@ def how_to_make_it(learned: Sequence[dict[str, Any]], figures: Figures) -> str:
 {commands}
 
 Repeatable on one kind of machine with the versions in `constraints.txt`; other processors round
-otherwise. A run that Ctrl-C ends after its best epoch has the same weights.{fitted}
+otherwise. Ctrl-C after the epoch that is named ends a run with the same weights.{fitted}
 
 {pictures}"""
 

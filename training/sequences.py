@@ -46,6 +46,9 @@ class SequenceStage:
     """Learns to read lines, made and scanned; keeps what stage one learned of windows."""
 
     name = "sequences"
+    # Of somebody's own scans too few are held out to tell epochs apart: five-fold on 528 cheques,
+    # 87.1% of strings are exact with the last weights, 83.5% with those of the least loss.
+    keeps_last = True
 
     def __init__(
         self,

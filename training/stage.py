@@ -52,6 +52,10 @@ class Stage(Protocol):
         """Decides everything random."""
 
     @property
+    def keeps_last(self) -> bool:
+        """Whether the last epoch's weights are kept, rather than those of the least loss."""
+
+    @property
     def optimisation(self) -> Optimisation:
         """How weights are moved."""
 

@@ -176,7 +176,7 @@ def fit(
     """Train until the stage's last epoch or Ctrl-C, and keep the best weights.
 
     The folder receives `checkpoint.pt` after every epoch, `best.pt` whenever the validation
-    loss falls, and `log.csv`. Called again, it goes on where the last whole epoch ended, and
+    loss falls (or every time, if the stage keeps its last weights), and `log.csv`. Called again, it goes on where the last whole epoch ended, and
     ends with the same weights as a run that was never interrupted.
 
     Args:
@@ -243,7 +243,8 @@ def fit(
                 learning_rate=float(run.schedule.get_last_lr()[0]),
             )
             run.log.append(line)
-            if run.best is None or line.validation_loss < run.best.validation_loss:
+            better = run.best is None or line.validation_loss < run.best.validation_loss
+            if better or stage.keeps_last:
                 run.best = line
                 save_whole(
                     {

@@ -27,6 +27,7 @@ class WindowStage:
     """Learns which digit is centred in a window, or that none is."""
 
     name = "windows"
+    keeps_last = False
 
     def __init__(self, config: Config, training: DigitSet, held_out: DigitSet, source: str) -> None:
         self.config = config

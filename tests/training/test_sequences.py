@@ -189,6 +189,7 @@ def test_the_stage_goes_on_from_given_weights_and_tells_what_came_before(tmp_pat
         assert torch.equal(ours, theirs)
     done = fit(tmp_path, stage, before, initial, workers=0)
     assert done.finished
+    assert done.best.epoch == stage.epochs  # the last, whatever its loss
     told = torch.load(tmp_path / "best.pt", weights_only=True)["training"]
     assert '"stages": [{"stage": "windows"' in told
     assert '"data": "mnist5k, scans"' in told
