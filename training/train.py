@@ -176,8 +176,9 @@ def fit(
     """Train until the stage's last epoch or Ctrl-C, and keep the best weights.
 
     The folder receives `checkpoint.pt` after every epoch, `best.pt` whenever the validation
-    loss falls (or every time, if the stage keeps its last weights), and `log.csv`. Called again, it goes on where the last whole epoch ended, and
-    ends with the same weights as a run that was never interrupted.
+    loss falls (or every time, if the stage keeps its last weights), and `log.csv`. Called again,
+    it goes on where the last whole epoch ended, and ends with the same weights as a run that was
+    never interrupted.
 
     Args:
         folder: where the run lives.
