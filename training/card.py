@@ -289,6 +289,7 @@ def limits(figures: Figures) -> str:
     return f"""## What it does not do
 
 {trust}
-- MNIST's writers are American. Ones with a flag, crossed sevens and small zeros are often misread.
+- Nines like a P, open fours, fives like an S, and digits that run through each other are what is
+  misread most.
 - It reads one line of digits. Letters, signs and several lines are read as whatever digits they
   resemble."""
