@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+from decoding import best_path
 from rapidfuzz.distance import Levenshtein
 
 from service.constraints import length
@@ -128,13 +129,6 @@ def shipped(recognizer: Recognizer) -> Callable[[Gray], str]:
 def summed(scores: Scores, contract: ModelContract) -> str:
     """Return the text whose alignments have most probability together."""
     return decode(scores, contract, strings=1).text
-
-
-def best_path(scores: Scores, contract: ModelContract) -> str:
-    """Return the text of the likeliest label at every position."""
-    path = scores.argmax(axis=1)
-    told = path[np.append(True, path[1:] != path[:-1])]
-    return "".join(contract.labels[label] for label in told if label != contract.none)
 
 
 def show(name: str, read: Callable[[Gray], str], strips: Sequence[tuple[Gray, str]]) -> None:

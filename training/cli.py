@@ -87,7 +87,12 @@ def fit(
         network = initial[0] if initial else None
         done = train(folder, what, before, network, device.value, workers)
         draw_log(folder / "log.csv", folder / "log.png")
-        console.print(f"{what.name}: {done.best}; curves in {folder / 'log.png'}")
+        best = done.best
+        console.print(
+            f"{what.name}, epoch {best.epoch}: held-out digits {best.digit_error:.2%} wrong, "
+            f"`none` {best.none_error:.2%}, strings {best.string_error:.1%}; weights in "
+            f"{folder / 'best.pt'}, curves in {folder / 'log.png'}"
+        )
         return done.finished
 
     digits, held_out = split(load_digits(data, data_dir))
@@ -113,7 +118,7 @@ def fit(
             config,
             SequenceData(digits, scans),
             SequenceData(held_out, held_out_scans),
-            [data.value, *(folder.name for folder in strips or ())],
+            [data.value, *(folder.resolve().name for folder in strips or ())],
         ),
         initial,
     )

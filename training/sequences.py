@@ -68,13 +68,7 @@ class SequenceStage:
         self.seed = windows.seed
         self.epochs = config.epochs
         self.steps = config.steps
-        self.optimisation = Optimisation(
-            config.learning_rate,
-            config.warmup,
-            config.weight_decay,
-            config.dropout,
-            config.average,
-        )
+        self.optimisation = Optimisation.of(config)
 
     def describe(self) -> dict[str, Any]:
         """Return the configs, the sources of digits and scans, and their digests."""

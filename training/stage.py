@@ -1,12 +1,14 @@
 """What a training run needs to know of the stage that it runs."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
+
+from training.config import Config, SequenceConfig
 
 Batch = tuple[Tensor, ...]
 
@@ -30,6 +32,11 @@ class Optimisation:
     weight_decay: float
     dropout: float  # of the 500 hidden units
     average: float  # decay per step of the weights' running average
+
+    @classmethod
+    def of(cls, config: Config | SequenceConfig) -> "Optimisation":
+        """Return a config's knobs of these names."""
+        return cls(**{each.name: getattr(config, each.name) for each in fields(cls)})
 
 
 class Stage(Protocol):

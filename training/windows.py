@@ -36,13 +36,7 @@ class WindowStage:
         self.held_out = held_out
         self.seed = config.seed
         self.epochs = config.epochs
-        self.optimisation = Optimisation(
-            config.learning_rate,
-            config.warmup,
-            config.weight_decay,
-            config.dropout,
-            config.average,
-        )
+        self.optimisation = Optimisation.of(config)
 
     @property
     def steps(self) -> int:
