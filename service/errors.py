@@ -116,7 +116,7 @@ class SettingsError(DigitstripError):
 
 
 class ServerError(DigitstripError):
-    """A server answered with a code that is not about the input."""
+    """A server did not read, for a reason that is not the input; a client raises it too."""
 
     reason = "SERVER_FAILED"
 
@@ -126,6 +126,50 @@ class ServerUnavailable(ServerError):
 
     reason = "SERVER_UNAVAILABLE"
     code = "UNAVAILABLE"
+
+
+class ServerStopping(ServerUnavailable):
+    """The server drains; another one, or this one started again, will read."""
+
+    reason = "SERVER_STOPPING"
+
+
+class Overloaded(ServerError):
+    """The queue is full; `retry_after` says, in seconds, when it is worth asking again."""
+
+    reason = "OVERLOADED"
+    code = "RESOURCE_EXHAUSTED"
+
+    def __init__(self, message: str, retry_after: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class DeadlineTooShort(ServerError):
+    """The caller's deadline cannot be met, so the image was not worked on."""
+
+    reason = "DEADLINE_TOO_SHORT"
+    code = "DEADLINE_EXCEEDED"
+
+
+class ReadingTooLong(ServerError):
+    """Reading one image took longer than the server allows, and was ended."""
+
+    reason = "READING_TOO_LONG"
+    code = "DEADLINE_EXCEEDED"
+
+
+class ReaderDied(ServerError):
+    """The process that read the image died, and so did the next one that tried."""
+
+    reason = "READER_DIED"
+
+
+class Unauthenticated(ServerError):
+    """The call carries no token that the server knows."""
+
+    reason = "UNAUTHENTICATED"
+    code = "UNAUTHENTICATED"
 
 
 def quoted(seen: str) -> str:
