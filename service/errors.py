@@ -4,6 +4,8 @@ The reason is one word for machines: `google.rpc.ErrorInfo.reason` over gRPC, `e
 on the command line. The message is a sentence for people: what was seen, what is allowed.
 """
 
+from collections.abc import Iterator
+
 DOMAIN = "digitstrip"
 QUOTED = 80  # characters of what was seen; gRPC drops an error of over some kilobytes
 
@@ -60,6 +62,7 @@ class TooManyPixels(InputError):
     """The image has more pixels than allowed."""
 
     reason = "TOO_MANY_PIXELS"
+    pixels = 0  # that it has, where they are known
 
 
 class TooManyPages(InputError):
@@ -175,3 +178,18 @@ class Unauthenticated(ServerError):
 def quoted(seen: str) -> str:
     """Return what was seen as a message quotes it: in quotes, and only its begin if it is long."""
     return repr(seen) if len(seen) <= QUOTED else f"{seen[:QUOTED]!r}…"
+
+
+def of_reason(reason: str, message: str, field: str) -> DigitstripError:
+    """Return the error that another process of ours raised."""
+    kind = _BY_REASON.get(reason, DigitstripError)
+    return kind(message, field) if issubclass(kind, InputError) else kind(message)
+
+
+def _tree(kind: type[DigitstripError]) -> Iterator[type[DigitstripError]]:
+    yield kind
+    for child in kind.__subclasses__():
+        yield from _tree(child)
+
+
+_BY_REASON = {kind.reason: kind for kind in _tree(DigitstripError)}

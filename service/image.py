@@ -124,7 +124,7 @@ def _open(encoded: bytes, limits: Limits) -> ImageFile.ImageFile:
             "image.encoded",
         )
     if plugin is WebPImagePlugin.WebPImageFile:  # the one that allocates the pixels on opening
-        _check_size(*_webp_size(encoded), limits)
+        _check_size(*webp_size(encoded), limits)
     try:
         # The plugin itself, not Image.open: that one has a pixel limit of its own, process-wide.
         return plugin(io.BytesIO(encoded))
@@ -154,7 +154,7 @@ def _plugin(start: bytes) -> Callable[[io.BytesIO], ImageFile.ImageFile] | None:
     return None
 
 
-def _webp_size(encoded: bytes) -> tuple[int, int]:
+def webp_size(encoded: bytes) -> tuple[int, int]:
     """Read the width and height that a WebP's first chunk declares, 1×1 if it is of no known kind.
 
     RFC 9649: https://www.rfc-editor.org/rfc/rfc9649
@@ -220,11 +220,13 @@ def _check_size(
     if width * height == 0:
         raise EmptyImage(f"{what} has {width}×{height} pixels", field)
     if width * height > limits.max_pixels:
-        raise TooManyPixels(
+        error = TooManyPixels(
             f"{what} has {width:,}×{height:,} = {width * height:,} pixels; at most "
             f"{limits.max_pixels:,} are allowed",
             field,
         )
+        error.pixels = width * height
+        raise error
     if width > limits.max_width:
         raise TooManyPixels(
             f"{what} is {width:,} pixels wide; at most {limits.max_width:,} are allowed", field

@@ -1,6 +1,7 @@
 """The main path: gray page → line → views → scores → reading. Read this file first."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import pairwise
@@ -10,6 +11,7 @@ from service.contract import Calibration
 from service.decoder import SEARCHED, Candidate, FoundDigit, Reading, decode_views
 from service.image import Gray
 from service.scorer import Scorer, Scores
+from service.stopwatch import Stopwatch
 from service.strip import Box, Strip, View, normalise
 
 FIRST = View(upright=0.5)
@@ -49,6 +51,7 @@ class Recognition:
     strip: Strip  # the view in which the text is likeliest
     scores: Scores  # (rows, positions, labels) log-probabilities of it; a strip has one row
     decision: Decision | None  # None if no error rate was given
+    seconds: Mapping[str, float]  # what took them: normalise, score, search
 
 
 class Recognizer:
@@ -72,17 +75,24 @@ class Recognizer:
             gray: (height, width) uint8.
             options: what the string must satisfy, and what to tell of it.
         """
+        watch = Stopwatch()
         line = normalise(gray)
         strings = max(STRINGS, 1 + options.alternatives)
         strips = [line.strip(FIRST)]
+        watch.took("normalise")
         scores = [self.scorer.score(strips[0].pixels)]
+        watch.took("score")
         reading = decode_views([scores[0][0]], self.contract, options.constraint, strings)
+        watch.took("search")
         # The largest view must still be searched whole.
         if reading.confidence < SURE and scores[0].shape[1] <= SEARCHED // 2:
             strips += [line.strip(view) for view in OTHERS]
+            watch.took("normalise")
             scores += self.scorer.score_each([strip.pixels for strip in strips[1:]])
+            watch.took("score")
             maps = [each[0] for each in scores]
             reading = decode_views(maps, self.contract, options.constraint, strings)
+            watch.took("search")
         strip = strips[reading.view]
         reading = self._calibrated(reading, options.alternatives)
         return Recognition(
@@ -91,6 +101,7 @@ class Recognizer:
             strip,
             scores[reading.view],
             self._decide(reading, options.error_rate),
+            watch.seconds,
         )
 
     def _calibrated(self, reading: Reading, alternatives: int) -> Reading:

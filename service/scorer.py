@@ -21,7 +21,7 @@ class Scorer:
     """A loaded model; safe to use from several threads at once.
 
     Args:
-        model: path of an ONNX file that `digitstrip-train export` wrote.
+        model: an ONNX file that `digitstrip-train export` wrote: its path, or its bytes.
         threads: that one run may use.
         providers: onnxruntime execution providers, the preferred one first.
         tile_positions: the most positions scored in one run of the network.
@@ -34,7 +34,7 @@ class Scorer:
 
     def __init__(
         self,
-        model: Path = SHIPPED_MODEL,
+        model: Path | bytes = SHIPPED_MODEL,
         threads: int = 1,
         providers: Sequence[str] = CPU,
         tile_positions: int = 1024,
@@ -49,10 +49,8 @@ class Scorer:
                 f"execution provider {', '.join(missing)} is not available; "
                 f"this onnxruntime has {', '.join(onnxruntime.get_available_providers())}"
             )
-        try:
-            content = model.read_bytes()
-        except OSError as error:
-            raise ModelError(f"cannot read the model {model}: {error.strerror}") from error
+        content = read_model(model) if isinstance(model, Path) else model
+        name = str(model) if isinstance(model, Path) else "the model"
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
@@ -63,7 +61,7 @@ class Scorer:
             self._session = onnxruntime.InferenceSession(content, options, providers=providers)
             metadata = self._session.get_modelmeta().custom_metadata_map
         except Exception as error:  # onnxruntime's exceptions share no base class of their own
-            raise ModelError(f"{model} is damaged or not an ONNX model: {error}") from error
+            raise ModelError(f"{name} is damaged or not an ONNX model: {error}") from error
         unused = [name for name in providers if name not in self._session.get_providers()]
         if unused:  # onnxruntime falls back to the CPU without a word
             raise SettingsError(
@@ -73,7 +71,7 @@ class Scorer:
         self.contract = ModelContract.from_metadata(metadata)
         self.digest = hashlib.sha256(content).hexdigest()
         self.tile_positions = tile_positions
-        self._prove(model)
+        self._prove(name)
 
     def score(self, strip: npt.NDArray[np.uint8]) -> Scores:
         """Score every position of a strip of any width.
@@ -130,7 +128,7 @@ class Scorer:
         below, right = (max(side - size, 0) for size in strip.shape)
         return np.pad(strip, ((0, below), (0, right))) if below or right else strip
 
-    def _prove(self, model: Path) -> None:
+    def _prove(self, name: str) -> None:
         """Insist that one window has one position and one window plus a stride has two."""
         side, labels = self.contract.receptive_field, len(self.contract.labels)
         for positions in (1, 2):
@@ -140,10 +138,22 @@ class Scorer:
                 found = self.run(np.zeros((1, side, width), np.uint8)).shape
             except Exception as error:
                 raise ModelError(
-                    f"{model} cannot score a strip of {side}×{width} pixels: {error}"
+                    f"{name} cannot score a strip of {side}×{width} pixels: {error}"
                 ) from error
             if found != expected:
                 raise ModelError(
-                    f"{model} scores a strip of {side}×{width} pixels as shape {found}; "
+                    f"{name} scores a strip of {side}×{width} pixels as shape {found}; "
                     f"its metadata promises {expected}"
                 )
+
+
+def read_model(path: Path) -> bytes:
+    """Return a model file's bytes.
+
+    Raises:
+        ModelError: it cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"cannot read the model {path}: {error.strerror}") from error

@@ -1,0 +1,60 @@
+"""What the server and its readers say to each other over pipes: a head of JSON, a body of bytes.
+
+A reader touches bytes of strangers, so nothing that it says is ever executed, as a pickle would be.
+"""
+
+import json
+import struct
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+Head = dict[str, Any]
+
+SIZES = struct.Struct("<IQ")  # of head and body, bytes
+
+
+def pack(head: Head, body: bytes = b"") -> tuple[bytes, bytes]:
+    """Return a frame as two pieces, so that a large body is not copied."""
+    said = json.dumps(head).encode()
+    return SIZES.pack(len(said), len(body)) + said, body
+
+
+def write_frame(pipe: BinaryIO, head: Head, body: bytes = b"") -> None:
+    """Write a frame and let it go.
+
+    Raises:
+        BrokenPipeError: nobody listens any more.
+    """
+    pipe.writelines(pack(head, body))
+    pipe.flush()
+
+
+def read_frame(pipe: BinaryIO) -> tuple[Head, bytes] | None:
+    """Return the next frame, or None at the pipe's end."""
+    sizes = pipe.read(SIZES.size)
+    if len(sizes) < SIZES.size:
+        return None
+    of_head, of_body = SIZES.unpack(sizes)
+    head, body = pipe.read(of_head), pipe.read(of_body)
+    return (json.loads(head), body) if len(body) == of_body else None
+
+
+class Frames:
+    """Frames from pieces of a pipe's bytes, as they come."""
+
+    def __init__(self) -> None:
+        self._bytes = bytearray()
+
+    def feed(self, piece: bytes) -> Iterator[tuple[Head, bytes]]:
+        """Take in a piece, and yield the frames that are now whole."""
+        self._bytes += piece
+        while len(self._bytes) >= SIZES.size:
+            of_head, of_body = SIZES.unpack_from(self._bytes)
+            end = SIZES.size + of_head + of_body
+            if len(self._bytes) < end:
+                return
+            with memoryview(self._bytes) as seen:
+                head = json.loads(bytes(seen[SIZES.size : SIZES.size + of_head]))
+                body = bytes(seen[SIZES.size + of_head : end])
+            del self._bytes[:end]
+            yield head, body
