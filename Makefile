@@ -52,5 +52,5 @@ clean:  ## remove what the targets above made
 	touch $@
 
 .venv/all: .venv/pip pyproject.toml constraints.txt
-	$(PIP_INSTALL) -e '.[training]' --group dev
+	$(PIP_INSTALL) -e '.[training,otel]' --group dev
 	touch $@ .venv/base

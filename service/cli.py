@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -132,31 +133,59 @@ def serve(
     provider: Annotated[
         list[str] | None, typer.Option(help="onnxruntime execution provider; repeatable.")
     ] = None,
-    threads: Annotated[int | None, typer.Option(help="Images read at once.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes that read.")] = None,
+    tls_certificate: Annotated[
+        Path | None, typer.Option(help="PEM chain; only TLS is spoken then.")
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="PEM private key.")] = None,
+    tls_client_ca: Annotated[
+        Path | None, typer.Option(help="PEM roots of the certificates that clients must show.")
+    ] = None,
+    tokens_file: Annotated[
+        Path | None, typer.Option(help="Bearer tokens, one a line, that calls must carry.")
+    ] = None,
+    metrics_listen: Annotated[
+        str | None, typer.Option(help="Address and port for Prometheus.")
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="A TOML file of settings.")] = None,
 ) -> None:
     """Serve over gRPC until SIGTERM or Ctrl-C, then finish the work in hand."""
     import asyncio
-    import logging
 
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what goes wrong, we tell
+    from service.logs import logging_to_stderr
     from service.server import serve as run
     from service.settings import load_settings
 
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     settings = load_settings(
-        config, listen=listen, model=model, providers=provider or None, threads=threads
+        config,
+        listen=listen,
+        model=model,
+        providers=provider or None,
+        workers=workers,
+        tls_certificate=tls_certificate,
+        tls_key=tls_key,
+        tls_client_ca=tls_client_ca,
+        tokens_file=tokens_file,
+        metrics_listen=metrics_listen,
     )
     for name, value in settings.model_dump(mode="json").items():
-        err.print(f"{name} = {json.dumps(value)}")
+        mention(f"{name} = {json.dumps(value)}")
 
     def ready(server: "Server") -> None:
         host = settings.listen.rpartition(":")[0]
-        err.print(f"model {server.scorer.digest[:12]} reads")
+        mention(f"model {server.pool.described.digest[:12]} reads")
         typer.echo(f"serving on {host}:{server.port}")
 
-    asyncio.run(run(settings, ready))
-    err.print("stopped")
+    with logging_to_stderr(settings.log_format) as lost:
+        asyncio.run(run(settings, lost, ready))
+    mention("stopped")
+
+
+def mention(sentence: str) -> None:
+    """Say something on stderr that nobody depends on: a full disk there stops nothing."""
+    with suppress(OSError):
+        err.print(sentence)
 
 
 def report(
@@ -192,7 +221,7 @@ def tell(
 
     That a text breaks the constraint is said on stderr, so that the columns stay the same.
     """
-    from service.messages import decision_word, outcome_word, to_record
+    from service.records import decision_word, outcome_word, to_record
 
     if as_json:
         typer.echo(json.dumps(to_record(source.name, page, response)))

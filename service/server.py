@@ -1,25 +1,41 @@
-"""The server: build, health, reflection, signals, drain."""
+"""The server: build, listen, health, reflection, reload, signals, drain."""
 
 import asyncio
+import logging
 import signal
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Coroutine
 
-import cv2
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from service.errors import SettingsError
+from service.certificates import server_credentials
+from service.errors import DigitstripError, SettingsError
+from service.guard import Guard, Tokens
+from service.logs import Lost
+from service.metrics import Live, Metrics
+from service.observe import Observer
 from service.pb import recognizer_pb2
 from service.pb.recognizer_pb2_grpc import add_RecognizerServiceServicer_to_server
-from service.recognizer import Recognizer
-from service.scorer import Scorer
+from service.pool import ReaderPool
+from service.scorer import read_model
 from service.servicer import Servicer
 from service.settings import Settings
+from service.tracing import OpenTelemetry, Tracing
+from service.watched import stamp
 
 SERVICE = recognizer_pb2.DESCRIPTOR.services_by_name["RecognizerService"].full_name
 FLUSH_SECONDS = 0.2  # for the last bytes to leave
+WATCH_SECONDS = 2.0  # between looks at the model's file
+HANDSHAKE_SECONDS = 20  # until which a connection must have said what it wants
+PING_SECONDS = 10  # at least between two pings of a client
+KEEPALIVE_TIMEOUT_SECONDS = 20  # for the answer to ours
+SERVING, NOT_SERVING = (
+    health_pb2.HealthCheckResponse.SERVING,
+    health_pb2.HealthCheckResponse.NOT_SERVING,
+)
+
+logger = logging.getLogger(__name__)
 
 
 class Server:
@@ -27,75 +43,165 @@ class Server:
 
     Args:
         settings: what it is told.
+        lost: counts what the log loses.
 
     Raises:
         ModelError, SettingsError: the start fails, with a sentence.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, lost: Lost) -> None:
         self.settings = settings
-        self.scorer = Scorer(
-            settings.model, settings.threads_per_image, settings.providers, settings.tile_positions
+        self.pool = ReaderPool(
+            settings.setup, read_model(settings.model), settings.sizes, self._readers_changed
         )
-        cv2.setNumThreads(1)  # images are read side by side instead
-        self.executor = ThreadPoolExecutor(settings.threads, "reader")
+        loop = asyncio.get_running_loop()
+        self.metrics = Metrics(Live(self.pool, loop.time, lambda: lost.lines))
+        self.tracing = OpenTelemetry() if settings.tracing else Tracing()
+        self.observer = Observer(self.metrics, self.tracing, settings.log_texts)
         self.health = health.aio.HealthServicer()
         self.port = 0
-        self._server: grpc.aio.Server | None = None
-        self._servicer: Servicer | None = None
+        self._servicer = Servicer(self.pool, self.observer, 2 * settings.workers)
+        self._server = grpc.aio.server(options=options(settings), interceptors=self._guards())
+        self._stop_metrics: Callable[[], None] = lambda: None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._reloading = asyncio.Lock()
+        self._draining = False
 
     async def start(self) -> int:
-        """Listen, report SERVING, and return the port.
+        """Start the readers, listen, report SERVING, and return the port.
 
         Raises:
-            SettingsError: the address cannot be listened on.
+            ModelError: the model cannot be read with.
+            SettingsError: an address cannot be listened on, or a certificate not be used.
         """
-        settings = self.settings
-        server = grpc.aio.server(
-            options=[
-                # Images somewhat over the limit still get our own sentence; far over, gRPC's.
-                ("grpc.max_receive_message_length", 2 * max_message(settings)),
-                ("grpc.max_send_message_length", -1),
-                ("grpc.so_reuseport", 0),  # a second server on a port is a mistake
-            ]
-        )
-        servicer = Servicer(
-            Recognizer(self.scorer), settings.limits, self.executor, 2 * settings.threads
-        )
-        add_RecognizerServiceServicer_to_server(servicer, server)
+        settings, server = self.settings, self._server
+        add_RecognizerServiceServicer_to_server(self._servicer, server)
         health_pb2_grpc.add_HealthServicer_to_server(self.health, server)
         if settings.reflection:
             names = (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
             reflection.enable_server_reflection(names, server)
+        credentials = server_credentials(settings)
         try:
-            self.port = server.add_insecure_port(settings.listen)
+            self.port = (
+                server.add_secure_port(settings.listen, credentials)
+                if credentials
+                else server.add_insecure_port(settings.listen)
+            )
         except RuntimeError as error:
             raise SettingsError(
                 f"cannot listen on {settings.listen}: the port is taken, or this machine has no "
                 "such host:port"
             ) from error
-        await server.start()
-        self._server, self._servicer = server, servicer
-        await self._report(health_pb2.HealthCheckResponse.SERVING)
+        if settings.metrics_listen:
+            self._stop_metrics = self.metrics.listen(settings.metrics_listen)
+        try:
+            self._tell_model(await self.pool.start())
+            await server.start()
+        except BaseException:
+            await self.stop()
+            raise
+        await self._report(SERVING)
+        if settings.watch_model:
+            self._run(self._watch_model())
         return self.port
 
     async def stop(self) -> None:
         """Report NOT_SERVING, refuse new work, finish the work in hand within the grace period."""
+        self._draining = True
+        grace = self.settings.grace_seconds
+        for task in self._tasks:
+            task.cancel()
         await self.health.enter_graceful_shutdown()
-        if self._server is not None and self._servicer is not None:
-            self._servicer.draining.set()
-            ended = asyncio.create_task(self._server.stop(self.settings.grace_seconds))
-            done = asyncio.create_task(self._servicer.work.done())
-            await asyncio.wait({ended, done}, return_when=asyncio.FIRST_COMPLETED)
-            done.cancel()
-            # What is left are health watchers, who never hang up.
-            await self._server.stop(min(FLUSH_SECONDS, self.settings.grace_seconds))
-            await ended
-        self.executor.shutdown(wait=False, cancel_futures=True)
+        await asyncio.sleep(self.settings.drain_delay_seconds)
+        self._servicer.draining.set()
+        ended = asyncio.create_task(self._server.stop(grace))
+        done = asyncio.create_task(self._servicer.work.done())
+        await asyncio.wait({ended, done}, return_when=asyncio.FIRST_COMPLETED)
+        done.cancel()
+        # What is left are health watchers, who never hang up.
+        await self._server.stop(min(FLUSH_SECONDS, grace))
+        await ended
+        await self.pool.close()
+        self._stop_metrics()
+        await asyncio.to_thread(self.tracing.close)
+
+    def reload_soon(self) -> None:
+        """Load the model's file anew, in the background."""
+        self._run(self.reload())
+
+    async def reload(self) -> None:
+        """Load the model's file anew; a bad one changes nothing, and the log says so."""
+        async with self._reloading:
+            try:
+                described = await self.pool.reload(read_model(self.settings.model))
+            except (DigitstripError, OSError) as error:
+                self.metrics.reloads.labels("failed").inc()
+                logger.error("kept the old model", extra={"error": str(error)})
+            else:
+                self.metrics.reloads.labels("ok").inc()
+                self._tell_model(described)
+                logger.info("model loaded anew", extra={"model": described.digest[:12]})
+
+    async def _watch_model(self) -> None:
+        files = [self.settings.model]
+        known = stamp(files)
+        while True:
+            await asyncio.sleep(WATCH_SECONDS)
+            if (seen := stamp(files)) != known:
+                await asyncio.sleep(WATCH_SECONDS)  # until it is written to its end
+                if stamp(files) == seen:
+                    known = seen
+                    await self.reload()
+
+    def _guards(self) -> list[grpc.aio.ServerInterceptor]:
+        if (file := self.settings.tokens_file) is None:
+            return []
+        return [Guard(Tokens(file), self.settings.health_open, self.observer.turned_away)]
+
+    def _readers_changed(self, ready: int) -> None:
+        """Say NOT_SERVING while nobody reads."""
+        if not self._draining:
+            self._run(self._report(SERVING if ready else NOT_SERVING))
+
+    def _tell_model(self, described: recognizer_pb2.GetModelResponse) -> None:
+        self.metrics.model.info({"digest": described.digest, "version": described.version})
+
+    def _run(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _report(self, status: health_pb2.HealthCheckResponse.ServingStatus) -> None:
         for name in ("", SERVICE):
             await self.health.set(name, status)
+
+
+def options(settings: Settings) -> list[tuple[str, int]]:
+    """Return gRPC's options for a server: every bound that it would otherwise lack."""
+    age = settings.max_connection_age_seconds
+    ages = [
+        ("grpc.max_connection_age_ms", milliseconds(age)),
+        ("grpc.max_connection_age_grace_ms", milliseconds(settings.connection_grace_seconds)),
+    ]
+    return [
+        # Images somewhat over the limit still get our own sentence; far over, gRPC's.
+        ("grpc.max_receive_message_length", 2 * max_message(settings)),
+        ("grpc.max_send_message_length", settings.max_response_bytes),
+        ("grpc.max_concurrent_streams", settings.max_concurrent_streams),
+        ("grpc.max_allowed_incoming_connections", settings.max_connections),
+        ("grpc.server_handshake_timeout_ms", milliseconds(HANDSHAKE_SECONDS)),
+        ("grpc.keepalive_time_ms", milliseconds(settings.keepalive_seconds)),
+        ("grpc.keepalive_timeout_ms", milliseconds(KEEPALIVE_TIMEOUT_SECONDS)),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.min_ping_interval_without_data_ms", milliseconds(PING_SECONDS)),
+        ("grpc.so_reuseport", 0),  # a second server on a port is a mistake
+        *(ages if age else []),
+    ]
+
+
+def milliseconds(seconds: float) -> int:
+    """Return seconds as gRPC counts them."""
+    return round(1000 * seconds)
 
 
 def max_message(settings: Settings) -> int:
@@ -103,18 +209,20 @@ def max_message(settings: Settings) -> int:
     return max(settings.max_bytes, settings.max_pixels) + 64 * 1024
 
 
-async def serve(settings: Settings, ready: Callable[[Server], None]) -> None:
-    """Serve until SIGTERM or SIGINT, then drain.
+async def serve(settings: Settings, lost: Lost, ready: Callable[[Server], None]) -> None:
+    """Serve until SIGTERM or SIGINT, then drain; SIGHUP loads the model anew.
 
     Args:
         settings: what the server is told.
+        lost: counts what the log loses.
         ready: called once it is listening.
     """
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for each in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(each, stopped.set)
-    server = Server(settings)
+    server = Server(settings, lost)
+    loop.add_signal_handler(signal.SIGHUP, server.reload_soon)
     await server.start()
     ready(server)
     await stopped.wait()

@@ -1,44 +1,35 @@
-"""The gRPC methods: messages in, messages out; decoding and scoring off the event loop."""
+"""The gRPC methods: messages in, messages out; whatever is read is read by the pool."""
 
 import asyncio
-import logging
+import time
 from collections.abc import AsyncIterator
-from concurrent.futures import Executor
-from importlib.metadata import version
 
 import grpc
-from google.protobuf import any_pb2
-from google.rpc import code_pb2, error_details_pb2, status_pb2
+from google.rpc import code_pb2
 from grpc_status import rpc_status
 
-from service.errors import DOMAIN, DigitstripError, InputError
-from service.image import Limits
-from service.messages import to_calibration, to_response
+from service.errors import DigitstripError, InputError, ServerStopping
+from service.measure import declared_pixels
+from service.observe import REQUEST_ID, Call, Observer
 from service.pb import recognizer_pb2 as pb
 from service.pb.recognizer_pb2_grpc import RecognizerServiceServicer
-from service.recognizer import Recognizer
-from service.requests import to_gray, to_options
-
-logger = logging.getLogger(__name__)
+from service.pool import ReaderPool
+from service.statuses import to_status
 
 
 class Servicer(RecognizerServiceServicer):
-    """Answers with one recognizer, on an executor's threads.
+    """Answers with a pool of readers.
 
     Args:
-        recognizer: reads.
-        limits: how large an image may be.
-        executor: where images are decoded and read.
+        pool: reads.
+        observer: is told of every call and image.
         in_flight: the most images of one stream that are taken in and not yet answered;
             gRPC's flow control holds back the rest.
     """
 
-    def __init__(
-        self, recognizer: Recognizer, limits: Limits, executor: Executor, in_flight: int
-    ) -> None:
-        self.recognizer = recognizer
-        self.limits = limits
-        self.executor = executor
+    def __init__(self, pool: ReaderPool, observer: Observer, in_flight: int) -> None:
+        self.pool = pool
+        self.observer = observer
         self.in_flight = in_flight
         self.work = WorkInHand()
         self.draining = asyncio.Event()
@@ -48,10 +39,12 @@ class Servicer(RecognizerServiceServicer):
     ) -> pb.RecognizeResponse:
         """Read one image."""
         self.work.add(context)
+        call = self.observer.call("Recognize", context)
+        context.set_trailing_metadata(((REQUEST_ID, call.id),))
         try:
-            return await self._read(request)
+            return await self._read(call, request, context.time_remaining())
         except DigitstripError as error:
-            await context.abort_with_status(rpc_status.to_status(to_status(error)))
+            await refuse(context, error, call)
             raise AssertionError("abort raises") from error
 
     async def RecognizeStream(  # noqa: N802
@@ -61,11 +54,13 @@ class Servicer(RecognizerServiceServicer):
     ) -> AsyncIterator[pb.RecognizeStreamResponse]:
         """Read a stream's images, several at once, and answer each as it is ready."""
         self.work.add(context)
+        call = self.observer.call("RecognizeStream", context)
+        context.set_trailing_metadata(((REQUEST_ID, call.id),))
         places = asyncio.Semaphore(self.in_flight)
         answers: asyncio.Queue[pb.RecognizeStreamResponse | None] = asyncio.Queue()
 
         async def answer(request: pb.RecognizeStreamRequest) -> None:
-            await answers.put(await self._read_one_of_many(request))
+            await answers.put(await self._read_one_of_many(call, request))
 
         async def take_in() -> bool:
             """Return whether the stream was heard to its end."""
@@ -89,10 +84,8 @@ class Servicer(RecognizerServiceServicer):
         finally:
             taking_in.cancel()
         if not heard_to_its_end:
-            await context.abort(
-                grpc.StatusCode.UNAVAILABLE,
-                "the server is stopping; images without an answer were not read",
-            )
+            stopping = "the server is stopping; images without an answer were not read"
+            await refuse(context, ServerStopping(stopping), call)
 
     async def _until_draining(
         self, requests: AsyncIterator[pb.RecognizeStreamRequest]
@@ -121,42 +114,38 @@ class Servicer(RecognizerServiceServicer):
         context: grpc.aio.ServicerContext,
     ) -> pb.GetModelResponse:
         """Describe the model."""
-        contract = self.recognizer.contract
-        return pb.GetModelResponse(
-            labels=contract.labels,
-            receptive_field=contract.receptive_field,
-            stride=contract.stride,
-            digest=self.recognizer.scorer.digest,
-            version=version("digitstrip"),
-            training_json=contract.training,
-            calibration=to_calibration(contract.calibration),
-        )
+        self.observer.call("GetModel", context)
+        return self.pool.described
 
-    async def _read(self, request: pb.RecognizeRequest) -> pb.RecognizeResponse:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self.executor, self._read_now, request)
-
-    def _read_now(self, request: pb.RecognizeRequest) -> pb.RecognizeResponse:
+    async def _read(
+        self,
+        call: Call,
+        request: pb.RecognizeRequest,
+        seconds_left: float | None,
+        patient: bool = False,
+    ) -> pb.RecognizeResponse:
+        began = time.time()
         try:
-            options = to_options(request)
-            recognition = self.recognizer.recognize(to_gray(request.image, self.limits), options)
-            return to_response(
-                recognition,
-                self.recognizer.contract,
-                self.recognizer.scorer.digest,
-                request.omit_scores,
+            answer = await self.pool.read(
+                request.SerializeToString(), declared_pixels(request.image), seconds_left, patient
             )
-        except DigitstripError:
+        except DigitstripError as error:
+            self.observer.failed(call, request.image, began, error)
             raise
-        except Exception as error:  # a fault of ours must not end a stream, nor tell its insides
-            logger.exception("reading an image failed")
-            raise DigitstripError("the server failed on this image; its log says why") from error
+        except asyncio.CancelledError:
+            expired = seconds_left is not None and time.time() - began >= seconds_left
+            self.observer.given_up(call, request.image, began, expired)
+            raise
+        response = pb.RecognizeResponse()
+        response.ParseFromString(answer.response)
+        self.observer.read(call, request.image, began, answer, response)
+        return response
 
     async def _read_one_of_many(
-        self, request: pb.RecognizeStreamRequest
+        self, call: Call, request: pb.RecognizeStreamRequest
     ) -> pb.RecognizeStreamResponse:
         try:
-            response = await self._read(request.request)
+            response = await self._read(call, request.request, None, patient=True)
             return pb.RecognizeStreamResponse(id=request.id, response=response)
         except DigitstripError as error:
             return pb.RecognizeStreamResponse(
@@ -194,19 +183,13 @@ class WorkInHand:
         await self._none.wait()
 
 
-def to_status(error: DigitstripError) -> status_pb2.Status:
-    """Return an error as google.rpc.Status, with the details that belong to it."""
-    details = [error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN)]
-    if isinstance(error, InputError):
-        violation = error_details_pb2.BadRequest.FieldViolation(
-            field=error.field, description=str(error)
-        )
-        details.append(error_details_pb2.BadRequest(field_violations=[violation]))
-    packed = []
-    for detail in details:
-        box = any_pb2.Any()
-        box.Pack(detail)
-        packed.append(box)
-    return status_pb2.Status(
-        code=code_pb2.Code.Value(error.code), message=str(error), details=packed
-    )
+async def refuse(context: grpc.aio.ServicerContext, error: DigitstripError, call: Call) -> None:
+    """End a call with an error, its details, and the call's id.
+
+    Raises:
+        grpc.aio.AbortError: always.
+    """
+    call.code = error.code
+    status = rpc_status.to_status(to_status(error))
+    trailing = (*status.trailing_metadata, (REQUEST_ID, call.id))
+    await context.abort(status.code, status.details, trailing)

@@ -109,7 +109,7 @@ def test_a_bad_image_is_a_record_with_its_reason(call, tmp_path, command):
     assert "No such file" in absent["error"]["message"]
 
 
-@pytest.mark.parametrize("arguments", [["read"], ["frobnicate"], ["serve", "--threads", "0"]])
+@pytest.mark.parametrize("arguments", [["read"], ["frobnicate"], ["serve", "--workers", "0"]])
 def test_wrong_use_is_exit_2(run, arguments):
     assert run(*arguments).returncode == 2
 

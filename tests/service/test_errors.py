@@ -4,7 +4,7 @@ from google.rpc import code_pb2
 
 from service.client import input_error
 from service.errors import DigitstripError, InputError
-from service.servicer import to_status
+from service.statuses import to_status
 
 
 def tree(kind):

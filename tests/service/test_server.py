@@ -275,7 +275,7 @@ def test_a_taken_port_ends_the_start_with_a_sentence(service, run):
             b"expected host:port, with a port of 0 to 65535",
         ),
         ({"DIGITSTRIP_LISTEN": "nonsense"}, b"expected host:port"),
-        ({"DIGITSTRIP_THREADS": "0"}, b"threads = '0': Input should be greater than or equal to 1"),
+        ({"DIGITSTRIP_WORKERS": "0"}, b"workers = '0': Input should be greater than or equal to 1"),
         ({"DIGITSTRIP_PROVIDERS": '["Abacus"]'}, b"execution provider Abacus is not available"),
     ],
 )
@@ -288,11 +288,11 @@ def test_a_bad_setting_ends_the_start_with_a_sentence(run, environment, complain
 
 def test_flags_outweigh_the_environment_and_that_the_file(start_service, tmp_path):
     file = tmp_path / "digitstrip.toml"
-    file.write_text("threads = 3\nmax_bytes = 1000\ngrace_seconds = 2\n")
-    server = start_service("--config", str(file), "--threads", "1", DIGITSTRIP_MAX_BYTES="2000")
+    file.write_text("workers = 3\nmax_bytes = 1000\ngrace_seconds = 2\n")
+    server = start_service("--config", str(file), "--workers", "1", DIGITSTRIP_MAX_BYTES="2000")
     status, said = server.stop()
     assert status == 0
-    for line in ("threads = 1", "max_bytes = 2000", "grace_seconds = 2.0"):
+    for line in ("workers = 1", "max_bytes = 2000", "grace_seconds = 2.0"):
         assert line in said.splitlines()
 
 

@@ -1,0 +1,131 @@
+"""What is told of every call and every image: a line of log, metrics, and a span where wanted.
+
+Nothing of an image, a text or a token is told, unless `log_texts` asks for the texts.
+"""
+
+import logging
+import re
+import time
+import uuid
+from dataclasses import dataclass, field
+
+import grpc
+
+from service.errors import DeadlineTooShort, DigitstripError, Overloaded
+from service.lane import Answer
+from service.metrics import Metrics
+from service.pb import recognizer_pb2 as pb
+from service.tracing import Tracing
+
+REQUEST_ID = "x-request-id"  # metadata, both ways
+ALLOWED_ID = re.compile(r"[!-~]{1,64}")  # printable, and short enough for a log
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class Call:
+    """One call, from its first byte to its status."""
+
+    method: str
+    id: str
+    parent: str | None  # W3C traceparent
+    code: str = "OK"
+    images: int = 0
+    began: float = field(default_factory=time.time)
+
+
+class Observer:
+    """Tells of calls and images.
+
+    Args:
+        metrics: where they are counted.
+        tracing: where spans go.
+        log_texts: whether the log says what was read.
+    """
+
+    def __init__(self, metrics: Metrics, tracing: Tracing, log_texts: bool) -> None:
+        self.metrics, self.tracing, self.log_texts = metrics, tracing, log_texts
+
+    def call(self, method: str, context: grpc.aio.ServicerContext) -> Call:
+        """Begin to watch a call; it is counted when it ends, however it does."""
+        told = dict(context.invocation_metadata() or ())
+        asked = str(told.get(REQUEST_ID, ""))
+        id_ = asked if ALLOWED_ID.fullmatch(asked) else uuid.uuid4().hex
+        call = Call(method, id_, told.get("traceparent"))
+        context.add_done_callback(lambda _: self._ended(call, context))
+        return call
+
+    def read(
+        self,
+        call: Call,
+        image: pb.Image,
+        began: float,
+        answer: Answer,
+        response: pb.RecognizeResponse,
+    ) -> None:
+        """Tell of an image that was read; `began` is when it came, seconds since the epoch."""
+        took = time.time() - began
+        self.metrics.count_reading(answer, response)
+        self.metrics.seconds.labels("total").observe(took)
+        self._tell(call, image, "OK", "", answer, took, response)
+        self.tracing.image(call, began, took, answer.seconds, "OK")
+
+    def failed(self, call: Call, image: pb.Image, began: float, error: DigitstripError) -> None:
+        """Tell of an image that was not read."""
+        took = time.time() - began
+        if isinstance(error, Overloaded | DeadlineTooShort):
+            self.metrics.refused.labels(error.reason).inc()
+        self._tell(call, image, error.code, error.reason, None, took, None)
+        self.tracing.image(call, began, took, {}, error.code)
+
+    def given_up(self, call: Call, image: pb.Image, began: float, expired: bool) -> None:
+        """Tell of an image whose caller left before the answer."""
+        code = "DEADLINE_EXCEEDED" if expired else "CANCELLED"
+        self._tell(call, image, code, "", None, time.time() - began, None)
+
+    def turned_away(self, method: str) -> None:
+        """Count a call without a token that is known."""
+        self.metrics.refused.labels("UNAUTHENTICATED").inc()
+        self.metrics.requests.labels(method.rpartition("/")[2], "UNAUTHENTICATED").inc()
+
+    def _tell(
+        self,
+        call: Call,
+        image: pb.Image,
+        code: str,
+        reason: str,
+        answer: Answer | None,
+        took: float,
+        response: pb.RecognizeResponse | None,
+    ) -> None:
+        self.metrics.images.labels(code, reason).inc()
+        call.images += 1
+        if not logger.isEnabledFor(logging.INFO):
+            return
+        told: dict[str, object] = {
+            "id": call.id,
+            "method": call.method,
+            "image": call.images,
+            "code": code,
+            "bytes": len(image.encoded) or len(image.raster.pixels),
+            "total_ms": round(1e3 * took, 2),
+        }
+        if reason:
+            told["reason"] = reason
+        if answer is not None and response is not None:
+            told["pixels"] = answer.pixels
+            told |= {
+                f"{stage}_ms": round(1e3 * spent, 2) for stage, spent in answer.seconds.items()
+            }
+            told["model"] = response.model_digest[:12]
+            if self.log_texts:
+                told["text"] = response.text
+        logger.info("image", extra=told)
+
+    def _ended(self, call: Call, context: grpc.aio.ServicerContext) -> None:
+        if context.cancelled():
+            call.code = "CANCELLED"
+        elif code := context.code():
+            call.code = code.name if isinstance(code, grpc.StatusCode) else call.code
+        self.metrics.requests.labels(call.method, call.code).inc()

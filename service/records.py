@@ -1,0 +1,67 @@
+"""Answers in protobuf to the command line's words and JSON records."""
+
+from typing import Any
+
+from service.pb import recognizer_pb2 as pb
+
+
+def to_record(source: str, page: int, response: pb.RecognizeResponse) -> dict[str, Any]:
+    """Return the JSON object that `read --json` and `send --json` print for a page."""
+    return {
+        "source": source,
+        "page": page,
+        "text": response.text,
+        "confidence": round(response.confidence, 6),
+        "decision": decision_word(response),
+        "exact": response.exact,
+        # No object: in JavaScript, keys that are numbers are sorted.
+        "alternatives": [
+            {"text": other.text, "confidence": round(other.confidence, 6)}
+            for other in response.alternatives
+        ],
+        "constraint": _constraint_record(response),
+        "digits": [_digit_record(digit) for digit in response.digits],
+        "normalization": _normalization_record(response.normalization),
+    }
+
+
+def decision_word(response: pb.RecognizeResponse) -> str | None:
+    """Return ACCEPT or REVIEW, or None where no decision was asked for."""
+    if not response.decision:
+        return None
+    return str(pb.Decision.Name(response.decision)).removeprefix("DECISION_")
+
+
+def outcome_word(response: pb.RecognizeResponse) -> str | None:
+    """Return FREE, CHANGED, IMPOSSIBLE or UNSEARCHED, or None without a constraint."""
+    if not response.constraint_outcome:
+        return None
+    name = str(pb.ConstraintOutcome.Name(response.constraint_outcome))
+    return name.removeprefix("CONSTRAINT_OUTCOME_")
+
+
+def _constraint_record(response: pb.RecognizeResponse) -> dict[str, Any] | None:
+    outcome = outcome_word(response)
+    if outcome is None:
+        return None
+    return {"outcome": outcome, "allowed_probability": round(response.allowed_probability, 6)}
+
+
+def _digit_record(digit: pb.Digit) -> dict[str, Any]:
+    box = digit.extent
+    return {
+        "label": digit.label,
+        "confidence": round(digit.confidence, 6),
+        "extent": [round(edge, 2) for edge in (box.left, box.top, box.right, box.bottom)],
+        "runners_up": {other.label: round(other.confidence, 6) for other in digit.runners_up},
+    }
+
+
+def _normalization_record(done: pb.Normalization) -> dict[str, Any]:
+    return {
+        "polarity": pb.Polarity.Name(done.polarity).removeprefix("POLARITY_"),
+        "scale": [round(done.scale_x, 6), round(done.scale_y, 6)],
+        "text_band": [round(done.text_band.top, 2), round(done.text_band.bottom, 2)],
+        "slant": round(done.slant, 6),
+        "view": {"upright": done.view.upright, "scale": done.view.scale},
+    }
