@@ -177,8 +177,8 @@ def serve(
         mention(f"model {server.pool.described.digest[:12]} reads")
         typer.echo(f"serving on {host}:{server.port}")
 
-    with logging_to_stderr(settings.log_format) as lost:
-        asyncio.run(run(settings, lost, ready))
+    with logging_to_stderr(settings.log_format) as lines:
+        asyncio.run(run(settings, lines, ready))
     mention("stopped")
 
 

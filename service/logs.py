@@ -5,16 +5,18 @@ counted, and reading goes on.
 """
 
 import logging
-import queue
 import sys
+import threading
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
-from logging.handlers import QueueHandler, QueueListener
+from typing import TextIO
 
 import structlog
 
 MOST_WAITING = 10_000  # lines, until which none is lost
+SECONDS = 0.1  # from one writing to the next
 LOGGER = logging.getLogger("service")
 
 
@@ -26,44 +28,70 @@ class LogFormat(StrEnum):
     NONE = "none"
 
 
-class Lost:
-    """Counts the lines that could not be written."""
-
-    def __init__(self) -> None:
-        self.lines = 0
-
-    def count(self, record: logging.LogRecord) -> None:
-        """Count one; takes the place of a handler's own complaint, which would go to stderr."""
-        self.lines += 1
-
-
 @contextmanager
-def logging_to_stderr(format_: LogFormat) -> Iterator[Lost]:
-    """Write what the service logs to stderr while this lasts; yields the count of lost lines."""
-    lost = Lost()
+def logging_to_stderr(format_: LogFormat) -> Iterator["Lines"]:
+    """Write what the service logs to stderr while this lasts; yields what counts lost lines."""
+    lines = Lines(sys.stderr)
     if format_ is LogFormat.NONE:
-        yield lost
+        yield lines
         return
-    lines: queue.Queue[logging.LogRecord] = queue.Queue(MOST_WAITING)
-    stream = logging.StreamHandler(sys.stderr)
-    stream.setFormatter(_formatter(format_))
-    waiting = _Waiting(lines)
-    stream.handleError = waiting.handleError = lost.count  # type: ignore[method-assign]
-    listener = QueueListener(lines, stream)
-    LOGGER.addHandler(waiting)
+    lines.setFormatter(_formatter(format_))
+    LOGGER.addHandler(lines)
     LOGGER.setLevel(logging.INFO)
-    listener.start()
+    lines.start()
     try:
-        yield lost
+        yield lines
     finally:
-        listener.stop()
-        LOGGER.removeHandler(waiting)
+        LOGGER.removeHandler(lines)
+        lines.stop()
 
 
-class _Waiting(QueueHandler):
-    def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
-        """Leave the record as it is: it stays in this process."""
-        return record
+class Lines(logging.Handler):
+    """Keeps lines until its thread writes them, several at once: a call only appends to a queue.
+
+    Args:
+        stream: where they go.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__()
+        self.lost = 0
+        self._stream = stream
+        self._waiting: deque[logging.LogRecord] = deque()
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._write, name="log", daemon=True)
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Take a line in, without a lock: a deque needs none."""
+        if len(self._waiting) < MOST_WAITING:
+            self._waiting.append(record)
+        else:
+            self.lost += 1
+        return True
+
+    def start(self) -> None:
+        """Begin to write."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Write what is left, but do not wait for a stream that takes nothing."""
+        self._stopped.set()
+        self._thread.join(timeout=1)
+
+    def _write(self) -> None:
+        stopped = False
+        while not stopped:
+            stopped = self._stopped.wait(SECONDS)
+            records = [self._waiting.popleft() for _ in range(len(self._waiting))]
+            if records:
+                self._write_all(records)
+
+    def _write_all(self, records: list[logging.LogRecord]) -> None:
+        try:
+            self._stream.write("".join(f"{self.format(record)}\n" for record in records))
+            self._stream.flush()
+        except (OSError, ValueError):  # full, or closed
+            self.lost += len(records)
 
 
 def _formatter(format_: LogFormat) -> logging.Formatter:

@@ -4,7 +4,14 @@ import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, Info, start_http_server
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    Info,
+    disable_created_metrics,
+    start_http_server,
+)
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.process_collector import ProcessCollector
@@ -30,6 +37,7 @@ class Metrics:
     """
 
     def __init__(self, live: Collector) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # series of no use here
         self.registry = CollectorRegistry()
         self.registry.register(live)
         ProcessCollector(registry=self.registry)

@@ -12,7 +12,7 @@ from grpc_reflection.v1alpha import reflection
 from service.certificates import server_credentials
 from service.errors import DigitstripError, SettingsError
 from service.guard import Guard, Tokens
-from service.logs import Lost
+from service.logs import Lines
 from service.metrics import Live, Metrics
 from service.observe import Observer
 from service.pb import recognizer_pb2
@@ -43,19 +43,19 @@ class Server:
 
     Args:
         settings: what it is told.
-        lost: counts what the log loses.
+        lines: of the log, lost ones counted.
 
     Raises:
         ModelError, SettingsError: the start fails, with a sentence.
     """
 
-    def __init__(self, settings: Settings, lost: Lost) -> None:
+    def __init__(self, settings: Settings, lines: Lines) -> None:
         self.settings = settings
         self.pool = ReaderPool(
             settings.setup, read_model(settings.model), settings.sizes, self._readers_changed
         )
         loop = asyncio.get_running_loop()
-        self.metrics = Metrics(Live(self.pool, loop.time, lambda: lost.lines))
+        self.metrics = Metrics(Live(self.pool, loop.time, lambda: lines.lost))
         self.tracing = OpenTelemetry() if settings.tracing else Tracing()
         self.observer = Observer(self.metrics, self.tracing, settings.log_texts)
         self.health = health.aio.HealthServicer()
@@ -209,19 +209,19 @@ def max_message(settings: Settings) -> int:
     return max(settings.max_bytes, settings.max_pixels) + 64 * 1024
 
 
-async def serve(settings: Settings, lost: Lost, ready: Callable[[Server], None]) -> None:
+async def serve(settings: Settings, lines: Lines, ready: Callable[[Server], None]) -> None:
     """Serve until SIGTERM or SIGINT, then drain; SIGHUP loads the model anew.
 
     Args:
         settings: what the server is told.
-        lost: counts what the log loses.
+        lines: of the log, lost ones counted.
         ready: called once it is listening.
     """
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for each in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(each, stopped.set)
-    server = Server(settings, lost)
+    server = Server(settings, lines)
     loop.add_signal_handler(signal.SIGHUP, server.reload_soon)
     await server.start()
     ready(server)
