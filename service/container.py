@@ -116,7 +116,10 @@ def _tags(encoded: bytes, pages: int) -> Iterator[tuple[int, int]]:
                 yield entry.unpack_from(encoded, at)
                 at += entry.size
             (at,) = pointer.unpack_from(encoded, at)
-    except struct.error:  # the file ends here; the decoder says so in its own words
+    except (
+        struct.error,
+        OverflowError,
+    ):  # the file ends here; the decoder says so in its own words
         return
 
 

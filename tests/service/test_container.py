@@ -127,6 +127,14 @@ def test_tags_that_many_pages_share_are_counted_for_each():
             read(encoded)
 
 
+@pytest.mark.parametrize("offset", [2**63 - 1, 2**63, 2**64 - 1])
+def test_tags_beyond_all_files_are_refused_as_damaged(offset):
+    encoded = struct.pack("<2sHHHQ", b"II", 43, 8, 0, offset)
+    for read in (decode, count_pages):
+        with pytest.raises(DamagedImage):
+            read(encoded)
+
+
 def test_run_lengths_of_very_many_pixels_are_refused():
     rows = 4096
     encoded = bmp(4096, rows + 1, 8, END_OF_ROW * rows, 1, bytes(1024))
