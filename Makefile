@@ -5,7 +5,9 @@ PIP_INSTALL := PIP_BUILD_CONSTRAINT=constraints.txt $(BIN)/pip install --quiet -
 
 MNIST := $(if $(DATA_DIR),--data-dir $(DATA_DIR))
 
-.PHONY: help demo test check format stubs train examples clean
+MINUTES ?= 10
+
+.PHONY: help demo test check fuzz format stubs train examples clean
 .DELETE_ON_ERROR:
 
 demo: .venv/base  ## set up without torch, serve the shipped model, read the example strips
@@ -19,6 +21,10 @@ check: .venv/all  ## formatting, lint, types, schema
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/buf lint proto
+
+fuzz: .venv/all  ## damaged images and requests of every kind, for MINUTES=10
+	-$(PIP_INSTALL) --group fuzz
+	$(BIN)/python -m tests.fuzz --minutes $(MINUTES)
 
 format: .venv/all  ## put the code into shape
 	$(BIN)/ruff format .

@@ -9,15 +9,16 @@ import numpy as np
 import numpy.typing as npt
 from PIL import (
     BmpImagePlugin,
+    ExifTags,
     Image,
     ImageFile,
-    ImageOps,
     JpegImagePlugin,
     PngImagePlugin,
     TiffImagePlugin,
     WebPImagePlugin,
 )
 
+from service.container import check_exif, check_jpeg, check_png, check_tiff
 from service.errors import (
     DamagedImage,
     EmptyImage,
@@ -38,6 +39,19 @@ PAPER = 255  # what shows through a transparent pixel
 BITS, PHOTOMETRIC, TILE_WIDTH, TILE_LENGTH = 258, 262, 322, 323  # TIFF tags
 WHITE_IS_ZERO = 0  # a value of PHOTOMETRIC
 
+MOST_RUN_LENGTHS = 2**22  # pixels of a BMP
+RUN_LENGTHS = (1, 2)  # values of a BMP's compression
+
+TURNS = {  # what makes an image of that EXIF orientation upright
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -45,7 +59,9 @@ class Limits:
 
     max_bytes: int = 32 * 2**20  # encoded
     max_pixels: int = 64 * 2**20  # decoded, of one page
-    max_width: int = 2 * 2**20  # of one page; a strip costs by its width
+    max_width: int = (
+        2 * 2**20
+    )  # of one page, or its height: EXIF may turn it, and strips cost by it
     max_pages: int = 1000
 
 
@@ -70,9 +86,10 @@ def decode(encoded: bytes, page: int = 0, limits: Limits | None = None) -> Gray:
         if isinstance(image, TiffImagePlugin.TiffImageFile):
             _check_tile(image, limits)
         _check_mode(image)
+        _check_run_lengths(image, len(encoded))
         try:
             image.load()
-            gray = _to_gray(ImageOps.exif_transpose(image))
+            gray = _to_gray(_upright(image))
             return PAPER - gray if _is_inverted(image) else gray
         except Exception as error:  # Pillow's decoders raise almost anything on damaged bytes
             raise DamagedImage(
@@ -125,9 +142,15 @@ def _open(encoded: bytes, limits: Limits) -> ImageFile.ImageFile:
         )
     if plugin is WebPImagePlugin.WebPImageFile:  # the one that allocates the pixels on opening
         _check_size(*webp_size(encoded), limits)
+    elif plugin is PngImagePlugin.PngImageFile:
+        check_png(encoded)
+    elif plugin is JpegImagePlugin.JpegImageFile:
+        check_jpeg(encoded)
+    elif plugin is TiffImagePlugin.TiffImageFile:
+        check_tiff(encoded, limits.max_pages)
     try:
         # The plugin itself, not Image.open: that one has a pixel limit of its own, process-wide.
-        return plugin(io.BytesIO(encoded))
+        image = plugin(io.BytesIO(encoded))
     except Exception as error:
         if "pixel mode" in str(error) or "Unsupported BMP" in str(error):
             raise UnsupportedPixels(
@@ -138,6 +161,8 @@ def _open(encoded: bytes, limits: Limits) -> ImageFile.ImageFile:
         raise DamagedImage(
             f"the image's header is damaged or declares no pixels: {error}", "image.encoded"
         ) from error
+    check_exif(image.info.get("exif", b""))
+    return image
 
 
 def _plugin(start: bytes) -> Callable[[io.BytesIO], ImageFile.ImageFile] | None:
@@ -227,9 +252,11 @@ def _check_size(
         )
         error.pixels = width * height
         raise error
-    if width > limits.max_width:
+    if max(width, height) > limits.max_width:
         raise TooManyPixels(
-            f"{what} is {width:,} pixels wide; at most {limits.max_width:,} are allowed", field
+            f"{what} is {max(width, height):,} pixels {'wide' if width > height else 'high'}; at "
+            f"most {limits.max_width:,} are allowed",
+            field,
         )
 
 
@@ -255,6 +282,26 @@ def _check_mode(image: ImageFile.ImageFile) -> None:
         )
 
 
+def _check_run_lengths(image: ImageFile.ImageFile, size: int) -> None:
+    """Pillow unpacks run lengths in Python: slowly, for each pixel and for each code."""
+    if not isinstance(image, BmpImagePlugin.BmpImageFile):
+        return
+    pixels = image.width * image.height
+    if image.info["compression"] not in RUN_LENGTHS:
+        return
+    if pixels > MOST_RUN_LENGTHS:
+        raise TooManyPixels(
+            f"the BMP has {pixels:,} pixels in run lengths; at most {MOST_RUN_LENGTHS:,} are "
+            "allowed",
+            "image.encoded",
+        )
+    if size > 4 * pixels + 65_536:
+        raise DamagedImage(
+            f"the BMP has {size:,} bytes; so many are not needed for {pixels:,} pixels",
+            "image.encoded",
+        )
+
+
 def _is_inverted(image: ImageFile.ImageFile) -> bool:
     """Whether white is 0 in a TIFF of 16 bits; Pillow turns that round at 8 bits, not at 16."""
     return (
@@ -262,6 +309,12 @@ def _is_inverted(image: ImageFile.ImageFile) -> bool:
         and image.mode.startswith("I;16")
         and image.tag_v2.get(PHOTOMETRIC) == WHITE_IS_ZERO
     )
+
+
+def _upright(image: ImageFile.ImageFile) -> Image.Image:
+    """Turn an image as its EXIF says; ImageOps.exif_transpose would also write the EXIF anew."""
+    orientation = image.getexif().get(ExifTags.Base.Orientation)
+    return image.transpose(TURNS[orientation]) if orientation in TURNS else image
 
 
 def _to_gray(image: Image.Image) -> Gray:

@@ -1,0 +1,70 @@
+"""What an input is put through: all that a server does with bytes of strangers."""
+
+from contextlib import suppress
+
+from service.errors import BadConstraint, InputError
+from service.image import Limits, count_pages, decode
+from service.measure import declared_pixels
+from service.patterns import pattern
+from service.pb import recognizer_pb2 as pb
+from service.reader import read
+from service.setup import Setup
+from tests.fuzz.seeds import strip, written
+
+SMALL = Limits(max_bytes=2**21, max_pixels=2**18, max_width=2**13, max_pages=20)
+IMAGES = ("png", "jpeg", "tiff", "bmp", "webp")
+
+
+class Finding(AssertionError):
+    """Something that an input must not do."""
+
+
+def examine(kind, data, recognizer):
+    """Put an input through; only errors of ours are allowed."""
+    if kind == "pattern":
+        with suppress(BadConstraint):
+            pattern(data.decode(errors="replace"))
+    elif kind == "exif":
+        for page in with_exif(data):
+            examine_image(page, recognizer)
+    elif kind in IMAGES:
+        examine_image(data, recognizer)
+    else:
+        examine_request(data, recognizer)
+
+
+def examine_image(encoded, recognizer):
+    """Measure it, count its pages, decode two, and read both."""
+    declared_pixels(pb.Image(encoded=encoded))
+    with suppress(InputError):
+        count_pages(encoded, SMALL)
+    for page in (0, 1):
+        try:
+            decode(encoded, page, SMALL)
+        except InputError as error:
+            if isinstance(error.__cause__, MemoryError):
+                raise Finding("decoding asked for too much memory") from error
+        else:
+            image = pb.Image(encoded=encoded, page=page)
+            examine_request(pb.RecognizeRequest(image=image).SerializeToString(), recognizer)
+
+
+def examine_request(serialized, recognizer):
+    """Read what a message asks, as a reader does."""
+    try:
+        request = pb.RecognizeRequest.FromString(serialized)
+    except Exception:  # gRPC refuses it before it comes to us
+        return
+    declared_pixels(request.image)
+    head, _ = read(recognizer, serialized, Setup(SMALL))
+    if "trace" in head:
+        raise Finding(head["trace"])
+
+
+def with_exif(exif):
+    """Images that carry it, in each way that one can."""
+    page = strip()
+    yield written(page, "PNG", exif=exif)
+    yield written(page, "WEBP", exif=exif)
+    if len(exif) < 2**16 - 10:
+        yield written(page, "JPEG", exif=b"Exif\0\0" + exif.removeprefix(b"Exif\0\0"))
