@@ -40,7 +40,7 @@ class Child(asyncio.SubprocessProtocol):
     ) -> None:
         self.item: Item | None = None
         self.given = 0  # items, so far
-        self.retired = False
+        self.retired = self.killed = False
         self.status: int | None = None
         self.gone = asyncio.Event()
         self.described = pb.GetModelResponse()
@@ -106,6 +106,7 @@ class Child(asyncio.SubprocessProtocol):
 
     def kill(self) -> None:
         """End the process now."""
+        self.killed = True
         if self.status is None and self._transport.get_returncode() is None:
             self._transport.kill()
 

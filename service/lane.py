@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from service.errors import DeadlineTooShort, Overloaded
 
 OVERHEAD = 8192  # pixels' worth of work in every image, however small
+BYTES_A_PIXEL = 4  # of memory: a small picture in a large file costs too
 MEMORY = 0.95  # how much of what is known of the pace is kept from one image to the next
 SOONEST, LATEST = 0.05, 10.0  # seconds after which a refused caller may ask again
 PATIENT_SHARE = 0.5  # of a lane, that callers who can wait leave to those who cannot
@@ -40,9 +41,14 @@ class Item:
     deaths: int = 0  # readers that died over it
 
     @property
+    def weight(self) -> int:
+        """What it weighs, in pixels."""
+        return max(self.pixels, len(self.request) // BYTES_A_PIXEL)
+
+    @property
     def cost(self) -> int:
         """What it counts for."""
-        return self.pixels + OVERHEAD
+        return self.weight + OVERHEAD
 
 
 class Lane:

@@ -127,7 +127,7 @@ class ReaderPool:
         if pixels > self._setup.limits.max_pixels:  # a reader sees that at once, and says so
             pixels = 0
         item = Item(request, pixels, deadline, loop.create_future(), now)
-        lane = self.giant if pixels > self.sizes.giant_pixels else self.small
+        lane = self.giant if item.weight > self.sizes.giant_pixels else self.small
         if patient:
             await lane.room(item.cost)
         lane.admit(item, loop.time())
@@ -320,9 +320,10 @@ class ReaderPool:
             self._try_again(lane, item)
         if self._closing or (child.retired and item is None):
             return
-        self.deaths += 1
+        self.deaths += not child.killed
         logger.warning(
-            "a reader died", extra={"pid": child.pid, "status": child.status, "lane": lane.name}
+            "a reader was ended" if child.killed else "a reader died",
+            extra={"pid": child.pid, "status": child.status, "lane": lane.name},
         )
         if lane is self.small and not child.retired:
             self._start_soon(lane)

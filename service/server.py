@@ -1,6 +1,7 @@
 """The server: build, listen, health, reflection, reload, signals, drain."""
 
 import asyncio
+import gc
 import logging
 import signal
 from collections.abc import Callable, Coroutine
@@ -30,6 +31,7 @@ WATCH_SECONDS = 2.0  # between looks at the model's file
 HANDSHAKE_SECONDS = 20  # until which a connection must have said what it wants
 PING_SECONDS = 10  # at least between two pings of a client
 KEEPALIVE_TIMEOUT_SECONDS = 20  # for the answer to ours
+YOUNG_OBJECTS = (20_000, 20, 20)  # until garbage is looked for: a call makes some hundred
 SERVING, NOT_SERVING = (
     health_pb2.HealthCheckResponse.SERVING,
     health_pb2.HealthCheckResponse.NOT_SERVING,
@@ -224,6 +226,8 @@ async def serve(settings: Settings, lines: Lines, ready: Callable[[Server], None
     server = Server(settings, lines)
     loop.add_signal_handler(signal.SIGHUP, server.reload_soon)
     await server.start()
+    gc.freeze()  # what lives as long as the process need not be looked through again and again
+    gc.set_threshold(*YOUNG_OBJECTS)
     ready(server)
     await stopped.wait()
     await server.stop()
