@@ -13,6 +13,7 @@ from service.pb import recognizer_pb2 as pb
 from service.setup import Setup, to_head
 
 STDIN = 0
+START_SECONDS = 60
 
 
 class Answered(Protocol):
@@ -64,7 +65,7 @@ class Child(asyncio.SubprocessProtocol):
 
         Raises:
             ModelError, SettingsError: it says that it cannot.
-            ReaderDied: it ended without a word.
+            ReaderDied: it ended without a word, or is not ready after a minute.
             OSError: no process could be made.
         """
         _, child = await asyncio.get_running_loop().subprocess_exec(
@@ -75,7 +76,11 @@ class Child(asyncio.SubprocessProtocol):
         )
         child._write(to_head(setup), model)
         try:
-            await child._ready
+            async with asyncio.timeout(START_SECONDS):
+                await child._ready
+        except TimeoutError:
+            child.kill()
+            raise ReaderDied(f"a reader was not ready after {START_SECONDS} s") from None
         except BaseException:
             child.kill()
             raise

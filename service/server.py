@@ -97,7 +97,8 @@ class Server:
         if settings.metrics_listen:
             self._stop_metrics = self.metrics.listen(settings.metrics_listen)
         try:
-            self._tell_model(await self.pool.start())
+            async with self._reloading:
+                self._tell_model(await self.pool.start())
             await server.start()
         except BaseException:
             await self.stop()
