@@ -1,4 +1,4 @@
-"""`digitstrip`: read · serve · send."""
+"""`digitstrip`: read · serve · send · health."""
 
 import json
 import os
@@ -11,6 +11,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from service.connection_flags import (
+    AddressesOption,
+    CaOption,
+    CertificateOption,
+    KeyOption,
+    PlaintextTokenOption,
+    ServerNameOption,
+    TlsOption,
+    TokenFileOption,
+    to_route,
+)
 from service.errors import DigitstripError, ServerUnavailable, SettingsError
 from service.flags import (
     AcceptErrorsOption,
@@ -186,6 +197,43 @@ def mention(sentence: str) -> None:
     """Say something on stderr that nobody depends on: a full disk there stops nothing."""
     with suppress(OSError):
         err.print(sentence)
+
+
+@app.command()
+def health(
+    address: AddressesOption = None,
+    timeout: Annotated[float, typer.Option(min=0.001, help="Seconds to wait.")] = 3.0,
+    tls: TlsOption = False,
+    tls_ca: CaOption = None,
+    tls_certificate: CertificateOption = None,
+    tls_key: KeyOption = None,
+    tls_server_name: ServerNameOption = None,
+    token_file: TokenFileOption = None,
+    plaintext_token: PlaintextTokenOption = False,
+) -> None:
+    """Ask a server whether it serves; exit 0 if it does, 1 if not.
+
+    Without an address, the one that DIGITSTRIP_LISTEN names is asked.
+    """
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what goes wrong, we tell
+    from service.health import check, listening_address
+
+    asked = address or [listening_address()]
+    if len(asked) > 1:
+        raise typer.BadParameter("one server is asked at a time", param_hint="--address")
+    route = to_route(
+        asked,
+        tls,
+        tls_ca,
+        tls_certificate,
+        tls_key,
+        tls_server_name,
+        token_file,
+        plaintext_token,
+    )
+    status = check(route, timeout)
+    typer.echo(status)
+    raise typer.Exit(Exit.ALL_READ if status == "SERVING" else Exit.SOME_FAILED)
 
 
 def report(
