@@ -1,95 +1,190 @@
 """The Python client, blocking and async: images in, responses out, errors as in `errors.py`."""
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+import json
+import random
+import time
+from abc import ABC, abstractmethod
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Sequence,
+)
+from pathlib import Path
 from types import TracebackType
-from typing import Self, Unpack
+from typing import Any, Self, TypeVar, Unpack
 
 import grpc
-from google.rpc import code_pb2, error_details_pb2
-from grpc_status import rpc_status
+from google.protobuf.message import Message
 
-from service.errors import DigitstripError, InputError, ServerError, ServerUnavailable
+from service.connection import Options, Route, Tls, Token
+from service.failures import to_error
 from service.image import Gray
+from service.outstanding import Answer, Outstanding
 from service.pb import recognizer_pb2 as pb
 from service.pb.recognizer_pb2_grpc import RecognizerServiceStub
 from service.requests import Asked, to_image
+from service.retrying import Backoff, Tries
+from service.streaming import AsyncStream, BlockingStream
 
+Response = TypeVar("Response", bound=Message)
+
+SERVICE = "digitstrip.v1.RecognizerService"
+IN_FLIGHT = 32  # images of a stream: enough to keep sixteen readers busy
 # A score map is a hundred times its image; the caller asked for it, so no limit applies.
-OPTIONS = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
+OPTIONS: Options = [
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_send_message_length", -1),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 2_000),  # gRPC's own two minutes outlast any restart
+    ("grpc.keepalive_time_ms", 60_000),  # a server that vanished is noticed after so long
+    ("grpc.keepalive_timeout_ms", 10_000),
+]
 
 
-class Client:
-    r"""A connection to one server, blocking.
+class _Connection(ABC):
+    """What both clients are told and keep; documented there."""
+
+    def __init__(
+        self,
+        address: str | Sequence[str],
+        timeout: float = 60.0,
+        *,
+        tls: Tls | None = None,
+        token: str | None = None,
+        token_file: Path | str | None = None,
+        plaintext_token: bool = False,
+        backoff: Backoff = Backoff(),  # noqa: B008 - frozen
+        watch_health: bool = True,
+    ) -> None:
+        self.timeout = timeout
+        self.backoff = backoff
+        self.route = Route(
+            (address,) if isinstance(address, str) else tuple(address),
+            tls,
+            Token(token, token_file) if token is not None or token_file is not None else None,
+            plaintext_token,
+        )
+        self._rng = random.Random()
+        config: dict[str, Any] = {"loadBalancingConfig": [{"round_robin": {}}]}
+        if watch_health:
+            config["healthCheckConfig"] = {"serviceName": SERVICE}
+        self.channel = self._open([*OPTIONS, ("grpc.service_config", json.dumps(config))])
+        self.stub = RecognizerServiceStub(self.channel)
+
+    @abstractmethod
+    def _open(self, options: Options) -> grpc.Channel | grpc.aio.Channel:
+        """Open a channel."""
+
+    def _tries(self, timeout: float | None = None) -> Tries:
+        return Tries(self.timeout if timeout is None else timeout, self.backoff, self._rng)
+
+    def _outstanding(self, in_flight: int) -> Outstanding:
+        return Outstanding(in_flight, self._tries)
+
+    def _metadata(self, request_id: str | None) -> tuple[tuple[str, str], ...]:
+        named = (("x-request-id", request_id),) if request_id is not None else ()
+        return (*self.route.metadata(), *named)
+
+
+class Client(_Connection):
+    r"""A connection to one server or several, blocking; threads can share it.
 
     Args:
-        address: host:port.
-        timeout: seconds that one call may take; a stream is not bounded.
+        address: host:port, or a sequence of them, which are IP addresses then. Calls go to each in
+            turn; so they do where one name stands for several servers, as `dns:///readers:50051`.
+        timeout: seconds that one call may take, with all its tries and the waits between. A stream
+            is not bounded; but an image of it that is refused is tried again for so long, and as
+            long after the latest answer a server is looked for.
+        tls: encrypts, and shows a certificate if it has one.
+        token: the bearer token to show.
+        token_file: a file that holds it instead, read anew when it changes.
+        plaintext_token: lets the token leave this machine without TLS.
+        backoff: how to wait before another try, and how many there are.
+        watch_health: asks each server's health service, and calls none that drains. Switch it off
+            for servers that tell their health only to those with a token.
 
-    What is known of the strings, and what to tell of them, is asked by the names of `Asked`:
+    A call is tried again where the server says that the image was not read and may be a little
+    later: it is unavailable, or overloaded. What is known of the strings, and what to tell of them,
+    is asked by the names of `Asked`:
     `client.recognize(image, constraint=pb.Constraint(pattern=r"\d{5}"), alternatives=3)`.
 
     Every method raises `InputError` (its subclass, as in the service) for an image that cannot
-    be read or a wish that cannot be met, and `ServerError` when the server cannot be reached or
-    fails.
+    be read or a wish that cannot be met, and `ServerError` (its subclass) when no server can be
+    reached, or one fails. The constructor raises `SettingsError` for what makes no sense.
     """
 
-    def __init__(self, address: str, timeout: float = 60.0) -> None:
-        self.timeout = timeout
-        self.channel = grpc.insecure_channel(address, OPTIONS)
-        self.stub = RecognizerServiceStub(self.channel)
+    def _open(self, options: Options) -> grpc.Channel:
+        return self.route.channel(options)
 
     def recognize(
-        self, image: bytes | Gray, page: int = 0, scores: bool = False, **asked: Unpack[Asked]
+        self,
+        image: bytes | Gray,
+        page: int = 0,
+        scores: bool = False,
+        *,
+        timeout: float | None = None,
+        request_id: str | None = None,
+        **asked: Unpack[Asked],
     ) -> pb.RecognizeResponse:
-        """Read one image: a file's bytes, or gray levels of shape (height, width)."""
-        try:
-            response: pb.RecognizeResponse = self.stub.Recognize(
-                to_request(image, page, scores, **asked), timeout=self.timeout
-            )
-        except grpc.RpcError as error:
-            raise to_error(error) from error
+        """Read one image: a file's bytes, or gray levels of shape (height, width).
+
+        The server's log names the call by `request_id`, if one is given.
+        """
+        request = to_request(image, page, scores, **asked)
+        response: pb.RecognizeResponse = self._call(
+            self.stub.Recognize, request, timeout, request_id
+        )
         return response
 
     def recognize_many(
         self,
         images: Iterable[tuple[str, bytes | Gray]],
         scores: bool = False,
+        *,
+        in_flight: int = IN_FLIGHT,
+        request_id: str | None = None,
         **asked: Unpack[Asked],
-    ) -> Iterator[tuple[str, pb.RecognizeResponse | DigitstripError]]:
-        """Read (id, image) pairs over one call; answers come as they are ready.
+    ) -> Iterator[Answer]:
+        """Read (name, image) pairs over one call; answers come as they are ready.
 
         An image that cannot be read gives its error as its answer. What is asked holds for all.
+        At most `in_flight` images are taken in whose answer has not been taken. If the call ends
+        early, because a server stops, say, another is opened, and what has no answer sent again;
+        every image is answered once.
         """
-        broken: list[Exception] = []  # what the caller's own iterable raised; gRPC would hide it
+        pairs = ((name, to_request(image, 0, scores, **asked)) for name, image in images)
 
-        def requests() -> Iterator[pb.RecognizeStreamRequest]:
-            try:
-                for name, image in images:
-                    request = to_request(image, 0, scores, **asked)
-                    yield pb.RecognizeStreamRequest(id=name, request=request)
-            except Exception as error:
-                broken.append(error)
-                raise
+        def open_call(requests: Iterator[pb.RecognizeStreamRequest]) -> grpc.Call:
+            return self.stub.RecognizeStream(requests, metadata=self._metadata(request_id))
 
-        call = self.stub.RecognizeStream(requests())
-        try:
-            for answer in call:
-                yield answer.id, to_answer(answer)
-        except grpc.RpcError as error:
-            raise broken[0] if broken else to_error(error) from error
-        finally:
-            call.cancel()  # of no effect on a call that ended
+        return iter(BlockingStream(open_call, pairs, self._outstanding(in_flight), self._tries))
 
     def get_model(self) -> pb.GetModelResponse:
         """Ask which model reads."""
-        try:
-            response: pb.GetModelResponse = self.stub.GetModel(
-                pb.GetModelRequest(), timeout=self.timeout
-            )
-        except grpc.RpcError as error:
-            raise to_error(error) from error
+        response: pb.GetModelResponse = self._call(self.stub.GetModel, pb.GetModelRequest())
         return response
+
+    def _call(
+        self,
+        method: Callable[..., Response],
+        request: Message,
+        timeout: float | None = None,
+        request_id: str | None = None,
+    ) -> Response:
+        tries = self._tries(timeout)
+        while True:
+            try:
+                return method(request, timeout=tries.left, metadata=self._metadata(request_id))
+            except grpc.RpcError as error:
+                failure = to_error(error)
+                if (pause := tries.pause(failure)) is None:
+                    raise failure from error
+            time.sleep(pause)
 
     def close(self) -> None:
         """End the connection."""
@@ -107,66 +202,68 @@ class Client:
         self.close()
 
 
-class AsyncClient:
-    """A connection to one server for asyncio; otherwise as `Client`."""
+class AsyncClient(_Connection):
+    """A connection to one server or several for asyncio; otherwise as `Client`."""
 
-    def __init__(self, address: str, timeout: float = 60.0) -> None:
-        self.timeout = timeout
-        self.channel = grpc.aio.insecure_channel(address, OPTIONS)
-        self.stub = RecognizerServiceStub(self.channel)
+    def _open(self, options: Options) -> grpc.aio.Channel:
+        return self.route.aio_channel(options)
 
     async def recognize(
-        self, image: bytes | Gray, page: int = 0, scores: bool = False, **asked: Unpack[Asked]
+        self,
+        image: bytes | Gray,
+        page: int = 0,
+        scores: bool = False,
+        *,
+        timeout: float | None = None,
+        request_id: str | None = None,
+        **asked: Unpack[Asked],
     ) -> pb.RecognizeResponse:
         """Read one image: a file's bytes, or gray levels of shape (height, width)."""
-        try:
-            response: pb.RecognizeResponse = await self.stub.Recognize(
-                to_request(image, page, scores, **asked), timeout=self.timeout
-            )
-        except grpc.RpcError as error:
-            raise to_error(error) from error
+        request = to_request(image, page, scores, **asked)
+        response: pb.RecognizeResponse = await self._call(
+            self.stub.Recognize, request, timeout, request_id
+        )
         return response
 
-    async def recognize_many(
+    def recognize_many(
         self,
         images: AsyncIterable[tuple[str, bytes | Gray]],
         scores: bool = False,
+        *,
+        in_flight: int = IN_FLIGHT,
+        request_id: str | None = None,
         **asked: Unpack[Asked],
-    ) -> AsyncIterator[tuple[str, pb.RecognizeResponse | DigitstripError]]:
-        """Read (id, image) pairs over one call; answers come as they are ready."""
-        broken: list[Exception] = []
+    ) -> AsyncIterator[Answer]:
+        """Read (name, image) pairs over one call; answers come as they are ready."""
+        pairs = ((name, to_request(image, 0, scores, **asked)) async for name, image in images)
 
-        async def requests() -> AsyncIterator[pb.RecognizeStreamRequest]:
-            try:
-                async for name, image in images:
-                    request = to_request(image, 0, scores, **asked)
-                    yield pb.RecognizeStreamRequest(id=name, request=request)
-            except Exception as error:
-                broken.append(error)
-                raise
+        def open_call(requests: AsyncIterator[pb.RecognizeStreamRequest]) -> grpc.aio.Call:
+            return self.stub.RecognizeStream(requests, metadata=self._metadata(request_id))
 
-        call = self.stub.RecognizeStream(requests())
-        try:
-            async for answer in call:
-                yield answer.id, to_answer(answer)
-        except (grpc.RpcError, asyncio.CancelledError) as error:
-            if broken:  # grpc.aio tells of it by cancelling
-                raise broken[0] from error
-            if isinstance(error, grpc.RpcError):
-                raise to_error(error) from error
-            raise
-        finally:
-            call.cancel()
+        return aiter(AsyncStream(open_call, pairs, self._outstanding(in_flight), self._tries))
 
     async def get_model(self) -> pb.GetModelResponse:
         """Ask which model reads."""
-        try:
-            response: pb.GetModelResponse = await self.stub.GetModel(
-                pb.GetModelRequest(), timeout=self.timeout
-            )
-        except grpc.RpcError as error:
-            raise to_error(error) from error
+        response: pb.GetModelResponse = await self._call(self.stub.GetModel, pb.GetModelRequest())
         return response
+
+    async def _call(
+        self,
+        method: Callable[..., Awaitable[Response]],
+        request: Message,
+        timeout: float | None = None,
+        request_id: str | None = None,
+    ) -> Response:
+        tries = self._tries(timeout)
+        while True:
+            try:
+                metadata = self._metadata(request_id)
+                return await method(request, timeout=tries.left, metadata=metadata)
+            except grpc.RpcError as error:
+                failure = to_error(error)
+                if (pause := tries.pause(failure)) is None:
+                    raise failure from error
+            await asyncio.sleep(pause)
 
     async def close(self) -> None:
         """End the connection."""
@@ -189,39 +286,3 @@ def to_request(
 ) -> pb.RecognizeRequest:
     """Return the request for an image."""
     return pb.RecognizeRequest(image=to_image(image, page), omit_scores=not scores, **asked)
-
-
-def to_answer(answer: pb.RecognizeStreamResponse) -> pb.RecognizeResponse | DigitstripError:
-    """Return a stream's answer, an error as the class that the service raised."""
-    if answer.HasField("response"):
-        return answer.response
-    error = answer.error
-    if error.field:
-        return input_error(error.reason, error.message, error.field)
-    return ServerError(f"{code_pb2.Code.Name(error.code)}: {error.message}")
-
-
-def to_error(error: grpc.RpcError) -> DigitstripError:
-    """Return a failed call's error as the class that the service raised."""
-    status = rpc_status.from_call(error)
-    reason = field = ""
-    for detail in status.details if status else ():
-        info, bad = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
-        if detail.Unpack(info):
-            reason = info.reason
-        elif detail.Unpack(bad) and bad.field_violations:
-            field = bad.field_violations[0].field
-    if field:
-        return input_error(reason, error.details(), field)
-    kind = ServerUnavailable if error.code() is grpc.StatusCode.UNAVAILABLE else ServerError
-    return kind(f"{error.code().name}: {error.details()}")
-
-
-def input_error(reason: str, message: str, field: str) -> InputError:
-    """Return the error of a reason; one that only a newer server knows stays on the error."""
-    for kind in InputError.__subclasses__():
-        if kind.reason == reason:
-            return kind(message, field)
-    error = InputError(message, field)
-    error.reason = reason or InputError.reason
-    return error

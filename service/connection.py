@@ -3,13 +3,14 @@
 import ipaddress
 import os
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
 
 from service.errors import SettingsError, quoted
+
+Options = list[tuple[str, int | str]]  # gRPC's channel arguments
 
 TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]+=*")  # RFC 6750, section 2.1
 
@@ -154,9 +155,9 @@ class Route:
         return f"ipv{families.pop()}:{','.join(self.addresses)}"
 
     @property
-    def options(self) -> list[tuple[str, int | str]]:
+    def options(self) -> Options:
         """The channel arguments that gRPC needs for the way there."""
-        options: list[tuple[str, int | str]] = []
+        options: Options = []
         if self.local:  # else a proxy that the environment names is asked for this machine
             options.append(("grpc.enable_http_proxy", 0))
         if self.tls and self.tls.server_name:
@@ -168,16 +169,16 @@ class Route:
         """Return what every call carries: the token, as it is now."""
         return (("authorization", f"Bearer {self.token.read()}"),) if self.token else ()
 
-    def channel(self, options: Sequence[tuple[str, int | str]] = ()) -> grpc.Channel:
+    def channel(self, options: Options | None = None) -> grpc.Channel:
         """Open a blocking channel."""
-        given = [*self.options, *options]
+        given = [*self.options, *(options or ())]
         if self.tls is None:
             return grpc.insecure_channel(self.target, given)
         return grpc.secure_channel(self.target, self.tls.credentials(), given)
 
-    def aio_channel(self, options: Sequence[tuple[str, int | str]] = ()) -> grpc.aio.Channel:
+    def aio_channel(self, options: Options | None = None) -> grpc.aio.Channel:
         """Open a channel for asyncio."""
-        given = [*self.options, *options]
+        given = [*self.options, *(options or ())]
         if self.tls is None:
             return grpc.aio.insecure_channel(self.target, given)
         return grpc.aio.secure_channel(self.target, self.tls.credentials(), given)

@@ -155,6 +155,13 @@ class DeadlineTooShort(ServerError):
     code = "DEADLINE_EXCEEDED"
 
 
+class TimedOut(ServerError):
+    """The caller's time was over before the answer came."""
+
+    reason = "TIMED_OUT"
+    code = "DEADLINE_EXCEEDED"
+
+
 class ReadingTooLong(ServerError):
     """Reading one image took longer than the server allows, and was ended."""
 

@@ -317,16 +317,19 @@ def test_a_draining_server_answers_what_it_took_in_and_ends_the_stream(start_ser
     ended = threading.Event()
 
     def images():
-        yield "first", encoded()
+        request = pb.RecognizeRequest(image=pb.Image(encoded=encoded()))
+        yield pb.RecognizeStreamRequest(id="first", request=request)
         ended.wait(30)  # a stream that stays open
 
-    with Client(server.address) as client:
-        answers = client.recognize_many(images())
-        name, response = next(answers)
-        assert (name, response.text) == ("first", truths[NAME])
+    with grpc.insecure_channel(server.address, OPTIONS) as channel:
+        answers = RecognizerServiceStub(channel).RecognizeStream(images())
+        answer = next(answers)
+        assert (answer.id, answer.response.text) == ("first", truths[NAME])
         server.process.send_signal(signal.SIGTERM)
-        with pytest.raises(ServerUnavailable, match="the server is stopping"):
+        with pytest.raises(grpc.RpcError) as raised:
             next(answers)
+        assert raised.value.code() is grpc.StatusCode.UNAVAILABLE
+        assert "the server is stopping" in raised.value.details()
         ended.set()
         assert server.process.wait(5) == 0
 

@@ -1,0 +1,109 @@
+"""What servers answer in place of a reading -> the error tree, as the service raised it."""
+
+from collections.abc import Iterator
+
+import grpc
+from google.protobuf.message import DecodeError
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+from grpc_status import rpc_status
+
+from service.errors import (
+    DOMAIN,
+    DigitstripError,
+    InputError,
+    Overloaded,
+    ServerError,
+    ServerUnavailable,
+    TimedOut,
+    Unauthenticated,
+)
+from service.pb import recognizer_pb2 as pb
+
+BY_CODE: dict[str, type[ServerError]] = {  # what no reason of ours explains
+    "UNAVAILABLE": ServerUnavailable,
+    "DEADLINE_EXCEEDED": TimedOut,
+    "UNAUTHENTICATED": Unauthenticated,
+}
+
+
+def to_error(error: grpc.RpcError) -> DigitstripError:
+    """Return a failed call's error as the class that the service raised."""
+    try:
+        status = rpc_status.from_call(error)
+    except (ValueError, DecodeError):  # details that contradict the status, or are none
+        status = None
+    if status is None:
+        status = status_pb2.Status(code=error.code().value[0], message=error.details() or "")
+    return from_status(status)
+
+
+def from_status(status: status_pb2.Status) -> DigitstripError:
+    """Return the error that a status with its details stands for."""
+    reason = field = ""
+    retry_after = None
+    info, bad = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
+    retry = error_details_pb2.RetryInfo()
+    for detail in status.details:
+        try:
+            if detail.Unpack(info) and info.domain == DOMAIN:
+                reason = info.reason
+            elif detail.Unpack(bad) and bad.field_violations:
+                field = bad.field_violations[0].field
+            elif detail.Unpack(retry):
+                retry_after = retry.retry_delay.ToTimedelta().total_seconds()
+        except DecodeError:  # the code and the message still say enough
+            continue
+    code = code_pb2.Code.Name(status.code) if status.code in code_pb2.Code.values() else "UNKNOWN"
+    return rebuilt(code, reason, status.message, field, retry_after)
+
+
+def from_answer(error: pb.Error) -> DigitstripError:
+    """Return the error of one image of a stream."""
+    code = code_pb2.Code.Name(error.code) if error.code in code_pb2.Code.values() else "UNKNOWN"
+    return rebuilt(code, error.reason, error.message, error.field, None)
+
+
+def rebuilt(
+    code: str, reason: str, message: str, field: str, retry_after: float | None
+) -> DigitstripError:
+    """Return the error of a reason; one that only a newer server knows stays on the error.
+
+    Args:
+        code: the name of the gRPC status code.
+        reason: of our domain, or empty.
+        message: a sentence.
+        field: that is at fault, or empty.
+        retry_after: seconds, if the server told them.
+    """
+    kind = BY_REASON.get(reason)
+    if kind is None:
+        if field:
+            kind = InputError
+        elif code == "RESOURCE_EXHAUSTED" and retry_after is not None:
+            kind = Overloaded
+        else:
+            kind = BY_CODE.get(code, ServerError)
+            message = f"{code}: {message}"
+    error = _built(kind, message, field, retry_after)
+    error.reason = reason or kind.reason
+    return error
+
+
+def _built(
+    kind: type[DigitstripError], message: str, field: str, retry_after: float | None
+) -> DigitstripError:
+    if issubclass(kind, InputError):
+        return kind(message, field or "image")
+    if issubclass(kind, Overloaded) and retry_after is not None:
+        return kind(message, retry_after)
+    return kind(message)
+
+
+def _tree(kind: type[DigitstripError]) -> Iterator[type[DigitstripError]]:
+    yield kind
+    for child in kind.__subclasses__():
+        yield from _tree(child)
+
+
+# A server's fault without a reason of its own is INTERNAL; to a client that is a ServerError.
+BY_REASON = {kind.reason: kind for kind in _tree(DigitstripError) if kind is not DigitstripError}
