@@ -25,9 +25,15 @@ BY_CODE: dict[str, type[ServerError]] = {  # what no reason of ours explains
     "UNAUTHENTICATED": Unauthenticated,
 }
 
+# What grpc.aio says in place of the server's status when a message meets a call that has just
+# ended (grpc/grpc issue 36066). No server says it.
+LOST_STATUS = "Internal error from Core"
+
 
 def to_error(error: grpc.RpcError) -> DigitstripError:
     """Return a failed call's error as the class that the service raised."""
+    if error.code() is grpc.StatusCode.INTERNAL and error.details() == LOST_STATUS:
+        return ServerUnavailable("the server ended the call while an image was being sent")
     try:
         status = rpc_status.from_call(error)
     except (ValueError, DecodeError):  # details that contradict the status, or are none

@@ -21,6 +21,7 @@ from service.pb import recognizer_pb2 as pb
 from service.retrying import Tries
 
 Pair = tuple[str, pb.RecognizeRequest]  # the caller's name for it, and the image
+THREAD = "digitstrip images"
 ENDED_EARLY = "the server ended the stream before it had answered"
 
 
@@ -51,7 +52,7 @@ class BlockingStream:
 
     def __iter__(self) -> Iterator[Answer]:
         """Yield the answers as they come."""
-        threading.Thread(target=self._take_in, daemon=True).start()
+        threading.Thread(target=self._take_in, name=THREAD, daemon=True).start()
         tries: Tries | None = None  # since the latest answer
         try:
             while self._something_to_do():
@@ -77,6 +78,8 @@ class BlockingStream:
                         self._changed.notify_all()
                 if self._outstanding.finished:
                     break
+                if self._outstanding.idle:  # nobody waits; the next image opens another call
+                    continue
                 tries = tries or self._new_tries()
                 self._closed.wait(pause_before_reopening(failure, tries))
             if self._broken:
@@ -166,6 +169,8 @@ class AsyncStream:
                     await self._notify()
                 if self._outstanding.finished:
                     break
+                if self._outstanding.idle:  # nobody waits; the next image opens another call
+                    continue
                 tries = tries or self._new_tries()
                 await asyncio.sleep(pause_before_reopening(failure, tries))
             if self._broken:
