@@ -117,16 +117,36 @@ def send(
     check: CheckOption = None,
     alternatives: AlternativesOption = None,
     accept_errors: AcceptErrorsOption = None,
-    address: Annotated[str, typer.Option(help="The server's host:port.")] = "127.0.0.1:50051",
+    address: AddressesOption = None,
     timeout: Annotated[float, typer.Option(min=0.001, help="Seconds for one image.")] = 60.0,
+    tls: TlsOption = False,
+    tls_ca: CaOption = None,
+    tls_certificate: CertificateOption = None,
+    tls_key: KeyOption = None,
+    tls_server_name: ServerNameOption = None,
+    token_file: TokenFileOption = None,
+    plaintext_token: PlaintextTokenOption = False,
 ) -> None:
-    """Read images through a server."""
+    """Read images through a server, or through several.
+
+    Without an address, the one that DIGITSTRIP_LISTEN names is asked.
+    """
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what goes wrong, we tell
     from service.client import Client
     from service.image import UNLIMITED, count_pages
 
     asked = to_asked(length, pattern, allowed, check, alternatives, accept_errors, as_json)
-    with Client(address, timeout) as client:
+    route = to_route(
+        address,
+        tls,
+        tls_ca,
+        tls_certificate,
+        tls_key,
+        tls_server_name,
+        token_file,
+        plaintext_token,
+    )
+    with Client(route, timeout) as client:
 
         def pages(encoded: bytes) -> Responses:
             for page in range(count_pages(encoded, UNLIMITED)):
@@ -216,13 +236,12 @@ def health(
     Without an address, the one that DIGITSTRIP_LISTEN names is asked.
     """
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what goes wrong, we tell
-    from service.health import check, listening_address
+    from service.health import check
 
-    asked = address or [listening_address()]
-    if len(asked) > 1:
+    if address and len(address) > 1:
         raise typer.BadParameter("one server is asked at a time", param_hint="--address")
     route = to_route(
-        asked,
+        address,
         tls,
         tls_ca,
         tls_certificate,

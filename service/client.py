@@ -51,7 +51,7 @@ class _Connection(ABC):
 
     def __init__(
         self,
-        address: str | Sequence[str],
+        address: str | Sequence[str] | Route,
         timeout: float = 60.0,
         *,
         tls: Tls | None = None,
@@ -63,12 +63,11 @@ class _Connection(ABC):
     ) -> None:
         self.timeout = timeout
         self.backoff = backoff
-        self.route = Route(
-            (address,) if isinstance(address, str) else tuple(address),
-            tls,
-            Token(token, token_file) if token is not None or token_file is not None else None,
-            plaintext_token,
-        )
+        if not isinstance(address, Route):
+            shown = None if token is None and token_file is None else Token(token, token_file)
+            addresses = (address,) if isinstance(address, str) else tuple(address)
+            address = Route(addresses, tls, shown, plaintext_token)
+        self.route = address
         self._rng = random.Random()
         config: dict[str, Any] = {"loadBalancingConfig": [{"round_robin": {}}]}
         if watch_health:
@@ -97,6 +96,7 @@ class Client(_Connection):
     Args:
         address: host:port, or a sequence of them, which are IP addresses then. Calls go to each in
             turn; so they do where one name stands for several servers, as `dns:///readers:50051`.
+            Or a `Route`, which says all that follows up to `plaintext_token`.
         timeout: seconds that one call may take, with all its tries and the waits between. A stream
             is not bounded; but an image of it that is refused is tried again for so long, and as
             long after the latest answer a server is looked for.

@@ -3,6 +3,7 @@
 import ipaddress
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from service.errors import SettingsError, quoted
 
 Options = list[tuple[str, int | str]]  # gRPC's channel arguments
 
+PORT = 50051
 TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]+=*")  # RFC 6750, section 2.1
 
 
@@ -146,13 +148,14 @@ class Route:
         """The servers as gRPC names them."""
         if len(self.addresses) == 1:
             return self.addresses[0]
-        families = {_family(each) for each in self.addresses}
+        addresses = [re.sub(r"^localhost:", "127.0.0.1:", each) for each in self.addresses]
+        families = {_family(each) for each in addresses}
         if len(families) != 1 or None in families:
             raise SettingsError(
                 f"of several servers, {', '.join(self.addresses)}, each is told by its IP address,"
                 " all IPv4 or all IPv6; a name that stands for several is given alone"
             )
-        return f"ipv{families.pop()}:{','.join(self.addresses)}"
+        return f"ipv{families.pop()}:{','.join(addresses)}"
 
     @property
     def options(self) -> Options:
@@ -215,3 +218,10 @@ def _family(address: str) -> int | None:
         return ipaddress.ip_address(_host(address)).version
     except ValueError:
         return None
+
+
+def listening_address(environment: Mapping[str, str] = os.environ) -> str:
+    """Return where a server with this environment is reached from its own machine."""
+    host, _, port = environment.get("DIGITSTRIP_LISTEN", f"127.0.0.1:{PORT}").rpartition(":")
+    local = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}
+    return f"{local.get(host, host)}:{port}"

@@ -67,7 +67,7 @@ PlaintextTokenOption = Annotated[
 
 
 def to_route(
-    addresses: list[str],
+    addresses: list[str] | None,
     tls: bool,
     ca: Path | None,
     certificate: Path | None,
@@ -76,16 +76,16 @@ def to_route(
     token_file: Path | None,
     plaintext_token: bool,
 ) -> "Route":
-    """Return what the options say.
+    """Return what the options say; without an address, the one where a server here listens.
 
     Raises:
         SettingsError: they contradict each other, or a file cannot be used.
     """
-    from service.connection import Route, Tls, Token
+    from service.connection import Route, Tls, Token, listening_address
 
     encrypted = tls or any((ca, certificate, key, server_name))
     return Route(
-        tuple(addresses),
+        tuple(addresses or [listening_address()]),
         tls=Tls(ca, certificate, key, server_name) if encrypted else None,
         token=Token(file=token_file) if token_file else None,
         plaintext_token=plaintext_token,

@@ -1,7 +1,5 @@
 """What servers answer in place of a reading -> the error tree, as the service raised it."""
 
-from collections.abc import Iterator
-
 import grpc
 from google.protobuf.message import DecodeError
 from google.rpc import code_pb2, error_details_pb2, status_pb2
@@ -16,6 +14,7 @@ from service.errors import (
     ServerUnavailable,
     TimedOut,
     Unauthenticated,
+    of_reason,
 )
 from service.pb import recognizer_pb2 as pb
 
@@ -81,35 +80,15 @@ def rebuilt(
         field: that is at fault, or empty.
         retry_after: seconds, if the server told them.
     """
-    kind = BY_REASON.get(reason)
-    if kind is None:
+    error = of_reason(reason, message, field or "image")
+    if type(error) is DigitstripError:  # a reason that is not known here, or none of ours
         if field:
-            kind = InputError
+            error = InputError(message, field)
         elif code == "RESOURCE_EXHAUSTED" and retry_after is not None:
-            kind = Overloaded
+            error = Overloaded(message)
         else:
-            kind = BY_CODE.get(code, ServerError)
-            message = f"{code}: {message}"
-    error = _built(kind, message, field, retry_after)
-    error.reason = reason or kind.reason
+            error = BY_CODE.get(code, ServerError)(f"{code}: {message}")
+        error.reason = reason or error.reason
+    if isinstance(error, Overloaded) and retry_after is not None:
+        error.retry_after = retry_after
     return error
-
-
-def _built(
-    kind: type[DigitstripError], message: str, field: str, retry_after: float | None
-) -> DigitstripError:
-    if issubclass(kind, InputError):
-        return kind(message, field or "image")
-    if issubclass(kind, Overloaded) and retry_after is not None:
-        return kind(message, retry_after)
-    return kind(message)
-
-
-def _tree(kind: type[DigitstripError]) -> Iterator[type[DigitstripError]]:
-    yield kind
-    for child in kind.__subclasses__():
-        yield from _tree(child)
-
-
-# A server's fault without a reason of its own is INTERNAL; to a client that is a ServerError.
-BY_REASON = {kind.reason: kind for kind in _tree(DigitstripError) if kind is not DigitstripError}

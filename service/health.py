@@ -1,15 +1,10 @@
 """Ask a server's health; light, since a container's health check starts it every few seconds."""
 
-import os
-from collections.abc import Mapping
-
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from service.connection import Route
 from service.errors import ServerUnavailable
-
-PORT = 50051
 
 
 def check(route: Route, timeout: float) -> str:
@@ -31,10 +26,3 @@ def check(route: Route, timeout: float) -> str:
             raise ServerUnavailable(f"{error.code().name}: {error.details()}") from error
     status: str = health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)
     return status
-
-
-def listening_address(environment: Mapping[str, str] = os.environ) -> str:
-    """Return where a server with this environment is reached from its own machine."""
-    host, _, port = environment.get("DIGITSTRIP_LISTEN", f"127.0.0.1:{PORT}").rpartition(":")
-    local = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}
-    return f"{local.get(host, host)}:{port}"

@@ -61,7 +61,7 @@ class Peer(RecognizerServiceServicer):
         failure = self.failure(request.image.encoded)
         if failure is not None:
             context.abort_with_status(rpc_status.to_status(with_delay(failure)))
-        return pb.RecognizeResponse(text=request.image.encoded.decode())
+        return pb.RecognizeResponse(text=request.image.encoded.decode(errors="replace"))
 
     def RecognizeStream(self, requests, context):  # noqa: N802
         self.calls.append(dict(context.invocation_metadata()))
@@ -70,7 +70,7 @@ class Peer(RecognizerServiceServicer):
             if failure == "end":  # as though all were answered
                 return
             if failure is None:
-                text = request.request.image.encoded.decode()
+                text = request.request.image.encoded.decode(errors="replace")
                 yield pb.RecognizeStreamResponse(
                     id=request.id, response=pb.RecognizeResponse(text=text)
                 )

@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from service.health import listening_address
+from service.connection import listening_address
 
 
 def test_health_of_a_server_that_serves_is_success(service, run):
