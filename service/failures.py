@@ -20,6 +20,7 @@ from service.pb import recognizer_pb2 as pb
 
 BY_CODE: dict[str, type[ServerError]] = {  # what no reason of ours explains
     "UNAVAILABLE": ServerUnavailable,
+    "CANCELLED": ServerUnavailable,  # nobody here cancels: a server that stops sends it at times
     "DEADLINE_EXCEEDED": TimedOut,
     "UNAUTHENTICATED": Unauthenticated,
 }
@@ -27,10 +28,13 @@ BY_CODE: dict[str, type[ServerError]] = {  # what no reason of ours explains
 # What grpc.aio says in place of the server's status when a message meets a call that has just
 # ended (grpc/grpc issue 36066). No server says it.
 LOST_STATUS = "Internal error from Core"
+CLOSED = "Channel closed!"  # what a channel says that was closed on this side
 
 
 def to_error(error: grpc.RpcError) -> DigitstripError:
     """Return a failed call's error as the class that the service raised."""
+    if error.code() is grpc.StatusCode.CANCELLED and error.details() == CLOSED:
+        return ServerError("the client was closed while it waited for an answer")
     if error.code() is grpc.StatusCode.INTERNAL and error.details() == LOST_STATUS:
         return ServerUnavailable("the server ended the call while an image was being sent")
     try:

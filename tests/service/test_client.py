@@ -18,6 +18,7 @@ from service.errors import (
     InputError,
     Overloaded,
     ReaderDied,
+    ServerError,
     ServerStopping,
     ServerUnavailable,
     TimedOut,
@@ -348,6 +349,15 @@ def test_a_server_that_comes_back_is_found(connect, peers):
     timer.start()
     assert client.recognize(b"2").text == "2"
     timer.join()
+
+
+def test_a_client_that_is_closed_does_not_try_again(peers, monkeypatch):
+    peer = peers()
+    monkeypatch.setattr(peer, "failure", lambda _: time.sleep(1))
+    client = Client(peer.address)
+    threading.Timer(0.3, client.close).start()
+    with pytest.raises(ServerError, match="the client was closed"):
+        client.recognize(b"17")
 
 
 @pytest.mark.parametrize("error", [InputError, DigitstripError])

@@ -116,6 +116,7 @@ def test_a_code_without_details_still_gives_an_error_of_ours(code):
     error = to_error(FailedCall(code, "why"))
     kinds = {
         "UNAVAILABLE": ServerUnavailable,
+        "CANCELLED": ServerUnavailable,
         "DEADLINE_EXCEEDED": TimedOut,
         "UNAUTHENTICATED": Unauthenticated,
     }
