@@ -7,6 +7,7 @@ from pathlib import Path
 
 import onnx
 import pytest
+import trustme
 from onnx import helper
 
 from service.contract import Calibration, Threshold
@@ -33,6 +34,21 @@ def calibrated_model(tmp_path_factory):
     path = tmp_path_factory.mktemp("calibrated") / "model.onnx"
     onnx.save(model, path)
     return path
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory):
+    """An authority, a server's certificate for another name than its address, and a client's."""
+    folder = tmp_path_factory.mktemp("certificates")
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(folder / "ca.pem"))
+    for name in ("readers.example", "127.0.0.1", "client"):
+        issued = authority.issue_cert(name)
+        issued.private_key_pem.write_to_path(str(folder / f"{name}.key"))
+        for part in issued.cert_chain_pems:
+            part.write_to_path(str(folder / f"{name}.pem"), append=True)
+    trustme.CA().cert_pem.write_to_path(str(folder / "stranger.pem"))
+    return folder
 
 
 @pytest.fixture

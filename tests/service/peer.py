@@ -101,3 +101,10 @@ def with_delay(error):
                 code=status.code, message=status.message, details=[*status.details, box]
             )
     return status
+
+
+def of_server(certificates, name, mutual=False):
+    """Return what a server shows; `mutual` if it wants to see as much of its clients."""
+    pair = [(certificates / f"{name}.{kind}").read_bytes() for kind in ("key", "pem")]
+    authority = (certificates / "ca.pem").read_bytes() if mutual else None
+    return grpc.ssl_server_credentials([pair], authority, require_client_auth=mutual)

@@ -1,39 +1,16 @@
 """Addresses, TLS and tokens of the client, against servers with certificates made here."""
 
-import grpc
 import pytest
-import trustme
 
 from service.client import AsyncClient, Client
 from service.connection import Route, Tls, Token
 from service.errors import ServerUnavailable, SettingsError
 from service.retrying import Backoff
 from tests.conftest import STRIPS
-from tests.service.peer import Peer
+from tests.service.peer import Peer, of_server
 
 ONCE = Backoff(tries=1)
 PNG = (STRIPS / "one-digit.png").read_bytes()
-
-
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory):
-    """An authority, a server's certificate for another name than its address, and a client's."""
-    folder = tmp_path_factory.mktemp("certificates")
-    authority = trustme.CA()
-    authority.cert_pem.write_to_path(str(folder / "ca.pem"))
-    for name in ("readers.example", "127.0.0.1", "client"):
-        issued = authority.issue_cert(name)
-        issued.private_key_pem.write_to_path(str(folder / f"{name}.key"))
-        for part in issued.cert_chain_pems:
-            part.write_to_path(str(folder / f"{name}.pem"), append=True)
-    trustme.CA().cert_pem.write_to_path(str(folder / "stranger.pem"))
-    return folder
-
-
-def of_server(certificates, name, mutual=False):
-    pair = [(certificates / f"{name}.{kind}").read_bytes() for kind in ("key", "pem")]
-    authority = (certificates / "ca.pem").read_bytes() if mutual else None
-    return grpc.ssl_server_credentials([pair], authority, require_client_auth=mutual)
 
 
 @pytest.fixture
