@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from typer.main import get_command
 from service.cli import app
 from service.settings import Settings
 from tests.conftest import ROOT
+from tests.service.peer import Peer, of_server
 from training.cli import app as training_app
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -48,11 +50,32 @@ def test_a_transcript_is_what_the_command_prints(command, shown):
 
 
 def test_the_python_example_runs(service, capsys):
-    (example,) = blocks("python")
+    example, _ = blocks("python")
     exec(example.replace(ADDRESS, service.address), {})
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("68767 ")
     assert len(lines) == 6
+
+
+def test_the_example_with_tls_a_token_and_two_servers_runs(
+    certificates, tmp_path, monkeypatch, capsys, truths
+):
+    _, example = blocks("python")
+    peers = [Peer(credentials=of_server(certificates, "readers.example")) for _ in range(2)]
+    shutil.copy(certificates / "ca.pem", tmp_path)
+    (tmp_path / "token").write_text("s3cret\n")
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    monkeypatch.chdir(tmp_path)
+    for shown, peer in zip(("10.0.0.7:50051", "10.0.0.8:50051"), peers, strict=True):
+        assert shown in example
+        example = example.replace(shown, peer.address)
+    exec(example, {})
+    said = capsys.readouterr().out  # with what the peers answer: the files' own bytes
+    assert all(f"{name} " in said for name in truths if name.endswith(".png"))
+    (call,) = [call for peer in peers for call in peer.calls]
+    assert call["authorization"] == "Bearer s3cret"
+    for peer in peers:
+        peer.stop()
 
 
 def test_the_call_by_reflection_runs(service):
