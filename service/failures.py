@@ -1,6 +1,7 @@
 """What servers answer in place of a reading -> the error tree, as the service raised it."""
 
 import grpc
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import DecodeError
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
@@ -59,7 +60,7 @@ def from_status(status: status_pb2.Status) -> DigitstripError:
             elif detail.Unpack(bad) and bad.field_violations:
                 field = bad.field_violations[0].field
             elif detail.Unpack(retry):
-                retry_after = retry.retry_delay.ToTimedelta().total_seconds()
+                retry_after = to_seconds(retry.retry_delay)
         except DecodeError:  # the code and the message still say enough
             continue
     code = code_pb2.Code.Name(status.code) if status.code in code_pb2.Code.values() else "UNKNOWN"
@@ -69,7 +70,13 @@ def from_status(status: status_pb2.Status) -> DigitstripError:
 def from_answer(error: pb.Error) -> DigitstripError:
     """Return the error of one image of a stream."""
     code = code_pb2.Code.Name(error.code) if error.code in code_pb2.Code.values() else "UNKNOWN"
-    return rebuilt(code, error.reason, error.message, error.field, None)
+    retry_after = to_seconds(error.retry_after) if error.HasField("retry_after") else None
+    return rebuilt(code, error.reason, error.message, error.field, retry_after)
+
+
+def to_seconds(duration: Duration) -> float:
+    """Return a duration in seconds, whatever nonsense it holds."""
+    return float(duration.seconds) + float(duration.nanos) / 1e9
 
 
 def rebuilt(

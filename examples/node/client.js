@@ -12,8 +12,9 @@ const at = (path) => fileURLToPath(new URL(path, import.meta.url));
 const schema = loadSync(at('../../proto/digitstrip/v1/recognizer.proto'), {
   defaults: true, // a string without digits is '', not absent
   enums: String,
+  longs: Number,
 });
-const details = loadSync(at('rpc_details.proto'), { longs: Number });
+const details = loadSync(at('rpc_details.proto'), { defaults: true, longs: Number });
 const { RecognizerService } = grpc.loadPackageDefinition(schema).digitstrip.v1;
 
 const TRIES = 6; // of a server that is unavailable; one that is overloaded says when to come back
@@ -163,8 +164,13 @@ function toRequest(encoded, asked) {
 }
 
 /** What a stream says of one image. */
-function fromAnswer({ code, reason, message, field }) {
-  return new DigitstripError(message, { code: grpc.status[code], reason, field });
+function fromAnswer({ code, reason, message, field, retryAfter }) {
+  const told = { code: grpc.status[code], reason, field, retryAfter: toMilliseconds(retryAfter) };
+  return new DigitstripError(message, told);
+}
+
+function toMilliseconds(duration) {
+  return duration ? duration.seconds * 1000 + duration.nanos / 1e6 : undefined;
 }
 
 /** A failed call, with what the server's google.rpc details say; other errors are left alone. */
@@ -176,10 +182,7 @@ export function toError(error) {
     const detail = details[name]?.deserialize(value);
     if (name === 'google.rpc.ErrorInfo') told.reason = detail.reason;
     if (name === 'google.rpc.BadRequest') told.field = detail.fieldViolations[0]?.field;
-    if (name === 'google.rpc.RetryInfo') {
-      const { seconds = 0, nanos = 0 } = detail.retryDelay ?? {};
-      told.retryAfter = seconds * 1000 + nanos / 1e6;
-    }
+    if (name === 'google.rpc.RetryInfo') told.retryAfter = toMilliseconds(detail.retryDelay);
   }
   return new DigitstripError(error.details, told);
 }

@@ -132,6 +132,11 @@ test('a stream answers each image, with no more in flight than allowed', async (
     ['DAMAGED_IMAGE', 'INVALID_ARGUMENT'],
   ]);
   assert.equal(answers.get('image 49').text, '49');
+  const refused = { code: 8, reason: 'OVERLOADED', message: 'full', retryAfter: { nanos: 3e8 } };
+  failures = [refused];
+  for await (const [, outcome] of client.recognizeMany(numbered(1))) {
+    assert.equal(outcome.retryAfter, 300);
+  }
 });
 
 test('a stream that ends early says what it did not answer', async () => {

@@ -82,6 +82,8 @@ class Peer(RecognizerServiceServicer):
                     reason=failure.reason,
                     message=str(failure),
                 )
+                if isinstance(failure, Overloaded):
+                    error.retry_after.FromMilliseconds(round(failure.retry_after * 1000))
                 yield pb.RecognizeStreamResponse(id=request.id, error=error)
 
     def GetModel(self, request, context):  # noqa: N802

@@ -7,7 +7,7 @@ import threading
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.client import AsyncClient, Client
@@ -199,15 +199,40 @@ def test_a_stream_answers_each_image_once_though_calls_end_early(connect, peers)
 
 
 def test_a_stream_resends_what_an_overloaded_server_refused(connect, peers):
-    peer = peers([None, Overloaded("full"), Overloaded("full"), None])
+    peer = peers([None, Overloaded("full", 0.3), Overloaded("full", 0.3), None])
+    began = time.monotonic()
     answers = list(connect(peer.address).recognize_many(numbered(5)))
+    assert time.monotonic() - began >= 0.3
     assert sorted(texts(answers)) == whole(5)
     assert len(peer.seen) == 7
     assert len(peer.calls) == 1
 
 
+@pytest.mark.parametrize("kind", [Client, Asynchronous])
+@settings(max_examples=20, deadline=None)
+@given(
+    failures=st.lists(
+        st.sampled_from(
+            [None, None, None, STOPPING, "end", Overloaded("full", 0.01), DamagedImage("torn")]
+        ),
+        max_size=60,
+    ),
+    count=st.integers(0, 40),
+    in_flight=st.sampled_from([1, 2, 32]),
+)
+def test_whatever_servers_do_each_image_is_answered_once(kind, failures, count, in_flight):
+    peer = Peer(failures)
+    patient = Backoff(first=0.001, most=0.01, tries=100)
+    with kind(peer.address, backoff=patient) as client:
+        answers = list(client.recognize_many(numbered(count), in_flight=in_flight))
+    peer.stop()
+    assert sorted(name for name, _ in answers) == sorted(name for name, _ in numbered(count))
+    for name, answer in answers:
+        assert isinstance(answer, DamagedImage) or f"image {answer.text}" == name
+
+
 def test_an_image_that_stays_refused_has_that_as_its_answer(connect, peers):
-    peer = peers([Overloaded("full")] * 100)
+    peer = peers([Overloaded("full", 0.1)] * 100)
     (answer,) = connect(peer.address, timeout=0.5).recognize_many(numbered(1))
     assert answer[0] == "image 0"
     assert type(answer[1]) is Overloaded

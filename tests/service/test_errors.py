@@ -107,6 +107,9 @@ def test_an_overloaded_server_says_when_to_ask_again():
     for details in (boxed(retry), boxed(info, retry)):
         error = from_status(status_pb2.Status(code=code, message="full", details=details))
         assert (type(error), error.retry_after) == (Overloaded, 2.5)
+    answer = pb.Error(code=code, reason="OVERLOADED")
+    answer.retry_after.FromMilliseconds(2500)
+    assert from_answer(answer).retry_after == 2.5
     error = from_status(status_pb2.Status(code=code, message="too large"))
     assert type(error) is ServerError  # a message too large, say: asking again is of no use
 
