@@ -10,6 +10,7 @@ from pathlib import Path
 import grpc
 
 from service.errors import SettingsError, quoted
+from service.watched import Watched
 
 Options = list[tuple[str, int | str]]  # gRPC's channel arguments
 
@@ -75,30 +76,29 @@ class Token:
         file: where it stands, alone, space round it aside.
 
     Raises:
-        SettingsError: the token is empty, or has characters that no bearer token has; also when
-            the file is read anew and no longer has one.
+        SettingsError: there is no token, or it has characters that no bearer token has. A file that
+            comes to hold none later leaves the old token in place, and the log says so.
     """
 
     def __init__(self, token: str | None = None, file: Path | str | None = None) -> None:
-        self.file = file
-        self._seen: tuple[int, int, int] | None = None  # of the file, when it was read
-        self._token = _checked(token, "the token") if token is not None else ""
-        self.read()
+        if file is not None:
+            path = Path(file)
+            self._read = Watched([path], lambda: _read_token(path))
+        else:
+            self._read = Watched([], lambda: _checked(token or "", "the token"))
 
-    def read(self) -> str:
-        """Return the token as it is now."""
-        if self.file is None:
-            return self._token
-        try:
-            state = os.stat(self.file)  # noqa: PTH116 - it is asked before every call
-            seen = (state.st_ino, state.st_mtime_ns, state.st_size)
-            if seen != self._seen:
-                content = Path(self.file).read_text(encoding="ascii").strip()
-                self._token = _checked(content, f"the token in {self.file}")
-                self._seen = seen
-        except (OSError, UnicodeDecodeError) as error:
-            raise SettingsError(f"cannot read the token file {self.file}: {error}") from error
-        return self._token
+    @property
+    def value(self) -> str:
+        """The token as it is now."""
+        return self._read.value
+
+
+def _read_token(file: Path) -> str:
+    try:
+        content = file.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"cannot read the token file {file}: {error}") from error
+    return _checked(content, f"the token in {file}")
 
 
 def _checked(token: str, what: str) -> str:
@@ -170,7 +170,7 @@ class Route:
 
     def metadata(self) -> tuple[tuple[str, str], ...]:
         """Return what every call carries: the token, as it is now."""
-        return (("authorization", f"Bearer {self.token.read()}"),) if self.token else ()
+        return (("authorization", f"Bearer {self.token.value}"),) if self.token else ()
 
     def channel(self, options: Options | None = None) -> grpc.Channel:
         """Open a blocking channel."""

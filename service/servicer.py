@@ -5,16 +5,15 @@ import time
 from collections.abc import AsyncIterator
 
 import grpc
-from google.rpc import code_pb2
 from grpc_status import rpc_status
 
-from service.errors import DigitstripError, InputError, ServerStopping
+from service.errors import DigitstripError, ServerStopping
 from service.measure import declared_pixels
 from service.observe import REQUEST_ID, Call, Observer
 from service.pb import recognizer_pb2 as pb
 from service.pb.recognizer_pb2_grpc import RecognizerServiceServicer
 from service.pool import ReaderPool
-from service.statuses import to_status
+from service.statuses import to_answer, to_status
 
 
 class Servicer(RecognizerServiceServicer):
@@ -148,15 +147,7 @@ class Servicer(RecognizerServiceServicer):
             response = await self._read(call, request.request, None, patient=True)
             return pb.RecognizeStreamResponse(id=request.id, response=response)
         except DigitstripError as error:
-            return pb.RecognizeStreamResponse(
-                id=request.id,
-                error=pb.Error(
-                    code=code_pb2.Code.Value(error.code),
-                    reason=error.reason,
-                    message=str(error),
-                    field=error.field if isinstance(error, InputError) else "",
-                ),
-            )
+            return pb.RecognizeStreamResponse(id=request.id, error=to_answer(error))
 
 
 class WorkInHand:

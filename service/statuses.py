@@ -1,4 +1,4 @@
-"""Errors to google.rpc statuses."""
+"""Errors -> google.rpc statuses, and answers of a stream."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,6 +7,7 @@ from google.protobuf import any_pb2, duration_pb2
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 from service.errors import DOMAIN, DigitstripError, InputError, Overloaded
+from service.pb import recognizer_pb2 as pb
 
 
 def to_status(error: DigitstripError) -> status_pb2.Status:
@@ -21,6 +22,23 @@ def to_status(error: DigitstripError) -> status_pb2.Status:
     )
 
 
+def to_answer(error: DigitstripError) -> pb.Error:
+    """Return an error as the answer to one image of a stream."""
+    return pb.Error(
+        code=code_pb2.Code.Value(error.code),
+        reason=error.reason,
+        message=str(error),
+        field=error.field if isinstance(error, InputError) else "",
+        retry_after=_delay(error) if isinstance(error, Overloaded) else None,
+    )
+
+
+def _delay(error: Overloaded) -> duration_pb2.Duration:
+    delay = duration_pb2.Duration()
+    delay.FromNanoseconds(int(1e9 * error.retry_after))
+    return delay
+
+
 def _details(error: DigitstripError) -> Iterator[Any]:
     yield error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN)
     if isinstance(error, InputError):
@@ -29,6 +47,4 @@ def _details(error: DigitstripError) -> Iterator[Any]:
         )
         yield error_details_pb2.BadRequest(field_violations=[violation])
     if isinstance(error, Overloaded):
-        delay = duration_pb2.Duration()
-        delay.FromNanoseconds(int(1e9 * error.retry_after))
-        yield error_details_pb2.RetryInfo(retry_delay=delay)
+        yield error_details_pb2.RetryInfo(retry_delay=_delay(error))

@@ -4,19 +4,16 @@ import threading
 from concurrent import futures
 
 import grpc
-from google.protobuf import any_pb2
-from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
 
 from service.client import SERVICE
-from service.errors import Overloaded
 from service.pb import recognizer_pb2 as pb
 from service.pb.recognizer_pb2_grpc import (
     RecognizerServiceServicer,
     add_RecognizerServiceServicer_to_server,
 )
-from service.servicer import to_status
+from service.statuses import to_answer, to_status
 
 
 class Peer(RecognizerServiceServicer):
@@ -60,7 +57,7 @@ class Peer(RecognizerServiceServicer):
         self.calls.append(dict(context.invocation_metadata()))
         failure = self.failure(request.image.encoded)
         if failure is not None:
-            context.abort_with_status(rpc_status.to_status(with_delay(failure)))
+            context.abort_with_status(rpc_status.to_status(to_status(failure)))
         return pb.RecognizeResponse(text=request.image.encoded.decode(errors="replace"))
 
     def RecognizeStream(self, requests, context):  # noqa: N802
@@ -77,32 +74,12 @@ class Peer(RecognizerServiceServicer):
             elif failure.code == "UNAVAILABLE":
                 context.abort_with_status(rpc_status.to_status(to_status(failure)))
             else:
-                error = pb.Error(
-                    code=code_pb2.Code.Value(failure.code),
-                    reason=failure.reason,
-                    message=str(failure),
-                )
-                if isinstance(failure, Overloaded):
-                    error.retry_after.FromMilliseconds(round(failure.retry_after * 1000))
+                error = to_answer(failure)
                 yield pb.RecognizeStreamResponse(id=request.id, error=error)
 
     def GetModel(self, request, context):  # noqa: N802
         self.calls.append(dict(context.invocation_metadata()))
         return pb.GetModelResponse(digest=str(self.port))
-
-
-def with_delay(error):
-    """Return an error's status, an overloaded server's with its RetryInfo."""
-    status = to_status(error)
-    if isinstance(error, Overloaded):
-        box, retry = any_pb2.Any(), error_details_pb2.RetryInfo()
-        if not any(detail.Is(retry.DESCRIPTOR) for detail in status.details):
-            retry.retry_delay.FromMilliseconds(round(error.retry_after * 1000))
-            box.Pack(retry)
-            status = status_pb2.Status(
-                code=status.code, message=status.message, details=[*status.details, box]
-            )
-    return status
 
 
 def of_server(certificates, name, mutual=False):

@@ -18,8 +18,7 @@ from service.errors import (
     Unauthenticated,
 )
 from service.failures import from_answer, from_status, to_error
-from service.pb import recognizer_pb2 as pb
-from service.statuses import to_status
+from service.statuses import to_answer, to_status
 
 CODES = [code for code in grpc.StatusCode if code is not grpc.StatusCode.OK]
 
@@ -87,11 +86,11 @@ def test_every_error_survives_the_way_to_the_client(kind):
 
 @pytest.mark.parametrize("kind", ERRORS)
 def test_every_error_survives_the_way_through_a_stream(kind):
-    code = code_pb2.Code.Value(kind.code)
-    field = "image.encoded" if issubclass(kind, InputError) else ""
-    error = from_answer(pb.Error(code=code, reason=kind.reason, message="why", field=field))
+    sent = kind("why")
+    error = from_answer(to_answer(sent))
     assert type(error) is (ServerError if kind is DigitstripError else kind)
-    assert getattr(error, "field", "") == field
+    for fact in ("field", "retry_after"):
+        assert getattr(error, fact, None) == getattr(sent, fact, None)
 
 
 def test_an_input_error_names_its_field():
@@ -100,16 +99,12 @@ def test_an_input_error_names_its_field():
 
 
 def test_an_overloaded_server_says_when_to_ask_again():
-    retry, info = error_details_pb2.RetryInfo(), error_details_pb2.ErrorInfo()
-    retry.retry_delay.FromMilliseconds(2500)
-    info.reason, info.domain = "OVERLOADED", "digitstrip"
-    code = code_pb2.RESOURCE_EXHAUSTED
-    for details in (boxed(retry), boxed(info, retry)):
-        error = from_status(status_pb2.Status(code=code, message="full", details=details))
+    full, code = Overloaded("full", 2.5), code_pb2.RESOURCE_EXHAUSTED
+    for error in (to_error(failed(to_status(full))), from_answer(to_answer(full))):
         assert (type(error), error.retry_after) == (Overloaded, 2.5)
-    answer = pb.Error(code=code, reason="OVERLOADED")
-    answer.retry_after.FromMilliseconds(2500)
-    assert from_answer(answer).retry_after == 2.5
+    _, retry = to_status(full).details
+    of_a_proxy = status_pb2.Status(code=code, message="full", details=[retry])
+    assert type(from_status(of_a_proxy)) is Overloaded
     error = from_status(status_pb2.Status(code=code, message="too large"))
     assert type(error) is ServerError  # a message too large, say: asking again is of no use
 
