@@ -1,5 +1,7 @@
 import csv
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -49,6 +51,37 @@ def certificates(tmp_path_factory):
             part.write_to_path(str(folder / f"{name}.pem"), append=True)
     trustme.CA().cert_pem.write_to_path(str(folder / "stranger.pem"))
     return folder
+
+
+@pytest.fixture(scope="session")
+def node(tmp_path_factory):
+    """Run node in an installed copy of the example; returns the completed process."""
+    if not (shutil.which("npm") and shutil.which("node")):
+        pytest.skip("the Node.js example is tested where node and npm are installed")
+    tree = tmp_path_factory.mktemp("node")
+    shutil.copytree(ROOT / "proto", tree / "proto")
+    here = tree / "examples" / "node"
+    shutil.copytree(ROOT / "examples" / "node", here, ignore=shutil.ignore_patterns("node_modules"))
+    quiet = ("--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier")
+    installed = subprocess.run(
+        ["npm", "ci", *quiet], cwd=here, capture_output=True, text=True, timeout=240, check=False
+    )
+    if re.search("EAI_AGAIN|ENOTFOUND|ECONNREFUSED|ETIMEDOUT", installed.stderr):
+        pytest.skip("the Node.js example is tested where npm reaches its registry")
+    assert installed.returncode == 0, installed.stderr
+
+    def node(*arguments):
+        return subprocess.run(
+            ["node", *map(str, arguments)],
+            cwd=here,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            env={name: value for name, value in os.environ.items() if "proxy" not in name.lower()},
+            check=False,
+        )
+
+    return node
 
 
 @pytest.fixture
