@@ -41,8 +41,12 @@ OPTIONS: Options = [
     ("grpc.max_send_message_length", -1),
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 2_000),  # gRPC's own two minutes outlast any restart
-    ("grpc.keepalive_time_ms", 60_000),  # a server that vanished is noticed after so long
+    ("grpc.min_reconnect_backoff_ms", 5_000),  # for a connection to come about
+    # A server that fell silent is noticed within 70 seconds, while calls wait for it.
+    ("grpc.keepalive_time_ms", 60_000),
     ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.http2.ping_timeout_ms", 10_000),  # gRPC pings for other reasons, too
+    ("grpc.http2.max_pings_without_data", 0),
 ]
 
 

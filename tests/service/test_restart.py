@@ -6,7 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from service.client import Client
+import service.client as client_room
+from service.client import OPTIONS, Client
 from tests.conftest import STRIPS
 
 NAMES = ("one-digit.png", "two-digits.png", "postcode-ruled.png")
@@ -74,3 +75,25 @@ def test_a_rolling_restart_loses_and_repeats_nothing_of_a_stream(start_service, 
             work.set()
         restarting.result()
     assert sorted(answered) == sorted(sent)
+
+
+def test_a_server_that_falls_silent_is_left_for_another(start_service, truths, monkeypatch):
+    """Its host is gone, say: the connection stays, and nobody answers."""
+    expected = {name: truths[name] for name in NAMES}
+    quick = dict.fromkeys(
+        ("grpc.keepalive_time_ms", "grpc.keepalive_timeout_ms", "grpc.http2.ping_timeout_ms"), 500
+    )
+    monkeypatch.setattr(client_room, "OPTIONS", [*(dict(OPTIONS) | quick).items()])
+    servers = [start_service(), start_service()]
+    with Client([server.address for server in servers]) as client:
+        for name, image in IMAGES:
+            assert client.recognize(image).text == truths[name]
+        servers[0].process.send_signal(signal.SIGSTOP)
+        try:  # some go there before that is noticed
+            for _ in range(2):
+                answers = dict(client.recognize_many(IMAGES))
+                assert {name: answer.text for name, answer in answers.items()} == expected
+            for name, image in IMAGES * 2:
+                assert client.recognize(image).text == truths[name]
+        finally:
+            servers[0].process.send_signal(signal.SIGCONT)
