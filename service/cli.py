@@ -146,7 +146,8 @@ def send(
         token_file,
         plaintext_token,
     )
-    with Client(route, timeout) as client:
+    # One image at a time: a refusal costs no more than a watch, which a guarded server may forbid.
+    with Client(route, timeout, watch_health=False) as client:
 
         def pages(encoded: bytes) -> Responses:
             for page in range(count_pages(encoded, UNLIMITED)):

@@ -112,6 +112,19 @@ def test_health_trusts_no_other_certificate_than_the_servers_own(secured, enviro
     assert run("health", **missing, DIGITSTRIP_LISTEN=f"0.0.0.0:{port}").returncode == 2
 
 
+def test_health_that_is_closed_hinders_neither_send_nor_those_who_do_not_watch(
+    start_service, files, run, truths
+):
+    guarded = {"DIGITSTRIP_TOKENS_FILE": str(files / "tokens"), "DIGITSTRIP_HEALTH_OPEN": "false"}
+    server = start_service(**guarded)
+    shown = ["--address", server.address, "--token-file", files / "token"]
+    assert run("send", STRIPS / NAME, *shown).stdout.decode() == f"{truths[NAME]}\n"
+    assert run("health", *shown).stdout == b"SERVING\n"
+    assert b"UNAUTHENTICATED" in run("health", *shown[:2]).stderr
+    with Client(server.address, token=TOKEN, watch_health=False) as client:
+        assert client.recognize((STRIPS / NAME).read_bytes()).text == truths[NAME]
+
+
 def test_node_reaches_it(node, options, truths):
     ended = node("read.js", "--stream", *options, STRIPS / NAME)
     assert ended.returncode == 0, ended.stderr
