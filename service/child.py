@@ -78,6 +78,7 @@ class Child(asyncio.SubprocessProtocol):
             await child._ready
         except BaseException:
             child.kill()
+            await child.gone.wait()
             raise
         return child
 
@@ -135,6 +136,7 @@ class Child(asyncio.SubprocessProtocol):
             self._ready.set_exception(
                 ReaderDied(f"a reader ended with status {self.status} before it was ready")
             )
+            self._ready.exception()  # nobody may be waiting for it, and asyncio would complain
         elif not self._ready.cancelled() and self._ready.exception() is None:
             self._ended(self)
         self.gone.set()

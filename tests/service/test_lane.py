@@ -292,15 +292,14 @@ class Books(RuleBasedStateMachine):
     @rule(target=waiting, cost=st.integers(OVERHEAD, 2 * LIMIT))
     def admit(self, cost):
         new = item(cost)
-        before = self.lane.in_flight
-        try:
+        fits = not self.lane.in_flight or self.lane.in_flight + cost <= LIMIT
+        if fits:
             self.lane.admit(new, now=0.0)
-        except Overloaded as refusal:
-            assert before
-            assert before + cost > LIMIT
-            assert SOONEST <= refusal.retry_after <= LATEST
-        else:
             self.inside.add(new)
+        else:
+            with pytest.raises(Overloaded) as raised:
+                self.lane.admit(new, now=0.0)
+            assert SOONEST <= raised.value.retry_after <= LATEST
         return new
 
     @rule(target=reading)
