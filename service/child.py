@@ -83,6 +83,7 @@ class Child(asyncio.SubprocessProtocol):
             raise ReaderDied(f"a reader was not ready after {START_SECONDS} s") from None
         except BaseException:
             child.kill()
+            await child.gone.wait()
             raise
         return child
 
@@ -141,6 +142,7 @@ class Child(asyncio.SubprocessProtocol):
             self._ready.set_exception(
                 ReaderDied(f"a reader ended with status {self.status} before it was ready")
             )
+            self._ready.exception()  # nobody may be waiting for it, and asyncio would complain
         elif not self._ready.cancelled() and self._ready.exception() is None:
             self._ended(self)
         self.gone.set()

@@ -36,7 +36,8 @@ def read_frame(pipe: BinaryIO) -> tuple[Head, bytes] | None:
         return None
     of_head, of_body = SIZES.unpack(sizes)
     head, body = pipe.read(of_head), pipe.read(of_body)
-    return (json.loads(head), body) if len(body) == of_body else None
+    whole = (len(head), len(body)) == (of_head, of_body)
+    return (json.loads(head), body) if whole else None
 
 
 class Frames:

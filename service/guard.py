@@ -54,7 +54,7 @@ def read_tokens(file: Path) -> tuple[bytes, ...]:
         lines = file.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"cannot read the tokens in {file}: {error}") from error
-    tokens = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    tokens = [line for line in map(str.strip, lines) if line and not line.startswith("#")]
     if not tokens:
         raise SettingsError(f"there are no tokens in {file}; expected one a line")
     if short := sum(len(token) < SHORTEST for token in tokens):
@@ -70,7 +70,7 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc ships no 
     Args:
         tokens: the ones that are known.
         health_open: whether health may be asked without.
-        refused: called for each that was turned away.
+        refused: called with the method of each call that was turned away.
     """
 
     def __init__(self, tokens: Tokens, health_open: bool, refused: Callable[[str], None]) -> None:
@@ -94,8 +94,10 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc ships no 
             if sent
             else "the call carries no token; expected metadata 'authorization: Bearer TOKEN'"
         )
-        self.refused(details.method)
-        return _refusal(await continuation(details), error)
+        handler = await continuation(details)
+        # A method that is not served may have any name, and each would be counted for ever.
+        self.refused(details.method.rpartition("/")[2] if handler else "unknown")
+        return _refusal(handler, error)
 
 
 def _refusal(handler: grpc.RpcMethodHandler | None, error: Unauthenticated) -> Any:  # noqa: ANN401 - grpc ships no types

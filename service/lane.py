@@ -68,7 +68,7 @@ class Lane:
         self.in_flight = 0  # cost
         self._cost_waiting = 0
         self._costs = self._seconds = 0.0  # of what was read, the latest weighing most
-        self._patient: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self._patient: deque[tuple[int, asyncio.Event]] = deque()
 
     def expected_seconds(self, cost: int) -> float:
         """Return how long a reader takes for a cost, by what it took lately; 0 if unknown."""
@@ -103,7 +103,6 @@ class Lane:
         self.check_deadline(item, now, self.wait)
         self.in_flight += item.cost
         self._put(item, last=True)
-        self._wake()
 
     def check_deadline(self, item: Item, now: float, wait: float = 0.0) -> None:
         """Insist that there is time to read an item after a wait.
@@ -155,25 +154,20 @@ class Lane:
 
         Whoever asked first is served first. The room is there until the next `await`.
         """
-        queue_up = self._patient.append
-        while self._patient or not self._has_room(cost):
-            turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            queue_up((cost, turn))
-            try:
-                await turn
-            except asyncio.CancelledError:
-                self._wake()  # it may have been our turn already
-                raise
-            if self._has_room(cost):
-                return
-            queue_up = self._patient.appendleft
+        turn = (cost, asyncio.Event())
+        self._patient.append(turn)
+        try:
+            while self._patient[0] is not turn or not self._has_room(cost):
+                turn[1].clear()
+                await turn[1].wait()
+        finally:
+            self._patient.remove(turn)
+            self._wake()
 
     def _wake(self) -> None:
-        """Tell the first of the patient that there is room, if so; once in, it tells the next."""
-        while self._patient and self._patient[0][1].done():
-            self._patient.popleft()
+        """Tell the first of the patient that there is room, if so; it looks once more itself."""
         if self._patient and self._has_room(self._patient[0][0]):
-            self._patient.popleft()[1].set_result(None)
+            self._patient[0][1].set()
 
     def _has_room(self, cost: int) -> bool:
         return not self.in_flight or self.in_flight + cost <= PATIENT_SHARE * self.limit

@@ -12,6 +12,7 @@ from service.pb import recognizer_pb2 as pb
 
 MOST_SEGMENTS = 1000  # of a JPEG, before its size; of a TIFF's first page
 NO_SIZE_IN = (0xC4, 0xC8, 0xCC)  # JPEG markers among the start-of-frame ones that are none
+OS2_HEADER = 12  # bytes of the oldest BMP header, whose sides are short
 TIFF_WIDTH, TIFF_LENGTH = 256, 257  # tags
 SHORT, LONG = 3, 4  # TIFF types
 
@@ -35,12 +36,19 @@ def _declared_size(encoded: bytes) -> tuple[int, int]:
     elif encoded.startswith((b"II*\0", b"MM\0*")):
         width, height = _tiff_size(encoded, "<" if encoded.startswith(b"II") else ">")
     elif encoded.startswith(b"BM"):
-        width, height = (abs(side) for side in struct.unpack_from("<ii", encoded, 18))
+        width, height = _bmp_size(encoded)
     elif encoded.startswith(b"RIFF"):
         width, height = webp_size(encoded)
     else:
         width, height = 0, 0
     return width, height
+
+
+def _bmp_size(encoded: bytes) -> tuple[int, int]:
+    """Read the second header; a negative height means that the rows run from the top."""
+    (header,) = struct.unpack_from("<I", encoded, 14)
+    width, height = struct.unpack_from("<HH" if header == OS2_HEADER else "<ii", encoded, 18)
+    return abs(width), abs(height)
 
 
 def _jpeg_size(encoded: bytes) -> tuple[int, int]:

@@ -87,7 +87,7 @@ class Observer:
     def turned_away(self, method: str) -> None:
         """Count a call without a token that is known."""
         self.metrics.refused.labels("UNAUTHENTICATED").inc()
-        self.metrics.requests.labels(method.rpartition("/")[2], "UNAUTHENTICATED").inc()
+        self.metrics.requests.labels(method, "UNAUTHENTICATED").inc()
 
     def _tell(
         self,

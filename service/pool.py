@@ -7,13 +7,13 @@ and ends when it was idle for a while, with the memory that it took.
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import Self
+from typing import Any, Self, TypeVar
 
 from service.child import Child
-from service.errors import DigitstripError, ReaderDied, ReadingTooLong, of_reason
+from service.errors import DigitstripError, ReaderDied, ReadingTooLong, ServerStopping, of_reason
 from service.frames import Head
 from service.lane import Answer, Item, Lane
 from service.pb import recognizer_pb2 as pb
@@ -24,6 +24,8 @@ IDLE_SECONDS = 30.0  # after which the giants' reader ends
 GIANTS_NICE = 10
 LONGEST_PAUSE = 5.0  # seconds between tries to start a reader that fails to start
 DEATHS = 2  # readers that an image may cost
+
+Started = TypeVar("Started")
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +67,8 @@ class ReaderPool:
         self.giant = Lane("giant", 2 * setup.limits.max_pixels, 1)
         self._children: dict[Lane, set[Child]] = {self.small: set(), self.giant: set()}
         self._idle: dict[Lane, list[Child]] = {self.small: [], self.giant: []}
-        self._starting: set[asyncio.Task[None]] = set()
+        self._alive: set[Child] = set()  # also those that are retired and end in a moment
+        self._starting: set[asyncio.Task[Any]] = set()
         self._closing = False
 
     @property
@@ -76,7 +79,7 @@ class ReaderPool:
     @property
     def pids(self) -> list[int]:
         """The process ids of all readers."""
-        return [child.pid for children in self._children.values() for child in children]
+        return [child.pid for child in tuple(self._alive)]  # metrics ask from another thread
 
     def ready(self, lane: Lane) -> int:
         """Return how many readers a lane has."""
@@ -120,6 +123,7 @@ class ReaderPool:
             InputError: the image cannot be read.
             Overloaded, DeadlineTooShort: it was not taken in.
             ReadingTooLong, ReaderDied: it was given up.
+            ServerStopping: the pool closes.
         """
         loop = asyncio.get_running_loop()
         now = loop.time()
@@ -130,6 +134,8 @@ class ReaderPool:
         lane = self.giant if item.weight > self.sizes.giant_pixels else self.small
         if patient:
             await lane.room(item.cost)
+        if self._closing:
+            raise ServerStopping("no more images are read")
         lane.admit(item, loop.time())
         self._dispatch(lane)
         try:
@@ -139,17 +145,18 @@ class ReaderPool:
             raise
 
     async def close(self) -> None:
-        """End every reader, also those at work."""
+        """End every reader, also those at work; what waits is refused."""
         self._closing = True
-        for task in list(self._starting):
+        for lane in self.lanes:
+            while lane.waiting:
+                self._refuse(lane, lane.next(), ServerStopping("no more images are read"))
+        starting = list(self._starting)
+        for task in starting:
             task.cancel()
-        children = [child for each in self._children.values() for child in each]
-        for child in children:
-            if child.item is None:
-                child.retire()
-            else:
-                child.kill()
-        await asyncio.gather(*(child.gone.wait() for child in children))
+        await asyncio.gather(*starting, return_exceptions=True)
+        for child in self._alive:
+            child.kill()
+        await asyncio.gather(*(child.gone.wait() for child in self._alive))
 
     def _dispatch(self, lane: Lane) -> None:
         """Give those that wait to readers that are idle."""
@@ -182,16 +189,22 @@ class ReaderPool:
 
     async def _exchange(self, model: bytes) -> pb.GetModelResponse:
         """Start a whole set of readers with a model; once all are ready, retire the others."""
-        started = await asyncio.gather(
-            *(self._start(self.small, model) for _ in range(self.sizes.workers)),
-            return_exceptions=True,
-        )
-        fresh = [child for child in started if isinstance(child, Child)]
-        for failure in started:
-            if isinstance(failure, BaseException):
-                for child in fresh:
-                    child.retire()
-                raise failure
+        starting = [
+            self._soon(self._start(self.small, model), "exchange")
+            for _ in range(self.sizes.workers)
+        ]
+        try:
+            fresh = await asyncio.gather(*starting)
+        except BaseException as error:
+            for task in starting:
+                if not task.cancelling():  # twice, and it would not wait for its process's end
+                    task.cancel()
+            for each in await asyncio.gather(*starting, return_exceptions=True):
+                if isinstance(each, Child):
+                    each.retire()
+            if self._closing:
+                raise ServerStopping("no more readers are started") from error
+            raise
         self._model = model  # a reader that dies from now on is replaced by one with this model
         for lane in self.lanes:
             for child in list(self._children[lane]):
@@ -208,19 +221,27 @@ class ReaderPool:
             setup = replace(setup, most_pixels=self.sizes.giant_pixels)
         else:
             setup = replace(setup, nice=GIANTS_NICE)
-        return await Child.start(
+        child = await Child.start(
             setup,
             model,
             answered=lambda child, item, head, body: self._answered(lane, child, item, head, body),
             ended=lambda child: self._ended(lane, child),
             overdue=lambda item: self._overdue(lane, item),
         )
+        if child.status is None:
+            self._alive.add(child)
+        return child
 
     def _start_soon(self, lane: Lane) -> None:
         if not self._closing and not (lane is self.giant and self._starting_giant()):
-            task = asyncio.create_task(self._keep_starting(lane), name=lane.name)
-            self._starting.add(task)
-            task.add_done_callback(self._starting.discard)
+            self._soon(self._keep_starting(lane), lane.name)
+
+    def _soon(self, work: Coroutine[None, None, Started], name: str) -> asyncio.Task[Started]:
+        """Run what starts readers, until the pool closes."""
+        task = asyncio.create_task(work, name=name)
+        self._starting.add(task)
+        task.add_done_callback(self._starting.discard)
+        return task
 
     def _starting_giant(self) -> bool:
         return any(task.get_name() == self.giant.name for task in self._starting)
@@ -228,7 +249,7 @@ class ReaderPool:
     async def _keep_starting(self, lane: Lane) -> None:
         """Start a reader; if that fails, try again after a pause that grows."""
         pause = 0.1
-        while True:
+        while self._lacks_readers(lane):
             model = self._model
             try:
                 child = await self._start(lane, model)
@@ -237,12 +258,18 @@ class ReaderPool:
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
                 continue
-            if model is self._model:
+            if child.status is None and model is self._model and self._lacks_readers(lane):
                 self._add(lane, child)
                 return
-            child.retire()  # the model changed meanwhile
+            child.retire()  # the model changed meanwhile, and with it the readers
+
+    def _lacks_readers(self, lane: Lane) -> bool:
+        return sum(not child.retired for child in self._children[lane]) < lane.readers
 
     def _add(self, lane: Lane, child: Child) -> None:
+        if child.status is not None:  # it died before the others were ready
+            self._start_soon(lane)
+            return
         self._children[lane].add(child)
         self._rest(lane, child)
         self._tell()
@@ -286,6 +313,7 @@ class ReaderPool:
             logger.error("reading an image failed", extra={"trace": head["trace"]})
         if child.retired:
             self._children[lane].discard(child)
+            self._dispatch(lane)  # a giant that waits needs another reader now
         else:
             self._rest(lane, child)
 
@@ -312,6 +340,7 @@ class ReaderPool:
 
     def _ended(self, lane: Lane, child: Child) -> None:
         """Replace a reader that ended of itself, and have what it worked on read by another."""
+        self._alive.discard(child)
         self._children[lane].discard(child)
         if child in self._idle[lane]:
             self._idle[lane].remove(child)
@@ -334,7 +363,9 @@ class ReaderPool:
         item.deaths += 1
         if item.answer.done():
             lane.release(item)
-        elif item.deaths == DEATHS or self._closing:
+        elif self._closing:
+            self._refuse(lane, item, ServerStopping("reading was ended"))
+        elif item.deaths == DEATHS:
             self._refuse(
                 lane, item, ReaderDied(f"{item.deaths} processes died while they read this image")
             )

@@ -1,4 +1,6 @@
+import asyncio
 import csv
+import functools
 import os
 import re
 import shutil
@@ -10,6 +12,7 @@ from pathlib import Path
 import onnx
 import pytest
 import trustme
+from hypothesis import settings
 from onnx import helper
 
 from service.contract import Calibration, Threshold
@@ -17,6 +20,19 @@ from service.scorer import SHIPPED_MODEL
 
 ROOT = Path(__file__).parent.parent
 STRIPS = ROOT / "examples" / "strips"
+settings.register_profile("busy", deadline=None)  # tests hold on a busy machine, too
+settings.load_profile("busy")
+LONGEST = 60.0  # seconds that a test in a loop may take
+
+
+def in_a_loop(test):
+    """Make a test of a coroutine function: run it in an event loop of its own."""
+
+    @functools.wraps(test)
+    def run(*arguments, **fixtures):
+        asyncio.run(asyncio.wait_for(test(*arguments, **fixtures), LONGEST))
+
+    return run
 
 
 @pytest.fixture(scope="session")
