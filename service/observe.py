@@ -3,10 +3,13 @@
 Nothing of an image, a text or a token is told, unless `log_texts` asks for the texts.
 """
 
+import asyncio
 import logging
 import re
 import time
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import grpc
@@ -19,6 +22,7 @@ from service.tracing import Tracing
 
 REQUEST_ID = "x-request-id"  # metadata, both ways
 ALLOWED_ID = re.compile(r"[!-~]{1,64}")  # printable, and short enough for a log
+UNKNOWN = "UNKNOWN"  # a call's code until it is known; gRPC's for a fault of ours
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +34,7 @@ class Call:
     method: str
     id: str
     parent: str | None  # W3C traceparent
-    code: str = "OK"
+    code: str = UNKNOWN
     images: int = 0
     began: float = field(default_factory=time.time)
 
@@ -47,14 +51,23 @@ class Observer:
     def __init__(self, metrics: Metrics, tracing: Tracing, log_texts: bool) -> None:
         self.metrics, self.tracing, self.log_texts = metrics, tracing, log_texts
 
-    def call(self, method: str, context: grpc.aio.ServicerContext) -> Call:
-        """Begin to watch a call; it is counted when it ends, however it does."""
+    @contextmanager
+    def call(self, method: str, context: grpc.aio.ServicerContext) -> Iterator[Call]:
+        """Watch a call; it is counted when it ends, however it does."""
         told = dict(context.invocation_metadata() or ())
         asked = str(told.get(REQUEST_ID, ""))
         id_ = asked if ALLOWED_ID.fullmatch(asked) else uuid.uuid4().hex
         call = Call(method, id_, told.get("traceparent"))
-        context.add_done_callback(lambda _: self._ended(call, context))
-        return call
+        context.set_trailing_metadata(((REQUEST_ID, id_),))
+        try:
+            yield call
+            call.code = "OK"
+        except (asyncio.CancelledError, GeneratorExit):  # the latter, in a stream
+            if call.code == UNKNOWN:
+                call.code = "CANCELLED"
+            raise
+        finally:
+            self.metrics.requests.labels(method, call.code).inc()
 
     def read(
         self,
@@ -81,8 +94,8 @@ class Observer:
 
     def given_up(self, call: Call, image: pb.Image, began: float, expired: bool) -> None:
         """Tell of an image whose caller left before the answer."""
-        code = "DEADLINE_EXCEEDED" if expired else "CANCELLED"
-        self._tell(call, image, code, "", None, time.time() - began, None)
+        call.code = "DEADLINE_EXCEEDED" if expired else "CANCELLED"
+        self._tell(call, image, call.code, "", None, time.time() - began, None)
 
     def turned_away(self, method: str) -> None:
         """Count a call without a token that is known."""
@@ -122,10 +135,3 @@ class Observer:
             if self.log_texts:
                 told["text"] = response.text
         logger.info("image", extra=told)
-
-    def _ended(self, call: Call, context: grpc.aio.ServicerContext) -> None:
-        if context.cancelled():
-            call.code = "CANCELLED"
-        elif code := context.code():
-            call.code = code.name if isinstance(code, grpc.StatusCode) else call.code
-        self.metrics.requests.labels(call.method, call.code).inc()

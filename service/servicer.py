@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 
 import grpc
 from grpc_status import rpc_status
@@ -14,6 +15,8 @@ from service.pb import recognizer_pb2 as pb
 from service.pb.recognizer_pb2_grpc import RecognizerServiceServicer
 from service.pool import ReaderPool
 from service.statuses import to_answer, to_status
+
+EARLY = 0.1  # seconds that a client's deadline may pass before ours
 
 
 class Servicer(RecognizerServiceServicer):
@@ -38,13 +41,12 @@ class Servicer(RecognizerServiceServicer):
     ) -> pb.RecognizeResponse:
         """Read one image."""
         self.work.add(context)
-        call = self.observer.call("Recognize", context)
-        context.set_trailing_metadata(((REQUEST_ID, call.id),))
-        try:
-            return await self._read(call, request, context.time_remaining())
-        except DigitstripError as error:
-            await refuse(context, error, call)
-            raise AssertionError("abort raises") from error
+        with self.observer.call("Recognize", context) as call:
+            try:
+                return await self._read(call, request, context.time_remaining())
+            except DigitstripError as error:
+                await refuse(context, error, call)
+                raise AssertionError("abort raises") from error
 
     async def RecognizeStream(  # noqa: N802
         self,
@@ -53,8 +55,17 @@ class Servicer(RecognizerServiceServicer):
     ) -> AsyncIterator[pb.RecognizeStreamResponse]:
         """Read a stream's images, several at once, and answer each as it is ready."""
         self.work.add(context)
-        call = self.observer.call("RecognizeStream", context)
-        context.set_trailing_metadata(((REQUEST_ID, call.id),))
+        with self.observer.call("RecognizeStream", context) as call:
+            async with aclosing(self._answer_stream(call, requests, context)) as answers:
+                async for response in answers:
+                    yield response
+
+    async def _answer_stream(
+        self,
+        call: Call,
+        requests: AsyncIterator[pb.RecognizeStreamRequest],
+        context: grpc.aio.ServicerContext,
+    ) -> AsyncGenerator[pb.RecognizeStreamResponse, None]:
         places = asyncio.Semaphore(self.in_flight)
         answers: asyncio.Queue[pb.RecognizeStreamResponse | None] = asyncio.Queue()
 
@@ -113,8 +124,8 @@ class Servicer(RecognizerServiceServicer):
         context: grpc.aio.ServicerContext,
     ) -> pb.GetModelResponse:
         """Describe the model."""
-        self.observer.call("GetModel", context)
-        return self.pool.described
+        with self.observer.call("GetModel", context):
+            return self.pool.described
 
     async def _read(
         self,
@@ -132,7 +143,7 @@ class Servicer(RecognizerServiceServicer):
             self.observer.failed(call, request.image, began, error)
             raise
         except asyncio.CancelledError:
-            expired = seconds_left is not None and time.time() - began >= seconds_left
+            expired = seconds_left is not None and time.time() - began > seconds_left - EARLY
             self.observer.given_up(call, request.image, began, expired)
             raise
         response = pb.RecognizeResponse()

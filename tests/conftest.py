@@ -5,8 +5,11 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import time
+import urllib.request
 from pathlib import Path
 
 import onnx
@@ -14,6 +17,7 @@ import pytest
 import trustme
 from hypothesis import settings
 from onnx import helper
+from prometheus_client.parser import text_string_to_metric_families
 
 from service.contract import Calibration, Threshold
 from service.scorer import SHIPPED_MODEL
@@ -121,11 +125,11 @@ def run():
 class Service:
     """A `digitstrip serve` process and where it listens."""
 
-    def __init__(self, *arguments, **environment):
+    def __init__(self, *arguments, stderr=subprocess.PIPE, **environment):
         self.process = subprocess.Popen(
             [sys.executable, "-m", "service.cli", "serve", "--listen", "127.0.0.1:0", *arguments],
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=stderr,
             text=True,
             cwd=ROOT,
             env=os.environ | environment,
@@ -136,12 +140,62 @@ class Service:
                 self.address = line.split()[-1]
                 break
 
+    @property
+    def readers(self):
+        """The process ids of its readers; none once it has ended."""
+        if self.process.poll() is not None:
+            return []
+        pid = self.process.pid
+        return [*map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
+
+    def signal_readers(self, sign):
+        """Send every reader a signal: SIGSTOP makes it one that is at work as long as wanted."""
+        for pid in self.readers:
+            os.kill(pid, sign)
+
     def stop(self, sign=signal.SIGTERM):
         """Send a signal and return (exit status, what it said on stderr)."""
         if self.process.poll() is None:
             self.process.send_signal(sign)
         _, said = self.process.communicate(timeout=60)
         return self.process.returncode, said
+
+
+def free_address():
+    """An address of this machine that nobody listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{free.getsockname()[1]}"
+
+
+def until(condition, seconds=30):
+    """Wait until something holds; returns what it gave."""
+    end = time.monotonic() + seconds
+    while not (given := condition()):
+        assert time.monotonic() < end, "it never came to be"
+        time.sleep(0.02)
+    return given
+
+
+class Figures:
+    """What a server tells Prometheus, asked for anew each time."""
+
+    def __init__(self, address):
+        self.url = f"http://{address}/metrics"
+
+    def all(self):
+        """Every sample by its name and labels."""
+        with urllib.request.urlopen(self.url, timeout=30) as answer:
+            families = text_string_to_metric_families(answer.read().decode())
+            return {
+                (sample.name, *sorted(sample.labels.items())): sample.value
+                for family in families
+                for sample in family.samples
+            }
+
+    def __call__(self, name, **labels):
+        """One sample; 0 if there is none."""
+        return self.all().get((f"digitstrip_{name}", *sorted(labels.items())), 0)
 
 
 @pytest.fixture(scope="session")
@@ -164,4 +218,5 @@ def start_service():
 
     yield start
     for server in started:
+        server.signal_readers(signal.SIGCONT)
         server.stop()
