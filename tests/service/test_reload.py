@@ -1,4 +1,3 @@
-import json
 import signal
 
 import onnx
@@ -6,7 +5,8 @@ import pytest
 
 from service.client import Client
 from service.scorer import SHIPPED_MODEL
-from tests.conftest import STRIPS, Figures, free_address, until
+from tests.conftest import STRIPS, until
+from tests.service.observed import Observed
 
 NAME = "postcode-ruled.png"
 
@@ -19,35 +19,31 @@ def model(tmp_path):
     return path
 
 
-class Run:
-    """A server that logs to a file, its figures and a client."""
+@pytest.fixture
+def start(tmp_path, model):
+    """Start a server that reads with that model."""
+    started = []
 
-    def __init__(self, start_service, log, model, **environment):
-        address = free_address()
-        self.log = log
-        self.figures = Figures(address)
-        with log.open("w") as stderr:
-            self.server = start_service(
-                stderr=stderr,
-                DIGITSTRIP_MODEL=str(model),
-                DIGITSTRIP_WORKERS="1",
-                DIGITSTRIP_METRICS_LISTEN=address,
-                DIGITSTRIP_LOG_FORMAT="json",
-                **environment,
-            )
+    def start(**environment):
+        started.append(
+            Observed(tmp_path / "log", DIGITSTRIP_MODEL=str(model), **environment),
+        )
+        return started[-1]
 
-    def digests(self):
-        """Of the model that is described, and of the one that reads."""
-        with Client(self.server.address) as client:
-            read = client.recognize((STRIPS / NAME).read_bytes())
-            return client.get_model().digest, read.model_digest
+    yield start
+    for server in started:
+        server.stop()
 
-    def reloads(self, result):
-        return self.figures("reloads_total", result=result)
 
-    def logged(self, event):
-        lines = [line for line in self.log.read_text().splitlines() if line.startswith("{")]
-        return [line for line in map(json.loads, lines) if line["event"] == event]
+def digests(server):
+    """Of the model that is described, and of the one that reads."""
+    with Client(server.address) as client:
+        read = client.recognize((STRIPS / NAME).read_bytes())
+        return client.get_model().digest, read.model_digest
+
+
+def reloads(server, result):
+    return server.figures("reloads_total", result=result)
 
 
 def exchange(model, content):
@@ -57,62 +53,59 @@ def exchange(model, content):
     new.replace(model)
 
 
-def test_sighup_loads_the_model_anew_and_a_bad_one_changes_nothing(
-    start_service, tmp_path, model, calibrated_model
-):
-    run = Run(start_service, tmp_path / "log", model)
-    (old, _) = run.digests()
+def test_sighup_loads_the_model_anew_and_a_bad_one_changes_nothing(start, model, calibrated_model):
+    server = start()
+    (old, _) = digests(server)
     exchange(model, b"no model at all")
-    run.server.process.send_signal(signal.SIGHUP)
-    until(lambda: run.reloads("failed") == 1)
-    assert run.digests() == (old, old)
-    (kept,) = run.logged("kept the old model")
+    server.process.send_signal(signal.SIGHUP)
+    until(lambda: reloads(server, "failed") == 1)
+    assert digests(server) == (old, old)
+    (kept,) = until(lambda: server.logged("kept the old model"))
     assert kept["level"] == "error"
-    assert str(model) in kept["error"] or "model" in kept["error"]
+    assert "model" in kept["error"]
 
     exchange(model, calibrated_model.read_bytes())
-    run.server.process.send_signal(signal.SIGHUP)
-    until(lambda: run.reloads("ok") == 1)
-    new, reads = run.digests()
+    server.process.send_signal(signal.SIGHUP)
+    until(lambda: reloads(server, "ok") == 1)
+    new, reads = digests(server)
     assert new == reads != old
-    assert run.logged("model loaded anew")[0]["model"] == new[:12]
-    infos = [key for key in run.figures.all() if key[0] == "digitstrip_model_info"]
+    (told,) = until(lambda: server.logged("model loaded anew"))
+    assert told["model"] == new[:12]
+    infos = [key for key in server.figures.all() if key[0] == "digitstrip_model_info"]
     assert [dict(labels)["digest"] for _, *labels in infos] == [new]
 
     model.unlink()
-    run.server.process.send_signal(signal.SIGHUP)
-    until(lambda: run.reloads("failed") == 2)
-    assert run.digests() == (new, new)
-    assert run.figures("reader_deaths_total") == 0
+    server.process.send_signal(signal.SIGHUP)
+    until(lambda: reloads(server, "failed") == 2)
+    assert digests(server) == (new, new)
+    assert server.figures("reader_deaths_total") == 0
 
 
-def test_a_model_of_another_geometry_changes_nothing(start_service, tmp_path, model):
-    run = Run(start_service, tmp_path / "log", model)
-    old, _ = run.digests()
+def test_a_model_of_another_geometry_changes_nothing(start, model):
+    server = start()
+    old, _ = digests(server)
     other = onnx.load(SHIPPED_MODEL)
     del other.metadata_props[:]
     exchange(model, other.SerializeToString())
-    run.server.process.send_signal(signal.SIGHUP)
-    until(lambda: run.reloads("failed") == 1)
-    assert run.digests() == (old, old)
+    server.process.send_signal(signal.SIGHUP)
+    until(lambda: reloads(server, "failed") == 1)
+    assert digests(server) == (old, old)
 
 
-def test_a_watched_model_is_loaded_anew_when_its_file_changes(
-    start_service, tmp_path, model, calibrated_model
-):
-    run = Run(start_service, tmp_path / "log", model, DIGITSTRIP_WATCH_MODEL="true")
-    old, _ = run.digests()
+def test_a_watched_model_is_loaded_anew_when_its_file_changes(start, model, calibrated_model):
+    server = start(DIGITSTRIP_WATCH_MODEL="true")
+    old, _ = digests(server)
     exchange(model, calibrated_model.read_bytes())
-    until(lambda: run.reloads("ok") == 1)
-    new, reads = run.digests()
+    until(lambda: reloads(server, "ok") == 1)
+    new, reads = digests(server)
     assert new == reads != old
 
 
 def test_an_unwatched_model_is_left_alone_and_answers_go_on_through_reloads(
-    start_service, tmp_path, model, calibrated_model
+    start, model, calibrated_model
 ):
-    run = Run(start_service, tmp_path / "log", model)
-    old, _ = run.digests()
+    server = start()
+    old, _ = digests(server)
     exchange(model, calibrated_model.read_bytes())
     image = (STRIPS / NAME).read_bytes()
     seen = []
@@ -121,12 +114,12 @@ def test_an_unwatched_model_is_left_alone_and_answers_go_on_through_reloads(
         while len(set(seen)) < 2:
             yield str(len(seen)), image
 
-    with Client(run.server.address) as client:
+    with Client(server.address) as client:
         for _ in range(20):
             assert client.recognize(image).model_digest == old
-        run.server.process.send_signal(signal.SIGHUP)
+        server.process.send_signal(signal.SIGHUP)
         for _, answer in client.recognize_many(images()):
             seen.append(answer.model_digest)
     first_new = seen.index(next(digest for digest in seen if digest != old))
     assert set(seen[:first_new]) <= {old}
-    assert run.figures("reloads_total", result="ok") == 1
+    assert server.figures("reloads_total", result="ok") == 1
