@@ -10,10 +10,12 @@ import threading
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TextIO
 
 import structlog
+from structlog.typing import EventDict
 
 MOST_WAITING = 10_000  # lines, until which none is lost
 SECONDS = 0.1  # from one writing to the next
@@ -104,7 +106,13 @@ def _formatter(format_: LogFormat) -> logging.Formatter:
         foreign_pre_chain=[
             structlog.stdlib.ExtraAdder(),
             structlog.stdlib.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso"),
+            _add_time,
         ],
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
     )
+
+
+def _add_time(_: object, __: str, told: EventDict) -> EventDict:
+    """Say when it happened, not when it was written."""
+    when = datetime.fromtimestamp(told["_record"].created, UTC)
+    return told | {"timestamp": f"{when:%Y-%m-%dT%H:%M:%S.%fZ}"}
