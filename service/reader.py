@@ -39,7 +39,12 @@ def main() -> None:
     for each in (signal.SIGINT, signal.SIGTERM):  # the server's own; it ends us when it drained
         signal.signal(each, signal.SIG_IGN)
     answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # whatever a library prints must not be taken for an answer
+    sys.stderr = os.fdopen(os.dup(2), "w", buffering=1)
+    # What libtiff and others print is neither an answer nor a line of the log, and a stranger's
+    # file can make them print without end.
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        os.dup2(nowhere, stream)
     warnings.simplefilter("ignore")  # Pillow's quote what is in an image
     with suppress(BrokenPipeError):  # whoever asked is gone
         serve(sys.stdin.buffer, answers)

@@ -1,9 +1,11 @@
+import io
 import subprocess
 import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from service.frames import read_frame, write_frame
 from service.image import Limits, decode
@@ -127,6 +129,17 @@ def test_a_fault_of_ours_tells_its_insides_to_the_log_alone(reader):
     assert head["error"]["reason"] == "INTERNAL"
     assert head["error"]["message"] == "the server failed on this image; its log says why"
     assert "DecodeError" in head["trace"]
+
+
+def test_what_libraries_print_about_an_image_goes_nowhere():
+    file = io.BytesIO()
+    Image.new("L", (40, 40)).save(file, "TIFF", compression="tiff_lzw")
+    encoded = bytearray(file.getvalue())
+    encoded[10:30] = b"\xff" * 20  # libtiff: "Using code not yet in table."
+    reader = Reader()
+    head, _ = reader.ask(request(bytes(encoded)))
+    assert head["error"]["reason"] == "DAMAGED_IMAGE"
+    assert reader.end() == (0, b"")
 
 
 def test_a_page_that_is_too_large_for_this_reader_is_sent_back_with_its_size(reader):
