@@ -3,11 +3,14 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP_INSTALL := PIP_BUILD_CONSTRAINT=constraints.txt $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
+LOCK := $(BIN)/uv pip compile --quiet --generate-hashes --python-version 3.11 --python-platform linux \
+	--constraints constraints.txt --annotation-style line --custom-compile-command 'make lock'
+
 MNIST := $(if $(DATA_DIR),--data-dir $(DATA_DIR))
 
 MINUTES ?= 10
 
-.PHONY: help demo test check fuzz format stubs train examples clean
+.PHONY: help demo test check fuzz format stubs train examples image lock sbom container-check clean
 .DELETE_ON_ERROR:
 
 demo: .venv/base  ## set up without torch, serve the shipped model, read the example strips
@@ -41,8 +44,23 @@ train: .venv/all  ## train on MNIST and scans (STRIPS=DIR), write service/model.
 examples: .venv/all  ## make the example strips again
 	$(BIN)/python examples/make_strips.py
 
+image:  ## build the container image, digitstrip
+	docker build --tag digitstrip --build-arg REVISION=$(shell git rev-parse HEAD) .
+
+lock: .venv/all  ## pin the image's packages with their hashes, to deploy/*requirements.txt
+	$(LOCK) pyproject.toml --output-file deploy/requirements.txt
+	$(BIN)/python -c "import tomllib; \
+	    print(*tomllib.load(open('pyproject.toml', 'rb'))['build-system']['requires'], sep='\n')" \
+	    | $(LOCK) - --output-file deploy/build-requirements.txt
+
+sbom: .venv/all  ## list what the image is made of; IMAGE=digitstrip adds its Debian packages
+	$(BIN)/python deploy/sbom.py out/sbom.cdx.json $(if $(IMAGE),--image $(IMAGE))
+
+container-check: .venv/all  ## build the image and prove it; without an engine, as root on Debian 12
+	$(BIN)/python deploy/container_check.py
+
 help:  ## list the targets
-	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*##/	/'
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*##/	/'
 
 clean:  ## remove what the targets above made
 	rm -rf .venv out

@@ -159,7 +159,8 @@ def send(
 @app.command()
 def serve(
     listen: Annotated[
-        str | None, typer.Option(help="Address and port; port 0 is a free one.")
+        str | None,
+        typer.Option(envvar="LISTEN", help="Address and port; port 0 is a free one."),
     ] = None,
     model: Annotated[Path | None, typer.Option(help="The ONNX file to read with.")] = None,
     provider: Annotated[

@@ -222,6 +222,9 @@ def _family(address: str) -> int | None:
 
 def listening_address(environment: Mapping[str, str] = os.environ) -> str:
     """Return where a server with this environment is reached from its own machine."""
-    host, _, port = environment.get("DIGITSTRIP_LISTEN", f"127.0.0.1:{PORT}").rpartition(":")
+    told = environment.get("LISTEN") or environment.get(
+        "DIGITSTRIP_LISTEN"
+    )  # as `serve` takes them
+    host, _, port = (told or f"127.0.0.1:{PORT}").rpartition(":")
     local = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}
     return f"{local.get(host, host)}:{port}"

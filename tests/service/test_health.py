@@ -67,3 +67,8 @@ def test_wrong_use_of_health_is_told_in_a_sentence(run, arguments, complaint):
 )
 def test_a_listening_address_is_asked_from_its_own_machine(listen, asked):
     assert listening_address({"DIGITSTRIP_LISTEN": listen} if listen else {}) == asked
+
+
+def test_the_variable_of_platforms_outweighs_ours():
+    told = {"LISTEN": "0.0.0.0:8000", "DIGITSTRIP_LISTEN": "0.0.0.0:9000"}
+    assert listening_address(told) == "127.0.0.1:8000"
