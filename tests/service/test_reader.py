@@ -17,7 +17,7 @@ from service.scorer import SHIPPED_MODEL, Scorer
 from service.setup import Setup, to_head
 from tests.conftest import ROOT, STRIPS
 
-SETUP = Setup(Limits(max_bytes=100_000, max_pixels=500_000), most_pixels=400_000)
+SETUP = Setup(Limits(max_bytes=2_000_000, max_pixels=1_500_000), most_pixels=1_000_000)
 MOST_IMAGES = 3  # that a test sends before it hears
 
 
@@ -107,8 +107,8 @@ def test_answers_come_in_the_order_of_what_was_asked(reader, truths):
     ("asked", "reason", "field"),
     [
         (request(b"hello, world"), "UNKNOWN_FORMAT", "image.encoded"),
-        (request(bytes(100_001)), "TOO_MANY_BYTES", "image.encoded"),
-        (request(np.zeros((600, 1000), np.uint8)), "TOO_MANY_PIXELS", "image.raster"),
+        (request(bytes(2_000_001)), "TOO_MANY_BYTES", "image.encoded"),
+        (request(np.zeros((1501, 1000), np.uint8)), "TOO_MANY_PIXELS", "image.raster"),
         (request(b"", alternatives=21), "BAD_OPTION", "alternatives"),
         (pb.RecognizeRequest(), "EMPTY_IMAGE", "image"),
     ],
@@ -143,13 +143,13 @@ def test_what_libraries_print_about_an_image_goes_nowhere():
 
 
 def test_a_page_that_is_too_large_for_this_reader_is_sent_back_with_its_size(reader):
-    head, body = reader.ask(request(np.zeros((401, 1000), np.uint8)))
-    assert (head, body) == ({"misplaced": 401_000}, b"")
+    head, body = reader.ask(request(np.zeros((1001, 1000), np.uint8)))
+    assert (head, body) == ({"misplaced": 1_001_000}, b"")
 
 
 def test_a_page_over_the_limit_says_what_is_allowed_to_all(reader):
-    head, _ = reader.ask(request(np.zeros((501, 1000), np.uint8)))
-    assert "at most 500,000 are allowed" in head["error"]["message"]
+    head, _ = reader.ask(request(np.zeros((1501, 1000), np.uint8)))
+    assert "at most 1,500,000 are allowed" in head["error"]["message"]
 
 
 @pytest.mark.parametrize(
