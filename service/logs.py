@@ -115,4 +115,5 @@ def _formatter(format_: LogFormat) -> logging.Formatter:
 def _add_time(_: object, __: str, told: EventDict) -> EventDict:
     """Say when it happened, not when it was written."""
     when = datetime.fromtimestamp(told["_record"].created, UTC)
-    return told | {"timestamp": f"{when:%Y-%m-%dT%H:%M:%S.%fZ}"}
+    told["timestamp"] = f"{when:%Y-%m-%dT%H:%M:%S.%fZ}"
+    return told

@@ -17,7 +17,7 @@ from service.scorer import SHIPPED_MODEL, Scorer
 from service.setup import Setup, to_head
 from tests.conftest import ROOT, STRIPS
 
-SETUP = Setup(Limits(max_bytes=100_000, max_pixels=500_000), most_pixels=400_000)
+SETUP = Setup(Limits(max_bytes=500_000, max_pixels=500_000), most_pixels=400_000)
 MOST_IMAGES = 3  # that a test sends before it hears
 
 
@@ -107,7 +107,7 @@ def test_answers_come_in_the_order_of_what_was_asked(reader, truths):
     ("asked", "reason", "field"),
     [
         (request(b"hello, world"), "UNKNOWN_FORMAT", "image.encoded"),
-        (request(bytes(100_001)), "TOO_MANY_BYTES", "image.encoded"),
+        (request(bytes(500_001)), "TOO_MANY_BYTES", "image.encoded"),
         (request(np.zeros((600, 1000), np.uint8)), "TOO_MANY_PIXELS", "image.raster"),
         (request(b"", alternatives=21), "BAD_OPTION", "alternatives"),
         (pb.RecognizeRequest(), "EMPTY_IMAGE", "image"),
@@ -145,6 +145,12 @@ def test_what_libraries_print_about_an_image_goes_nowhere():
 def test_a_page_that_is_too_large_for_this_reader_is_sent_back_with_its_size(reader):
     head, body = reader.ask(request(np.zeros((401, 1000), np.uint8)))
     assert (head, body) == ({"misplaced": 401_000}, b"")
+
+
+@pytest.mark.parametrize("shape", [(1, 6251), (6251, 1), (63, 6251)])
+def test_a_flat_page_counts_as_a_higher_one_since_it_is_read_by_its_width(reader, shape):
+    head, body = reader.ask(request(np.zeros(shape, np.uint8)))
+    assert (head, body) == ({"misplaced": 6251 * 64}, b"")
 
 
 def test_a_page_over_the_limit_says_what_is_allowed_to_all(reader):
