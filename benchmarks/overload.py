@@ -1,8 +1,9 @@
 """A server that is asked for four times as much as it can do.
 
-By default it has one core and its clients another, so that what is measured is the server. It
-should go on answering as much as it can, refuse the rest at once, say SERVING, take no more
-memory, and be itself again a second later.
+By default it has one core and its clients another, so that what is measured is the server; and all
+ask for the same strip, as of several a full server takes the smaller ones. It should go on
+answering as much as it can, refuse the rest at once, say SERVING, take no more memory, and be
+itself again a second later. The capacity is measured before and after; the higher one counts.
 """
 
 import argparse
@@ -15,13 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from traffic import (
-    STRIPS,
+    ROOT,
     Served,
     Tally,
     call,
     channels,
     close,
     closed_loop,
+    cpu_seconds,
     elsewhere,
     health,
     images,
@@ -31,6 +33,7 @@ from traffic import (
     usage,
 )
 
+STRIP = ROOT / "examples" / "strips" / "postcode-ruled.png"
 BUSY = 8  # clients that keep a worker busy
 USUAL = 2.0  # times an undisturbed request's time, within which one counts as usual
 
@@ -38,7 +41,7 @@ USUAL = 2.0  # times an undisturbed request's time, within which one counts as u
 def main() -> None:
     """Print what happened; write all figures as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("strips", nargs="*", default=[STRIPS])
+    parser.add_argument("strips", nargs="*", default=[str(STRIP)])
     parser.add_argument("--seconds", type=float, default=120)
     parser.add_argument("--times", type=float, default=4, help="the capacity")
     parser.add_argument("--together", action="store_true", help="on the same cores as its clients")
@@ -67,12 +70,20 @@ def overload(
     workers: int,
 ) -> dict[str, Any]:
     """Measure the capacity, go beyond it, and see how soon all is as before."""
-    client.submit(run, closed_loop, server.address, asked, BUSY, 3.0).result()  # warms up
-    load = client.submit(run, closed_loop, server.address, asked, BUSY * workers, 10.0)
-    peak = load.result().rate
+
+    def capacity(seconds: float) -> tuple[float, float]:
+        """Return answers a second, and CPU seconds of an answer."""
+        before = cpu_seconds(server.tree())
+        load = client.submit(run, closed_loop, server.address, asked, BUSY * workers, seconds)
+        tally = load.result()
+        return tally.rate, (cpu_seconds(server.tree()) - before) / len(tally.answered)
+
+    capacity(3.0)  # warms up
+    peak, cpu_at_peak = capacity(10.0)
     calm = statistics.median(client.submit(run, one_by_one, server.address, asked, 2.0).result())
     print(f"capacity {peak:.1f} answers/s; an undisturbed request takes {1e3 * calm:.1f} ms")
 
+    before = cpu_seconds(server.tree())
     load = client.submit(run, open_loop, server.address, asked, times * peak, seconds)
     watched = asker.submit(run, health, server.address, seconds)
     memory = []
@@ -80,9 +91,12 @@ def overload(
         memory.append(usage(server.tree()).mebibytes)
         time.sleep(1)
     tally = load.result()
+    cpu_beyond = (cpu_seconds(server.tree()) - before) / len(tally.answered)
     after = client.submit(run, one_by_one, server.address, asked, 3.0).result()
+    peak = max(peak, capacity(10.0)[0])
     figures = tally.figures() | {
         "capacity": peak,
+        "cpu_ms": (1e3 * cpu_at_peak, 1e3 * cpu_beyond),
         "calm_ms": 1e3 * calm,
         "health": watched.result(),
         "mebibytes": memory,
@@ -102,6 +116,11 @@ def show(
     first, last = statistics.median(memory[:third]), statistics.median(memory[-third:])
     print(f"asked for {tally.sent / tally.seconds:.1f} a second for {tally.seconds:.0f} s")
     print(f"answered {tally.rate:.1f}/s, {tally.rate / peak:.0%} of the capacity")
+    at_peak, beyond = figures["cpu_ms"]
+    print(
+        f"  with {beyond:.2f} ms of the server's CPU each, refusals included; {at_peak:.2f} ms at "
+        f"its capacity: {at_peak / beyond:.0%}"
+    )
     print(f"  after p50 {answered['p50']:.0f} ms, p99 {answered['p99']:.0f} ms")
     if refused:
         told = f"p50 {refused['p50']:.1f} ms, p99 {refused['p99']:.1f} ms"

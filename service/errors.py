@@ -63,6 +63,7 @@ class TooManyPixels(InputError):
 
     reason = "TOO_MANY_PIXELS"
     pixels = 0  # that it has, where they are known
+    side = 0  # the longer one
 
 
 class TooManyPages(InputError):

@@ -244,20 +244,23 @@ def _check_size(
 ) -> None:
     if width * height == 0:
         raise EmptyImage(f"{what} has {width}×{height} pixels", field)
+    longer = max(width, height)
     if width * height > limits.max_pixels:
         error = TooManyPixels(
             f"{what} has {width:,}×{height:,} = {width * height:,} pixels; at most "
             f"{limits.max_pixels:,} are allowed",
             field,
         )
-        error.pixels = width * height
-        raise error
-    if max(width, height) > limits.max_width:
-        raise TooManyPixels(
-            f"{what} is {max(width, height):,} pixels {'wide' if width > height else 'high'}; at "
-            f"most {limits.max_width:,} are allowed",
+    elif longer > limits.max_width:
+        error = TooManyPixels(
+            f"{what} is {longer:,} pixels {'wide' if width > height else 'high'}; at most "
+            f"{limits.max_width:,} are allowed",
             field,
         )
+    else:
+        return
+    error.pixels, error.side = width * height, longer
+    raise error
 
 
 def _check_tile(image: TiffImagePlugin.TiffImageFile, limits: Limits) -> None:

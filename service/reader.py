@@ -22,6 +22,7 @@ import numpy as np
 
 from service.errors import DigitstripError, InputError, TooManyPixels
 from service.frames import Head, read_frame, write_frame
+from service.image import Limits
 from service.messages import to_calibration, to_response
 from service.pb import recognizer_pb2 as pb
 from service.recognizer import Recognition, Recognizer
@@ -31,6 +32,7 @@ from service.setup import Setup, from_head
 from service.stopwatch import Stopwatch
 
 OOM_SCORE = Path("/proc/self/oom_score_adj")
+LEAST_ROWS = 64  # that a page counts for: lower ones are enlarged, and cost by their width
 FIRST_TO_GO = "500"  # of -1000 to 1000: short of memory, Linux ends a reader before the server
 
 
@@ -95,13 +97,18 @@ def _read(recognizer: Recognizer, request: bytes, setup: Setup) -> tuple[Head, b
     watch = Stopwatch()
     asked = pb.RecognizeRequest.FromString(request)
     options = to_options(asked)
-    own = min(setup.most_pixels, setup.limits.max_pixels)
+    limits, most = setup.limits, setup.most_pixels
+    own = limits
+    if most < limits.max_pixels:
+        longest = min(limits.max_width, max(most // LEAST_ROWS, 1))
+        own = replace(limits, max_pixels=most, max_width=longest)
     try:
-        gray = to_gray(asked.image, replace(setup.limits, max_pixels=own))
+        gray = to_gray(asked.image, own)
     except TooManyPixels as error:
-        if own < error.pixels <= setup.limits.max_pixels:
-            return {"misplaced": error.pixels}, b""
-        gray = to_gray(asked.image, setup.limits)  # raises, and says what is allowed
+        if own is not limits and fits(error, limits):
+            worth = max(error.pixels, min(error.side * LEAST_ROWS, limits.max_pixels))
+            return {"misplaced": worth}, b""
+        gray = to_gray(asked.image, limits)  # raises, and says what is allowed
     watch.took("decode")
     recognition = recognizer.recognize(gray, options)
     response = to_response(
@@ -113,6 +120,11 @@ def _read(recognizer: Recognizer, request: bytes, setup: Setup) -> tuple[Head, b
         "none_share": none_share(recognition, recognizer.contract.none),
     }
     return told, response.SerializeToString()
+
+
+def fits(error: TooManyPixels, limits: Limits) -> bool:
+    """Say whether what is too much for this reader is not too much for all."""
+    return 0 < error.pixels <= limits.max_pixels and error.side <= limits.max_width
 
 
 def describe(recognizer: Recognizer) -> pb.GetModelResponse:

@@ -147,6 +147,12 @@ def test_a_page_that_is_too_large_for_this_reader_is_sent_back_with_its_size(rea
     assert (head, body) == ({"misplaced": 1_001_000}, b"")
 
 
+@pytest.mark.parametrize("shape", [(1, 15_626), (15_626, 1), (63, 15_626)])
+def test_a_flat_page_counts_as_a_higher_one_since_it_is_read_by_its_width(reader, shape):
+    head, body = reader.ask(request(np.zeros(shape, np.uint8)))
+    assert (head, body) == ({"misplaced": 15_626 * 64}, b"")
+
+
 def test_a_page_over_the_limit_says_what_is_allowed_to_all(reader):
     head, _ = reader.ask(request(np.zeros((1501, 1000), np.uint8)))
     assert "at most 1,500,000 are allowed" in head["error"]["message"]
