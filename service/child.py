@@ -49,19 +49,21 @@ class Child(asyncio.SubprocessProtocol):
         self._frames = Frames()
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._timer: asyncio.TimerHandle | None = None
+        self._processes: set[Child] = set()
         self._transport: asyncio.SubprocessTransport
         self._stdin: asyncio.WriteTransport
 
     @classmethod
     async def start(
         cls,
+        processes: set["Child"],
         setup: Setup,
         model: bytes,
         answered: Answered,
         ended: Callable[["Child"], None],
         overdue: Callable[[Item], None],
     ) -> "Child":
-        """Start a reader and wait until it can read.
+        """Start a reader and wait until it can read; it is in `processes` until it is gone.
 
         Raises:
             ModelError, SettingsError: it says that it cannot.
@@ -74,6 +76,9 @@ class Child(asyncio.SubprocessProtocol):
             stderr=None,
             env=os.environ | {"PYTHONSAFEPATH": "1"},
         )
+        if child.status is None:
+            processes.add(child)
+            child._processes = processes
         child._write(to_head(setup), model)
         try:
             async with asyncio.timeout(START_SECONDS):
@@ -145,6 +150,7 @@ class Child(asyncio.SubprocessProtocol):
             self._ready.exception()  # nobody may be waiting for it, and asyncio would complain
         elif not self._ready.cancelled() and self._ready.exception() is None:
             self._ended(self)
+        self._processes.discard(self)
         self.gone.set()
 
     def _introduce(self, head: Head, body: bytes) -> None:

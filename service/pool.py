@@ -67,7 +67,7 @@ class ReaderPool:
         self.giant = Lane("giant", 2 * setup.limits.max_pixels, 1)
         self._children: dict[Lane, set[Child]] = {self.small: set(), self.giant: set()}
         self._idle: dict[Lane, list[Child]] = {self.small: [], self.giant: []}
-        self._alive: set[Child] = set()  # also those that are retired and end in a moment
+        self._alive: set[Child] = set()  # also those that begin, and those that end in a moment
         self._starting: set[asyncio.Task[Any]] = set()
         self._closing = False
 
@@ -152,7 +152,8 @@ class ReaderPool:
                 self._refuse(lane, lane.next(), ServerStopping("no more images are read"))
         starting = list(self._starting)
         for task in starting:
-            task.cancel()
+            if not task.cancelling():
+                task.cancel()
         await asyncio.gather(*starting, return_exceptions=True)
         for child in self._alive:
             child.kill()
@@ -197,7 +198,7 @@ class ReaderPool:
             fresh = await asyncio.gather(*starting)
         except BaseException as error:
             for task in starting:
-                if not task.cancelling():  # twice, and it would not wait for its process's end
+                if not task.cancelling():  # twice, and it would not see its process end
                     task.cancel()
             for each in await asyncio.gather(*starting, return_exceptions=True):
                 if isinstance(each, Child):
@@ -221,16 +222,14 @@ class ReaderPool:
             setup = replace(setup, most_pixels=self.sizes.giant_pixels)
         else:
             setup = replace(setup, nice=GIANTS_NICE)
-        child = await Child.start(
+        return await Child.start(
+            self._alive,
             setup,
             model,
             answered=lambda child, item, head, body: self._answered(lane, child, item, head, body),
             ended=lambda child: self._ended(lane, child),
             overdue=lambda item: self._overdue(lane, item),
         )
-        if child.status is None:
-            self._alive.add(child)
-        return child
 
     def _start_soon(self, lane: Lane) -> None:
         if not self._closing and not (lane is self.giant and self._starting_giant()):
@@ -340,7 +339,6 @@ class ReaderPool:
 
     def _ended(self, lane: Lane, child: Child) -> None:
         """Replace a reader that ended of itself, and have what it worked on read by another."""
-        self._alive.discard(child)
         self._children[lane].discard(child)
         if child in self._idle[lane]:
             self._idle[lane].remove(child)

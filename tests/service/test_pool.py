@@ -290,7 +290,8 @@ async def test_a_bad_model_changes_nothing(recognizer):
             await pool.reload(b"no model at all")
         assert await read(pool) == alone(recognizer)
         assert pool.described.digest == recognizer.scorer.digest
-        assert (pool.pids, pool.deaths) == (readers, 0)
+        await until(lambda: pool.pids == readers)
+        assert pool.deaths == 0
 
 
 @in_a_loop

@@ -244,7 +244,7 @@ def test_reflection_can_be_switched_off(start_service):
 
 @pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_drains_health_first_and_work_in_hand_is_finished(start_service, sign):
-    server = start_service()
+    server = start_service(DIGITSTRIP_GRACE_SECONDS="120")
     with grpc.insecure_channel(server.address, OPTIONS) as channel:
         watching = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
         assert next(watching).status == health_pb2.HealthCheckResponse.SERVING
