@@ -128,15 +128,21 @@ class Child(asyncio.SubprocessProtocol):
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:
         """Take in what the reader says."""
-        for head, body in self._frames.feed(data):
-            if not self._ready.done():
-                self._introduce(head, body)
-            elif self.item is not None:
-                item, self.item = self.item, None
-                self._stop_timer()
-                if self.retired:
-                    self._stdin.close()
-                self._answered(self, item, head, body)
+        try:
+            for head, body in self._frames.feed(data):
+                self._heard(head, body)
+        except ValueError:  # it is not itself any more
+            self.kill()
+
+    def _heard(self, head: Head, body: bytes) -> None:
+        if not self._ready.done():
+            self._introduce(head, body)
+        elif self.item is not None:
+            item, self.item = self.item, None
+            self._stop_timer()
+            if self.retired:
+                self._stdin.close()
+            self._answered(self, item, head, body)
 
     def connection_lost(self, error: Exception | None) -> None:
         """The process is gone, and all that it said was heard."""

@@ -212,6 +212,8 @@ def serve(
 
     with logging_to_stderr(settings.log_format) as lines:
         asyncio.run(run(settings, lines, ready))
+    if lines.stuck:  # nobody takes what is on stderr; Python would wait for it for ever
+        os._exit(Exit.ALL_READ)
     mention("stopped")
 
 

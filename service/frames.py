@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 Head = dict[str, Any]
 
 SIZES = struct.Struct("<IQ")  # of head and body, bytes
+MOST_HEAD, MOST_BODY = 2**20, 2**30  # bytes of what a reader says
 
 
 def pack(head: Head, body: bytes = b"") -> tuple[bytes, bytes]:
@@ -47,10 +48,16 @@ class Frames:
         self._bytes = bytearray()
 
     def feed(self, piece: bytes) -> Iterator[tuple[Head, bytes]]:
-        """Take in a piece, and yield the frames that are now whole."""
+        """Take in a piece, and yield the frames that are now whole.
+
+        Raises:
+            ValueError: this is no frame of a reader of ours.
+        """
         self._bytes += piece
         while len(self._bytes) >= SIZES.size:
             of_head, of_body = SIZES.unpack_from(self._bytes)
+            if of_head > MOST_HEAD or of_body > MOST_BODY:
+                raise ValueError(f"a frame of {of_head} and {of_body} bytes")
             end = SIZES.size + of_head + of_body
             if len(self._bytes) < end:
                 return

@@ -170,7 +170,9 @@ class Lane:
             self._patient[0][1].set()
 
     def _has_room(self, cost: int) -> bool:
-        return not self.in_flight or self.in_flight + cost <= PATIENT_SHARE * self.limit
+        share = self.limit * PATIENT_SHARE
+        most = share if cost <= share else self.limit  # or what is large would never have its turn
+        return not self.in_flight or self.in_flight + cost <= most
 
     def _put(self, item: Item, last: bool) -> None:
         (self.waiting.append if last else self.waiting.appendleft)(item)

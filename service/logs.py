@@ -58,6 +58,7 @@ class Lines(logging.Handler):
     def __init__(self, stream: TextIO) -> None:
         super().__init__()
         self.lost = 0
+        self.stuck = False  # in a write that does not end
         self._stream = stream
         self._waiting: deque[logging.LogRecord] = deque()
         self._stopped = threading.Event()
@@ -79,6 +80,7 @@ class Lines(logging.Handler):
         """Write what is left, but do not wait for a stream that takes nothing."""
         self._stopped.set()
         self._thread.join(timeout=1)
+        self.stuck = self._thread.is_alive()
 
     def _write(self) -> None:
         stopped = False

@@ -121,7 +121,7 @@ class Observer:
             "method": call.method,
             "image": call.images,
             "code": code,
-            "bytes": len(image.encoded) or len(image.raster.pixels),
+            "bytes": image.ByteSize(),  # of the message; reading a field would copy it
             "total_ms": round(1e3 * took, 2),
         }
         if reason:

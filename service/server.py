@@ -28,6 +28,7 @@ from service.watched import stamp
 SERVICE = recognizer_pb2.DESCRIPTOR.services_by_name["RecognizerService"].full_name
 FLUSH_SECONDS = 0.2  # for the last bytes to leave
 WATCH_SECONDS = 2.0  # between looks at the model's file
+UNREAD_SECONDS = 5.0  # without a reader, until health says so
 HANDSHAKE_SECONDS = 20  # until which a connection must have said what it wants
 PING_SECONDS = 10  # at least between two pings of a client
 KEEPALIVE_TIMEOUT_SECONDS = 20  # for the answer to ours
@@ -67,7 +68,8 @@ class Server:
         self._stop_metrics: Callable[[], None] = lambda: None
         self._tasks: set[asyncio.Task[None]] = set()
         self._reloading = asyncio.Lock()
-        self._draining = False
+        self._draining = self._serving = False
+        self._unread: asyncio.TimerHandle | None = None
 
     async def start(self) -> int:
         """Start the readers, listen, report SERVING, and return the port.
@@ -104,6 +106,7 @@ class Server:
             await self.stop()
             raise
         await self._report(SERVING)
+        self._serving = True
         if settings.watch_model:
             self._run(self._watch_model())
         return self.port
@@ -115,7 +118,8 @@ class Server:
         for task in self._tasks:
             task.cancel()
         await self.health.enter_graceful_shutdown()
-        await asyncio.sleep(self.settings.drain_delay_seconds)
+        if self._serving:
+            await asyncio.sleep(self.settings.drain_delay_seconds)
         self._servicer.draining.set()
         ended = asyncio.create_task(self._server.stop(grace))
         done = asyncio.create_task(self._servicer.work.done())
@@ -162,9 +166,18 @@ class Server:
         return [Guard(Tokens(file), self.settings.health_open, self.observer.turned_away)]
 
     def _readers_changed(self, ready: int) -> None:
-        """Say NOT_SERVING while nobody reads."""
-        if not self._draining:
-            self._run(self._report(SERVING if ready else NOT_SERVING))
+        """Say NOT_SERVING once nobody has read for a while; one that died is replaced sooner."""
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
+        if self._draining:
+            return
+        if ready:
+            self._run(self._report(SERVING))
+        else:
+            self._unread = asyncio.get_running_loop().call_later(
+                UNREAD_SECONDS, lambda: self._run(self._report(NOT_SERVING))
+            )
 
     def _tell_model(self, described: recognizer_pb2.GetModelResponse) -> None:
         self.metrics.model.info({"digest": described.digest, "version": described.version})

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.frames import SIZES, Frames, pack, read_frame, write_frame
+from service.frames import MOST_BODY, MOST_HEAD, SIZES, Frames, pack, read_frame, write_frame
 
 HEADS = st.dictionaries(
     st.text(max_size=5), st.none() | st.integers() | st.text(max_size=9) | st.lists(st.booleans())
@@ -69,3 +69,9 @@ def test_a_frame_is_its_sizes_a_head_of_json_and_a_body():
     of_head, of_body = SIZES.unpack_from(said)
     assert json.loads(said[SIZES.size : SIZES.size + of_head]) == {"pixels": 3}
     assert said[-of_body:] == b"abc"
+
+
+@pytest.mark.parametrize("sizes", [(MOST_HEAD + 1, 0), (2, MOST_BODY + 1)])
+def test_a_frame_larger_than_any_of_ours_is_refused_before_it_is_taken_in(sizes):
+    with pytest.raises(ValueError, match="a frame of"):
+        list(Frames().feed(SIZES.pack(*sizes)))

@@ -237,6 +237,13 @@ async def test_a_large_item_of_a_patient_caller_is_not_overtaken_for_ever_by_sma
     assert patient.came_in == ["small", "large"]
 
 
+@in_a_loop
+async def test_a_patient_item_of_over_half_a_lane_needs_no_idle_one():
+    shared = lane()
+    admit(shared, LIMIT // 4)
+    await asyncio.wait_for(shared.room(3 * LIMIT // 4), 5)
+
+
 @pytest.mark.parametrize("told_already", [False, True])
 def test_a_patient_caller_who_leaves_takes_nobodys_turn(told_already):
     async def leave():
