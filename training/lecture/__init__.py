@@ -1,0 +1,1 @@
+"""The lecture, reproduced: every system small and exact, every claim measured and drawn."""

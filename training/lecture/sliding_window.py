@@ -1,0 +1,489 @@
+"""Chapter 7: the sliding window. Why the service has no segmentation.
+
+LeNet-5 on strips longer than its window: what one pass says, what it costs, how far a digit may
+stray, and what becomes of readers that cut first.
+"""
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+from torch import nn
+
+from service.decoder import decode_views
+from service.scorer import Scorer
+from training.augment import ink_columns
+from training.lecture import cutting, frames, shipped, style
+from training.lecture.changes import CHANGES, Change
+from training.lecture.chapter import (
+    Chapter,
+    Claim,
+    Figures,
+    Held,
+    Section,
+    Setting,
+    percent,
+    picture,
+    table,
+)
+from training.lecture.zip_code import some
+from training.model import LABELS, NONE, RECEPTIVE_FIELD, STRIDE, LeNet5, geometry
+
+WIDTHS = (32, 64, 128, 256, 512, 1024)
+GAPS = (
+    8,
+    6,
+    4,
+    2,
+    1,
+    0,
+    -1,
+    -2,
+    -3,
+    -4,
+    -5,
+)  # pixels between two digits' ink; below 0 they overlap
+READERS = {
+    "slide": "one pass, then the decoder",
+    "pieces": "cut at gaps",
+    "cut": "cut at gaps, wide pieces cut where ink is thinnest",
+}
+COLOUR = dict(zip(READERS, style.COLOURS, strict=False))
+STRIP = 96  # width of the strip that a single digit strays in, pixels
+DIGITS = 4  # of a string that is read
+
+Strip = npt.NDArray[np.uint8]
+
+
+def multiplications(width: int, height: int = RECEPTIVE_FIELD) -> int:
+    """Count the multiplications of one pass, from the layers themselves."""
+    total = 0
+    for index, layer in enumerate(shipped.layers()):
+        if isinstance(layer, nn.Conv2d):
+            field, stride = geometry(shipped.layers()[: index + 1])
+            rows, columns = ((side - field) // stride + 1 for side in (height, width))
+            total += rows * columns * layer.weight.numel()
+    return total
+
+
+def positions(width: int) -> int:
+    """Return how many windows stand in a strip."""
+    return (width - RECEPTIVE_FIELD) // STRIDE + 1
+
+
+def windows(strip: Strip) -> Strip:
+    """Cut every window out: (32, width) to (positions, 32, 32)."""
+    return np.stack(
+        [
+            strip[:, STRIDE * k : STRIDE * k + RECEPTIVE_FIELD]
+            for k in range(positions(strip.shape[1]))
+        ]
+    )
+
+
+def seconds(work: Callable[[Strip], object], pixels: Strip) -> float:
+    """Return the time that a piece of work took."""
+    started = time.perf_counter()
+    work(pixels)
+    return time.perf_counter() - started
+
+
+def string(digits: list[Strip], gap: int) -> Strip:
+    """Set digits in a line with a gap between each one's ink and the next one's."""
+    lefts, edge = [], RECEPTIVE_FIELD // 2
+    for digit in digits:
+        first, last = ink_columns(digit)
+        lefts.append(edge - first)
+        edge += last - first + gap
+    return shipped.lay(digits, lefts, edge - gap + RECEPTIVE_FIELD // 2)
+
+
+def measure(setting: Setting) -> Figures:
+    """Take the score map's shape, the cost, accuracy against every change, and readers' strings."""
+    scorer = Scorer()
+    rng = np.random.default_rng([setting.seed, 7])
+    return {
+        "data": setting.data,
+        "pair": list(scorer.score(pair(setting)).shape),
+        "cost": cost(scorer, setting, rng),
+        "strings": strings(scorer, setting),
+        "changes": {change.name: stray(scorer, change, setting) for change in CHANGES},
+        "digits": setting.pick(500, 40),
+    }
+
+
+def pair(setting: Setting) -> Strip:
+    """Return 32×64 pixels with two digits."""
+    rng = np.random.default_rng([setting.seed, 7, 1])
+    return shipped.lay(shipped.choose(setting.test, "27", rng), [4, 28], 64)
+
+
+def cost(scorer: Scorer, setting: Setting, rng: np.random.Generator) -> list[list[float]]:
+    """Compare one pass with a window at a time: (width, windows, arithmetic, measured, apart).
+
+    `arithmetic` and `measured` are how many times dearer the windows are; they are run as one
+    batch, which favours them.
+    """
+    rows = []
+    for width in WIDTHS:
+        strip = rng.integers(0, 256, (RECEPTIVE_FIELD, width), dtype=np.uint8)
+        each = windows(strip)
+        apart = float(np.abs(scorer.run(each)[:, 0, 0] - scorer.run(strip[None])[0, 0]).max())
+        times = setting.pick(25, 2)
+        # In turns, so that a busy moment of the machine is shared.
+        pairs = [
+            (seconds(scorer.run, strip[None]), seconds(scorer.run, each)) for _ in range(times)
+        ]
+        whole, singly = np.array(pairs).min(0)
+        arithmetic = len(each) * multiplications(RECEPTIVE_FIELD) / multiplications(width)
+        rows.append([width, len(each), arithmetic, float(singly / whole), apart])
+    return rows
+
+
+def strings(scorer: Scorer, setting: Setting) -> dict[str, list[float]]:
+    """Return the share of strings that each reader reads exactly, gap by gap."""
+    net = shipped.network()
+    count = setting.pick(300, 12)
+    right: dict[str, list[float]] = {name: [] for name in READERS}
+    for gap in GAPS:
+        rng = np.random.default_rng([setting.seed, 7, 2])  # the same digits at every gap
+        hits = dict.fromkeys(READERS, 0)
+        for _ in range(count):
+            text = "".join(str(digit) for digit in rng.integers(0, 10, DIGITS))
+            page = string(shipped.choose(setting.test, text, rng), gap)
+            for name in READERS:
+                hits[name] += read(name, scorer, net, page) == text
+        for name in READERS:
+            right[name].append(hits[name] / count)
+    return right
+
+
+def read(reader: str, scorer: Scorer, net: LeNet5, page: Strip) -> str:
+    """Read a strip by sliding, or by cutting; both ask the same network."""
+    if reader == "slide":
+        return decode_views([scorer.score(page)[0]], scorer.contract).text
+    return cutting.read(net, page, cut_wide=reader == "cut")
+
+
+def stray(scorer: Scorer, change: Change, setting: Setting) -> dict[str, list[float]]:
+    """Return the share of digits named right by the middle window, and by the surest of all."""
+    rng = np.random.default_rng([setting.seed, 7, 3])
+    digits = some(setting.test, setting.pick(500, 40), rng)
+    middle = (STRIP - RECEPTIVE_FIELD) // 2
+    pages = np.zeros((len(digits), RECEPTIVE_FIELD, STRIP), np.uint8)
+    pages[:, :, middle : middle + RECEPTIVE_FIELD] = digits.images
+    centre: list[float] = []
+    surest: list[float] = []
+    for amount in change.amounts:
+        changed = np.stack([change.apply(page, amount, rng) for page in pages])
+        scores = scorer.run(changed)[:, 0]  # (digits, positions, labels)
+        centre.append(float((scores[:, middle // STRIDE].argmax(1) == digits.labels).mean()))
+        best = scores[..., :NONE].max(1).argmax(1)
+        surest.append(float((best == digits.labels).mean()))
+    return {"amounts": list(change.amounts), "centre": centre, "surest": surest}
+
+
+def draw(figures: Figures, setting: Setting) -> None:
+    """Draw the ribbon, the cost, the readers and the curves, and animate every change."""
+    scorer = Scorer()
+    two = pair(setting)
+    rng = np.random.default_rng([setting.seed, 7, 4])
+    longer = string(shipped.choose(setting.test, "31415", rng), 3)
+    shown = frames.beside(
+        [
+            frames.ribbon(
+                page, np.exp(scorer.score(page)[0]), f"32 by {page.shape[1]} pixels", zoom=4
+            )
+            for page in (two, longer)
+        ]
+    )
+    shown.quantize(style.SHADES).save(setting.folder / "7-ribbon.png", optimize=True)
+    _draw_cost(figures, setting)
+    _draw_strings(figures, setting)
+    _draw_curves(figures, setting)
+    _draw_cuts(scorer, setting)
+    for change in CHANGES:
+        _animate(scorer, change, setting)
+
+
+def _draw_cost(figures: Figures, setting: Setting) -> None:
+    plot = style.figure(6.6, 3.4)
+    axes = plot.subplots()
+    widths, _, arithmetic, measured, _ = np.array(figures["cost"]).T
+    axes.plot(widths, arithmetic, "o-", label="multiplications")
+    axes.plot(widths, measured, "o-", label="time, measured")
+    axes.axhline(1, color=style.GREY, lw=0.8, ls=":")
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(WIDTHS, [str(width) for width in WIDTHS])
+    axes.set(xlabel="width of the strip, pixels", ylabel="times one pass", ylim=(0, None))
+    axes.set_title("What windows one by one cost, against one pass")
+    axes.legend()
+    style.save(plot, setting.folder / "7-cost.png")
+
+
+def _draw_strings(figures: Figures, setting: Setting) -> None:
+    plot = style.figure(6.6, 3.6)
+    axes = plot.subplots()
+    for name, says in READERS.items():
+        right = 100 * np.array(figures["strings"][name])
+        axes.plot(GAPS, right, "o-", color=COLOUR[name], label=says)
+    axes.axvline(0, color=style.GREY, lw=0.8, ls=":")
+    axes.set(xlabel="gap between the digits' ink, pixels", ylabel="strings of four read exactly, %")
+    axes.set(ylim=(0, 102), title="Digits move together")
+    axes.invert_xaxis()
+    axes.legend(fontsize=8, loc="lower left")
+    style.save(plot, setting.folder / "7-strings.png")
+
+
+def _draw_curves(figures: Figures, setting: Setting) -> None:
+    plot = style.figure(9.2, 5.2)
+    for axes, change in zip(plot.subplots(2, 3, sharey=True).flat, CHANGES, strict=True):
+        of = figures["changes"][change.name]
+        axes.axvspan(*change.learned, color=style.GREEN, alpha=0.12, lw=0)
+        axes.axvline(change.nothing, color=style.GREY, lw=0.8, ls=":")
+        axes.plot(of["amounts"], 100 * np.array(of["surest"]), "o-", ms=3, label="surest window")
+        axes.plot(of["amounts"], 100 * np.array(of["centre"]), "o-", ms=3, label="middle window")
+        axes.set(title=change.name.capitalize(), xlabel=change.unit, ylim=(0, 103))
+    for axes in plot.axes[::3]:
+        axes.set_ylabel("digits right, %")
+    plot.axes[0].legend(fontsize=8, loc="lower center")
+    style.save(plot, setting.folder / "7-curves.png")
+
+
+def _draw_cuts(scorer: Scorer, setting: Setting) -> None:
+    """Draw one string apart and touching, as the sliding window and as the better cutter see it.
+
+    It is the first of the test strings that the cutter reads apart, but not touching.
+    """
+    net = shipped.network()
+    rng = np.random.default_rng([setting.seed, 7, 2])
+    for _ in range(100):
+        text = "".join(str(digit) for digit in rng.integers(0, 10, DIGITS))
+        digits = shipped.choose(setting.test, text, rng)
+        apart, touching = (string(digits, gap) for gap in (4, 0))
+        told = [read("cut", scorer, net, page) == text for page in (apart, touching)]
+        if told == [True, False] and read("slide", scorer, net, touching) == text:
+            break
+    columns = []
+    for says, page in (("apart", apart), ("touching", touching)):
+        chances = np.exp(scorer.score(page)[0])
+        slid = f"slid: {read('slide', scorer, net, page)}"
+        pieces = [
+            np.pad(each, ((0, 0), (0, 2))) for each in cutting.characters(page, cut_wide=True)
+        ]
+        row = frames.Row("", np.concatenate(pieces, axis=1) / 255)
+        cut = f"read: {read('cut', scorer, net, page)}"
+        columns.append(
+            frames.above(
+                [
+                    frames.ribbon(page, chances, says, slid, zoom=4),
+                    frames.stack([row], "cut into", cut, zoom=4),
+                ]
+            )
+        )
+    whole = frames.beside(columns)
+    whole.quantize(style.SHADES).save(setting.folder / "7-cuts.png", optimize=True)
+
+
+def _animate(scorer: Scorer, change: Change, setting: Setting) -> None:
+    """Animate three digits under one change, with their scores."""
+    rng = np.random.default_rng([setting.seed, 7, 6])
+    page = shipped.lay(shipped.choose(setting.test, "582", rng), [12, 40, 68], 112)
+    count = 13 if change.name == "drown" else 21
+    shown = []
+    for amount in np.linspace(change.amounts[0], change.amounts[-1], count):
+        changed = change.apply(page, float(amount), np.random.default_rng([setting.seed, 7, 7]))
+        scores = scorer.score(changed)[0]
+        text = decode_views([scores], scorer.contract).text
+        title = (
+            f"{change.name} {amount:.2f}" if change.nothing == 1 else f"{change.name} {amount:+.1f}"
+        )
+        shown.append(frames.ribbon(changed, np.exp(scores), title, f"read: {text or '–'}", zoom=4))
+    style.animate(shown, setting.folder / f"7-{change.name}.gif", 110)
+
+
+def stands(
+    of: dict[str, list[float]], which: str, nothing: float, least: float
+) -> tuple[float, float]:
+    """Return the range of amounts round no change in which accuracy is at least `least`."""
+    amounts = of["amounts"]
+    start = int(np.argmin(np.abs(np.array(amounts) - nothing)))
+    low = high = start
+    while low > 0 and of[which][low - 1] >= least:
+        low -= 1
+    while high + 1 < len(amounts) and of[which][high + 1] >= least:
+        high += 1
+    return amounts[low], amounts[high]
+
+
+def tell(figures: Figures) -> Section:
+    """Tell why nothing needs to be cut."""
+    cost_rows = figures["cost"]
+    strings_read = figures["strings"]
+    at = {gap: k for k, gap in enumerate(GAPS)}
+    ranges = {
+        change.name: {
+            which: stands(figures["changes"][change.name], which, change.nothing, 0.95)
+            for which in ("centre", "surest")
+        }
+        for change in CHANGES
+    }
+    last = cost_rows[-1]
+    whole = figures["changes"]["slide"]
+
+    def span(name: str, which: str = "surest") -> str:
+        low, high = ranges[name][which]
+        return f"{low:g} to {high:g}"
+
+    limit = multiplications(RECEPTIVE_FIELD) / (
+        (multiplications(2**17) - multiplications(2**16)) / (positions(2**17) - positions(2**16))
+    )
+    learned = {change.name: change.learned for change in CHANGES}
+    claims = (
+        Claim(
+            "32×64 pixels give 9 answers, 4 pixels apart, in one pass",
+            "9",
+            f"{figures['pair'][1]} positions of {figures['pair'][2]} labels",
+            Held.of(figures["pair"] == [1, 9, len(LABELS)]),
+        ),
+        Claim(
+            "They are what each window alone would say",
+            "",
+            f"log-probabilities differ by {max(row[4] for row in cost_rows):.0e} at most",
+            Held.of(max(row[4] for row in cost_rows) < 1e-3),
+        ),
+        Claim(
+            "One pass costs far less than a window at a time",
+            "",
+            f"at {last[0]:.0f} pixels, {last[1]:.0f} windows cost {last[2]:.1f} times the "
+            f"multiplications and {last[3]:.1f} times the time",
+            Held.of(last[2] > 2, last[3] > 2),
+        ),
+        Claim(
+            "The window need not find the digit: some window has it in its middle",
+            "",
+            f"95% right at shifts of {span('slide', 'centre')} pixels by the middle window, of "
+            f"{span('slide')} by the surest",
+            Held.of(
+                min(whole["surest"]) >= 0.95,
+                min(whole["centre"]) < 0.5,
+            ),
+        ),
+        Claim(
+            "Size, width, slant and stroke may vary by more than was learned; noise was never "
+            "learned",
+            "",
+            "95% right at "
+            + "; ".join(f"{name} {span(name)}" for name in ranges if name != "slide"),
+            Held.of(
+                *(
+                    ranges[name]["surest"][0] <= low and ranges[name]["surest"][1] >= high
+                    for name, (low, high) in learned.items()
+                ),
+                ranges["drown"]["surest"][1] >= 32,
+            ),
+        ),
+        Claim(
+            "Digits that touch are read without being cut apart",
+            "",
+            f"strings of four that just touch: {percent(strings_read['slide'][at[0]])} exact; "
+            f"the best cutter {percent(max(strings_read[n][at[0]] for n in ('pieces', 'cut')))}",
+            Held.of(
+                strings_read["slide"][at[0]]
+                > max(strings_read[n][at[0]] for n in ("pieces", "cut")) + 0.05,
+            ),
+        ),
+    )
+    costs = [
+        [
+            f"{width:.0f}",
+            f"{count:.0f}",
+            f"{multiplications(int(width)) / 1e6:.1f} million",
+            f"{count * multiplications(RECEPTIVE_FIELD) / 1e6:.1f} million",
+            f"{arithmetic:.1f}×",
+            f"{measured:.1f}×",
+        ]
+        for width, count, arithmetic, measured, _ in cost_rows
+    ]
+    readers = [
+        [says, *(percent(strings_read[name][at[gap]], 0) for gap in GAPS)]
+        for name, says in READERS.items()
+    ]
+    text = f"""
+To read a string you might first cut it into characters and then ask a network about each. But where to
+cut? Digits touch, break, overlap. Whoever cuts must know what is written, and whoever knows what is
+written need not cut. That circle is why this service has no segmentation.
+
+The network does not ask where digits are. It answers one question at every place: *which digit is
+centred here, or none?* `none` is a label like any other, learned from windows that look at the space
+between two digits or past the end of a line. Below each strip are the scores of all eleven labels; each
+column stands under the pixel that its window is centred on.
+
+{picture("7-ribbon.png", "Two strips; under each the digits found and the scores of every label at every position")}
+
+Read a ribbon from left to right: where a digit comes into the middle of the window its row lights up,
+on either side `none` does. The decoder takes the string that is most probable over all ways to run
+through the map. No cut was ever chosen, so none can be wrong.
+
+### What cutting costs
+
+The same network, asked in three ways about the same strings of four test digits, the ink of neighbours
+brought closer and closer. *Cut at gaps* takes connected pieces of ink for characters. The second cutter
+also parts pieces that are too wide, where the ink is thinnest.
+
+{picture("7-strings.png", "Strings read exactly against the gap between digits, for one pass and two cutters")}
+
+{table(["reader; gap, pixels", *(f"{gap:+d}" for gap in GAPS)], readers)}
+
+Apart, both ways read. As soon as digits touch, the cutter's pieces are not digits any more, and no
+network can mend that: the mistake was made before it was asked. Below is the first string of the test
+that the better cutter reads apart and not touching.
+
+{picture("7-cuts.png", "One string apart and touching: one pass reads both, the cutter only the first")}
+
+### What one pass costs
+
+Windows that stand 4 pixels apart share seven eighths of their pixels. One pass computes each unit
+once. A window at a time computes a unit of the first convolution in all {28 // STRIDE} windows that it
+stands in, and one of the second in {10 // (STRIDE // 2)}.
+
+{table(["width", "windows", "one pass", "windows", "multiplications", "time"], costs)}
+
+{picture("7-cost.png", "How many times dearer a window at a time is than one pass, by width")}
+
+The times are onnxruntime's on one core, the least of several, the windows in one batch; random
+pixels. The ratio of multiplications tends to {limit:.1f}: the convolutions share almost all, the last two
+layers answer once a position and share nothing. Where time saves more than arithmetic, it is memory: a
+batch of windows fills maps several times as large as the strip's, and they no longer fit into the
+processor's caches.
+
+### How far a digit may stray
+
+Single test digits ({figures["digits"]} of them) in a strip of {STRIP} pixels, changed by one thing at a
+time. Blue is what the surest window says of all in the strip; orange the one window in the middle.
+Green is what the first stage of training varied.
+
+{picture("7-curves.png", "Accuracy against shift, size, width, slant, thickness and noise")}
+
+| | |
+|---|---|
+| {picture("7-slide.gif", "Three digits slide; the scores slide with them")} | {picture("7-shrink.gif", "Three digits shrink and grow")} |
+| {picture("7-squeeze.gif", "Three digits are squeezed and stretched")} | {picture("7-slant.gif", "Three digits lean left and right")} |
+| {picture("7-thicken.gif", "Strokes grow thin and thick")} | {picture("7-drown.gif", "Digits drown in noise")} |
+
+Sliding is free: another window has the digit in its middle. Everything else the network must have
+learned, or be spared: which is why the service scales each line to one height and takes slant away
+before it looks, and looks again at other sizes where it is unsure.
+"""
+    return Section(claims, text)
+
+
+CHAPTER = Chapter(
+    7,
+    "The sliding window",
+    "LeCun's 2020 lecture; Matan, Burges, LeCun and Denker 1991; LeCun's demonstration pages",
+    measure,
+    draw,
+    tell,
+)
