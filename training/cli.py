@@ -1,4 +1,4 @@
-"""`digitstrip-train`: fit · export · calibrate · evaluate · samples."""
+"""`digitstrip-train`: fit · export · calibrate · evaluate · samples · lecture."""
 
 import dataclasses
 from enum import StrEnum
@@ -11,6 +11,7 @@ from rich.console import Console
 from service.errors import DigitstripError
 from service.scorer import SHIPPED_MODEL
 from training.config import Config, SequenceConfig, StripConfig
+from training.lecture.command import lecture
 
 if TYPE_CHECKING:
     from training.dataset import DigitSet
@@ -248,6 +249,9 @@ def samples(
     title = f"Only {', '.join(only)}" if only else "Made pages"
     draw(make_pages(training, seed, count, config), title).save(out, format="PNG")
     console.print(f"{count} pages in {out}")
+
+
+app.command()(lecture)
 
 
 def load_digits(data: Source, data_dir: Path | None) -> "DigitSet":

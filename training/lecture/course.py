@@ -1,22 +1,18 @@
-"""`digitstrip-train lecture`: run chapters, keep their figures, put the page together."""
+"""The chapters in order: run them, keep their figures, put the page together."""
 
 import json
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import matplotlib
-import torch
-import typer
-from rich.console import Console
 
 from service.errors import DigitstripError
 from training.lecture.chapter import Chapter, Figures, Setting
-from training.lecture.page import COMMAND, minutes, page, terminal
+from training.lecture.page import COMMAND, minutes, page
 from training.lecture.style import STYLE
 
 ROOMS = (
@@ -133,47 +129,6 @@ def write_page(out: Path) -> Path:
     path = out / "lecture.md"
     path.write_text(text, encoding="utf-8")
     return path
-
-
-def lecture(
-    chapter: Annotated[
-        list[int] | None, typer.Argument(help="Chapters, 1 to 9; all without any.")
-    ] = None,
-    quick: Annotated[
-        bool,
-        typer.Option("--quick", help="Little data, few seeds: that it runs, not what is true."),
-    ] = False,
-    again: Annotated[
-        bool,
-        typer.Option("--again", help="Draw and tell what the last run measured; measure nothing."),
-    ] = False,
-    data_dir: Annotated[
-        Path | None,
-        typer.Option(help="A folder with MNIST's four IDX files; without it they are downloaded."),
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            help="Receives lecture.md, and lecture/ with figures and pictures; docs, or out/lecture "
-            "for --quick."
-        ),
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Decides everything random.")] = 1,
-) -> None:
-    """Reproduce the lecture's systems, print ours beside the papers', and write docs/lecture.md."""
-    console = Console()
-    torch.set_num_threads(1)
-    out = out or Path("out/lecture" if quick else "docs")
-    setting = Setting(out / "lecture", quick, seed, data_dir)
-    for each in chapters(chapter or []):
-        started = time.monotonic()
-        with console.status(f"{each.number}. {each.title}"):
-            kept = load(each, setting.folder) if again else run(each, setting)
-            as_measured = replace(setting, quick=kept["quick"], seed=kept["seed"])
-            draw(each, kept["figures"], as_measured)
-        console.print(terminal(each, each.tell(kept["figures"])))
-        console.print(f"{time.monotonic() - started:.0f} s\n", style="dim", justify="right")
-    console.print(f"{write_page(out)} written")
 
 
 def _rounded(value: Any) -> Any:  # noqa: ANN401 - whatever JSON holds

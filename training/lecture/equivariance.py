@@ -38,7 +38,8 @@ def registration(before: Maps, after: Maps, reach: float = 12.0) -> float:
     """Return how far `after` stands to the right of `before`, in units, to a hundredth.
 
     It is the shift that makes their cross-correlation greatest, all rows and maps together. The
-    correlation is evaluated between units by shifting the phases of its spectrum.
+    correlation is evaluated between units by shifting the phases of its spectrum. The maps are 0
+    where nothing is: a constant would not move, and hold the peak back.
 
     Args:
         before: (..., width).
@@ -47,9 +48,7 @@ def registration(before: Maps, after: Maps, reach: float = 12.0) -> float:
     """
     width = before.shape[-1]
     padded = 2 * width  # what leaves on the right must not come in from the left
-    spectra = [
-        np.fft.rfft(each.reshape(-1, width) - each.mean(), padded) for each in (before, after)
-    ]
+    spectra = [np.fft.rfft(each.reshape(-1, width), padded) for each in (before, after)]
     cross = (np.conj(spectra[0]) * spectra[1]).sum(0)
     shifts = np.arange(-reach, reach + STEP / 2, STEP)
     waves = np.exp(2j * np.pi * np.outer(shifts, np.arange(len(cross))) / padded)

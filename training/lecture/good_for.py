@@ -138,7 +138,7 @@ def correlation(images: npt.NDArray[np.uint8]) -> list[list[float]]:
     side = BOX.stop - BOX.start
     varied = flat.std(0) > 10
     places = np.argwhere(varied.reshape(side, side)).astype(np.float64)
-    together = np.corrcoef(flat[:, varied].T)
+    together = np.asarray(np.corrcoef(flat[:, varied].T))
     apart = np.linalg.norm(places[:, None] - places[None], axis=2)
     return [
         [float(distance), float(together[np.abs(apart - distance) < 0.5].mean())]

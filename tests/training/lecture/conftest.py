@@ -1,0 +1,37 @@
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from training.cli import app
+from training.lecture import course
+
+
+@dataclass(frozen=True)
+class Quick:
+    """What `digitstrip-train lecture --quick` printed and wrote."""
+
+    said: str
+    out: Path
+
+    @property
+    def page(self):
+        return (self.out / "lecture.md").read_text(encoding="utf-8")
+
+    def figures(self, number):
+        (chapter,) = course.chapters([number])
+        return course.load(chapter, self.out / "lecture")["figures"]
+
+    def section(self, number):
+        (chapter,) = course.chapters([number])
+        return chapter.tell(self.figures(number))
+
+
+@pytest.fixture(scope="session")
+def quick(tmp_path_factory):
+    out = tmp_path_factory.mktemp("lecture")
+    result = CliRunner().invoke(app, ["lecture", "--quick", "--out", str(out)])
+    assert result.exit_code == 0, result.output
+    return Quick(re.sub(r"\x1b\[[0-9;]*m", "", result.output), out)
