@@ -106,11 +106,20 @@ def test_every_setting_is_in_the_readme_with_its_default():
             assert row[1].strip("`") in (str(field.default).lower(), f"{field.default:g}"), name
 
 
-@pytest.mark.parametrize("page", ["README.md", "ARCHITECTURE.md", "MODEL_CARD.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "ARCHITECTURE.md", "MODEL_CARD.md", "docs/lecture.md"]
+)
 def test_links_lead_somewhere(page):
     text = (ROOT / page).read_text(encoding="utf-8")
     for target in re.findall(r"\]\((?!http)([^)#]+)", text):
-        assert (ROOT / target).exists(), target
+        assert (ROOT / page).parent.joinpath(target).exists(), target
+
+
+def test_every_room_of_the_lecture_is_in_the_architecture():
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    for path in (ROOT / "training" / "lecture").glob("*.py"):
+        if path.name != "__init__.py":
+            assert re.search(rf"\b{re.escape(path.name)}\b", text), path
 
 
 def test_every_room_is_in_the_architecture():

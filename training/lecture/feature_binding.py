@@ -70,7 +70,7 @@ PATHS = (
         ),
         arc(15.5, 8.0, 5.0, 2.6, 180, 360),
         (0, -1),
-        9,
+        12,
     ),
     Path(
         "3",
@@ -259,7 +259,10 @@ def _frame(net: LeNet5, path: Path, distance: float) -> Image.Image:
     tiles = np.minimum(style.mosaic(maps / max(float(maps.max()), 1e-6), 5, gap=0.06), 1)
     zoom = 8
     digit = frames.stack(
-        [frames.Row("", page / 255)], path.name, f"{distance:.1f} px away", zoom=zoom
+        [frames.Row("", page / 255)],
+        f"{path.before} to {path.after}",
+        f"{distance:.1f} px away",
+        zoom=zoom,
     )
     hidden = frames.stack([frames.Row("", tiles, heat=True)], "20 maps of pool 1", zoom=4)
     chances = shipped.probabilities(net, page[None])[0, 0, 0]

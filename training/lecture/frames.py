@@ -123,24 +123,17 @@ def above(pictures: Sequence[Image.Image]) -> Image.Image:
     return whole
 
 
-def bars(chances: Values, height: int, width: int = 250, least: float = 0.0) -> Image.Image:
-    """Draw the probability of every label as a bar.
-
-    Args:
-        chances: (labels,).
-        height: of the picture.
-        width: of the picture.
-        least: labels that never rise above it are left out.
-    """
+def bars(chances: Values, height: int, width: int) -> Image.Image:
+    """Draw the probability of every label as a bar: (labels,) to a picture of that size."""
     picture, canvas = _empty(width, height)
     pitch = (height - HEADER - EDGE) / len(LABELS)
     for label, chance in enumerate(chances):
         middle = HEADER + pitch * (label + 0.5)
-        canvas.text((28, middle), LABELS[label], INK if chance > 0.5 else DIM, _font(13), "rm")
-        length = (width - 40 - EDGE) * float(chance)
+        canvas.text((44, middle), LABELS[label], INK if chance > 0.5 else DIM, _font(13), "rm")
+        length = (width - 56 - EDGE) * float(chance)
         canvas.rectangle(
-            [36, middle - pitch * 0.32, 36 + max(length, 1), middle + pitch * 0.32],
-            _trust(float(chance)) if chance > max(least, 0.02) else (48, 56, 72),
+            [52, middle - pitch * 0.32, 52 + max(length, 1), middle + pitch * 0.32],
+            _trust(float(chance)) if chance > 0.02 else (48, 56, 72),
         )
     return picture
 

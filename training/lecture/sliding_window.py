@@ -144,7 +144,7 @@ def cost(scorer: Scorer, setting: Setting, rng: np.random.Generator) -> list[lis
 def strings(scorer: Scorer, setting: Setting) -> dict[str, list[float]]:
     """Return the share of strings that each reader reads exactly, gap by gap."""
     net = shipped.network()
-    count = setting.pick(300, 12)
+    count = setting.pick(200, 12)
     right: dict[str, list[float]] = {name: [] for name in READERS}
     for gap in GAPS:
         rng = np.random.default_rng([setting.seed, 7, 2])  # the same digits at every gap
@@ -299,7 +299,9 @@ def _animate(scorer: Scorer, change: Change, setting: Setting) -> None:
         title = (
             f"{change.name} {amount:.2f}" if change.nothing == 1 else f"{change.name} {amount:+.1f}"
         )
-        shown.append(frames.ribbon(changed, np.exp(scores), title, f"read: {text or '–'}", zoom=4))
+        shown.append(
+            frames.ribbon(changed, np.exp(scores), title, f"read: {text or 'nothing'}", zoom=4)
+        )
     style.animate(shown, setting.folder / f"7-{change.name}.gif", 110)
 
 

@@ -19,8 +19,7 @@ def test_the_diagram_s_layers_are_the_network_s():
     layers = [layer for layer in build() if hasattr(layer, "kernel_size")]
     for told, layer in zip(LAYERS, layers, strict=True):
         kernel, stride = (
-            size if isinstance(size, int) else size[0]
-            for size in (layer.kernel_size, layer.stride)
+            size if isinstance(size, int) else size[0] for size in (layer.kernel_size, layer.stride)
         )
         assert (told.kernel, told.stride) == (kernel, stride)
 

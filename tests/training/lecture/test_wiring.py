@@ -12,7 +12,7 @@ def drawn(layer, reach=None):
     initialise(layer, randomness(3), reach)
     with torch.no_grad():
         for parameter in layer.parameters():
-            parameter += 0.1 * torch.randn(parameter.shape, generator=randomness(4))
+            parameter.add_(torch.randn(parameter.shape, generator=randomness(4)), alpha=0.1)
     return layer
 
 
