@@ -47,8 +47,8 @@ def page(told: Mapping[Chapter, Section], made: Mapping[int, str], seconds: floa
     counted = {held: sum(claim.held is held for claim in claims) for held in Held}
     summary = (
         f"Of {len(claims)} claims, {counted[Held.YES]} held, {counted[Held.PARTLY]} held in part, "
-        f"{counted[Held.NO]} did not. Measuring took {minutes(seconds)} in all, on one core of a shared "
-        f"machine. `{COMMAND}` does it again; with chapters' numbers behind it, those alone.\n"
+        f"{counted[Held.NO]} did not. Measuring took {minutes(seconds)} of one core "
+        f"in all. `{COMMAND}` does it again; with chapters' numbers behind it, those alone.\n"
     )
     contents = [
         f"{chapter.number}. [{chapter.title}](#{anchor(chapter)}): "

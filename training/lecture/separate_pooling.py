@@ -123,7 +123,6 @@ def measure(setting: Setting) -> Figures:
         for place, (name, wiring) in enumerate(VARIANTS.items()):
             net = build(*wiring)
             initialise(net, randomness(setting.seed, 3, seed, place))
-            _unit_pooling(net)
             train(
                 net,
                 *training,
@@ -148,14 +147,6 @@ def measure(setting: Setting) -> Figures:
             for partial, full in PAIRS
         },
     }
-
-
-@torch.no_grad()
-def _unit_pooling(net: nn.Sequential) -> None:
-    """Begin with pooling as the plain average."""
-    for layer in net:
-        if isinstance(layer, Averaged):
-            layer.weight.fill_(1)
 
 
 def draw(figures: Figures, setting: Setting) -> None:

@@ -5,14 +5,8 @@ from training.augment import ink_columns
 from training.lecture import cutting, shipped
 from training.lecture.changes import CHANGES
 from training.lecture.frames import found
-from training.lecture.sliding_window import (
-    GAPS,
-    multiplications,
-    positions,
-    stands,
-    string,
-    windows,
-)
+from training.lecture.readers import GAPS, string
+from training.lecture.sliding_window import multiplications, positions, stands, windows
 from training.model import NONE
 
 
