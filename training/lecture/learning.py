@@ -36,6 +36,14 @@ def interval(values: Sequence[float]) -> Interval:
     return Interval(mean, mean - float(reach), mean + float(reach))
 
 
+def proportion(shares: Sequence[float], of: int) -> Interval:
+    """Return the mean of shares, each of so many digits, with Wilson's 95% interval (1927)."""
+    total = of * len(shares)
+    counted = round(sum(shares) * of)
+    low, high = stats.binomtest(counted, total).proportion_ci(method="wilson")
+    return Interval(counted / total, float(low), float(high))
+
+
 def randomness(*path: int) -> torch.Generator:
     """Return a generator of its own for a path of numbers, the seed first."""
     state = np.random.SeedSequence(path).generate_state(1, np.uint64)

@@ -9,6 +9,7 @@ from training.lecture.learning import (
     error,
     initialise,
     interval,
+    proportion,
     randomness,
     squared_error,
     tensors,
@@ -22,6 +23,12 @@ def test_an_interval_is_student_s():
     assert found.mean == 2
     assert found.high - found.mean == pytest.approx(4.302653 / math.sqrt(3), rel=1e-6)
     assert found.mean - found.low == pytest.approx(found.high - found.mean)
+
+
+def test_a_share_s_interval_is_wilson_s_over_all_digits_tested():
+    found = proportion([0.05, 0.15], 100)
+    assert found.mean == pytest.approx(0.1)
+    assert (found.low, found.high) == pytest.approx((0.06565, 0.14944), abs=1e-4)
 
 
 def test_one_seed_tells_no_interval():
