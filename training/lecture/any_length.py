@@ -176,14 +176,23 @@ def draw(figures: Figures, setting: Setting) -> None:
     left, right = sheet.subplots(1, 2)
     style.bare(left).imshow(page, cmap=style.INK_MAP)
     left.set_title(f"A page of {page.shape[0]}×{page.shape[1]} pixels")
+    rows, columns = found.shape[:2]
+    edge = (RECEPTIVE_FIELD - STRIDE) / 2  # each answer stands under the middle of its window
+    extent = (edge, edge + STRIDE * columns, edge + STRIDE * rows, edge)
     ink = 1 - found[..., NONE]
-    style.bare(right).imshow(ink, cmap="Blues", vmin=0, vmax=1.3)
-    for y, x in np.ndindex(found.shape[:2]):
+    style.bare(right).imshow(ink, cmap="Blues", vmin=0, vmax=1.3, extent=extent)
+    right.set(xlim=(0, page.shape[1]), ylim=(page.shape[0], 0))
+    for y, x in np.ndindex(rows, columns):
         label = int(found[y, x].argmax())
         if label != NONE:
-            sure = float(found[y, x, label])
             right.text(
-                x, y, LABELS[label], ha="center", va="center", size=7, alpha=0.35 + 0.65 * sure
+                edge + STRIDE * (x + 0.5),
+                edge + STRIDE * (y + 0.5),
+                LABELS[label],
+                ha="center",
+                va="center",
+                size=6.5,
+                alpha=0.35 + 0.65 * float(found[y, x, label]),
             )
     right.set_title(f"One pass: {found.shape[0]}×{found.shape[1]} answers")
     style.save(sheet, setting.folder / "6-page.png")
@@ -244,8 +253,8 @@ def tell(figures: Figures) -> Section:
         Claim(
             "Each output is what the net says of that window alone",
             "",
-            f"they differ by {figures['parts']:.0e} at most; LeNet-5 on a page by "
-            f"{figures['windows']:.0e} in probability",
+            f"they differ by {figures['parts']:.1g} at most; LeNet-5's probabilities on a page by "
+            f"{figures['windows']:.1g}",
             Held.of(figures["parts"] < 1e-5, figures["windows"] < 1e-3),
         ),
         Claim(

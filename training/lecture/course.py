@@ -99,7 +99,7 @@ def made(chapter: Chapter, kept: dict[str, Any]) -> str:
     flags = " --quick" if kept["quick"] else ""
     return (
         f"`{COMMAND} {chapter.number}{flags} --seed {kept['seed']}`; digits: {kept['data']}; "
-        f"measuring took {minutes(kept['seconds'])} of one core"
+        f"measuring took at most {minutes(kept['seconds'])} of one core"
     )
 
 

@@ -65,15 +65,15 @@ def permutation(setting: Setting, seed: int = 0) -> npt.NDArray[np.int64]:
 
 def measure(setting: Setting) -> Figures:
     """Train both nets on digits as they are and permuted; take the statistics of both."""
-    seeds = setting.pick(5, 2)
+    seeds = setting.pick(4, 2)
     passes = setting.pick(6, 1)
     errors: dict[str, dict[str, list[float]]] = {
         name: {"as they are": [], "permuted": []} for name in NETS
     }
     for seed in range(seeds):
         rng = np.random.default_rng([setting.seed, 9, 1, seed])
-        learned = some(setting.training, setting.pick(4_000, 400), rng)
-        tested = some(setting.test, setting.pick(5_000, 300), rng)
+        learned = some(setting.training, setting.pick(2_000, 400), rng)
+        tested = some(setting.test, setting.pick(3_000, 300), rng)
         order = permutation(setting, seed)
         for way in ("as they are", "permuted"):
             pair = [learned, tested]

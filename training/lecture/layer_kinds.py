@@ -99,15 +99,15 @@ SWAPS: dict[str, list[tuple[str, Recipe]]] = {
 
 def measure(setting: Setting) -> Figures:
     """Train the network with each kind in its place, and look at what each kind does."""
-    seeds = setting.pick(5, 2)
+    seeds = setting.pick(4, 2)
     passes = setting.pick(6, 1)
     recipes = dict.fromkeys(each for of in SWAPS.values() for _, each in of)
     errors: dict[Recipe, list[float]] = {recipe: [] for recipe in recipes}
     sparse: dict[str, list[tuple[float, float]]] = {name: [] for name in NONLINEARITIES}
     for seed in range(seeds):
         rng = np.random.default_rng([setting.seed, 4, seed])
-        learned = some(setting.training, setting.pick(2_000, 250), rng)
-        tested = some(setting.test, setting.pick(3_000, 300), rng)
+        learned = some(setting.training, setting.pick(1_000, 250), rng)
+        tested = some(setting.test, setting.pick(2_000, 300), rng)
         training = tensors(learned.images / 255, learned.labels)
         test = tensors(tested.images / 255, tested.labels)
         for recipe in recipes:

@@ -14,8 +14,8 @@ behind it. Every system that it describes runs here, small and exact, with its c
 read one chapter, read [the seventh](#7-the-sliding-window): it shows why the service cuts nothing into
 characters.
 
-Nothing on this page is typed by hand: the command measures, draws, and writes it. The code of a chapter
-is one module in `training/lecture/`, to be read beside its section.
+No figure on this page is typed by hand: the command measures, draws, and writes the page. The code of a
+chapter is one module in `training/lecture/`, to be read beside its section.
 """
 
 
@@ -47,7 +47,7 @@ def page(told: Mapping[Chapter, Section], made: Mapping[int, str], seconds: floa
     counted = {held: sum(claim.held is held for claim in claims) for held in Held}
     summary = (
         f"Of {len(claims)} claims, {counted[Held.YES]} held, {counted[Held.PARTLY]} held in part, "
-        f"{counted[Held.NO]} did not. Measuring took {minutes(seconds)} of one core "
+        f"{counted[Held.NO]} did not. Measuring took at most {minutes(seconds)} of one core "
         f"in all. `{COMMAND}` does it again; with chapters' numbers behind it, those alone.\n"
     )
     contents = [

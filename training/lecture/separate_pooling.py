@@ -116,8 +116,8 @@ def measure(setting: Setting) -> Figures:
     errors: dict[str, list[float]] = {name: [] for name in VARIANTS}
     for seed in range(seeds):
         rng = np.random.default_rng([setting.seed, 3, seed])
-        learned = some(setting.training, setting.pick(6_000, 800), rng)
-        tested = some(setting.test, setting.pick(5_000, 500), rng)
+        learned = some(setting.training, setting.pick(4_000, 800), rng)
+        tested = some(setting.test, setting.pick(4_000, 500), rng)
         training = tensors(learned.images / 255, learned.labels)
         test = tensors(tested.images / 255, tested.labels)
         for place, (name, wiring) in enumerate(VARIANTS.items()):

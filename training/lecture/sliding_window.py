@@ -78,7 +78,7 @@ def measure(setting: Setting) -> Figures:
         "cost": cost(scorer, setting, rng),
         "strings": strings(scorer, setting),
         "changes": {change.name: stray(scorer, change, setting) for change in CHANGES},
-        "digits": setting.pick(500, 40),
+        "digits": setting.pick(250, 40),
     }
 
 
@@ -107,7 +107,7 @@ def cost(scorer: Scorer, setting: Setting, rng: np.random.Generator) -> list[lis
 def strings(scorer: Scorer, setting: Setting) -> dict[str, list[float]]:
     """Return the share of strings that each reader reads exactly, gap by gap."""
     net = shipped.network()
-    count = setting.pick(200, 12)
+    count = setting.pick(120, 12)
     right: dict[str, list[float]] = {name: [] for name in READERS}
     for gap in GAPS:
         rng = np.random.default_rng([setting.seed, 7, 2])  # the same digits at every gap
@@ -125,7 +125,7 @@ def strings(scorer: Scorer, setting: Setting) -> dict[str, list[float]]:
 def stray(scorer: Scorer, change: Change, setting: Setting) -> dict[str, list[float]]:
     """Return the share of digits named right by the middle window, and by the surest of all."""
     rng = np.random.default_rng([setting.seed, 7, 3])
-    digits = some(setting.test, setting.pick(500, 40), rng)
+    digits = some(setting.test, setting.pick(250, 40), rng)
     middle = (STRIP - RECEPTIVE_FIELD) // 2
     pages = np.zeros((len(digits), RECEPTIVE_FIELD, STRIP), np.uint8)
     pages[:, :, middle : middle + RECEPTIVE_FIELD] = digits.images

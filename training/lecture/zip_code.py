@@ -74,15 +74,20 @@ def measure(setting: Setting) -> Figures:
         rng = np.random.default_rng([setting.seed, 2, seed])
         learned = some(setting.training, setting.pick(LEARNED, 800), rng)
         tested = some(setting.test, setting.pick(TESTED, 500), rng)
-        training = tensors(fill(learned.images), learned.labels)
-        test = tensors(fill(tested.images), tested.labels)
+        # In double precision: for one digit at a time, torch's way there is twice as fast.
+        training, test = (
+            (images.double(), labels)
+            for images, labels in (
+                tensors(fill(each.images), each.labels) for each in (learned, tested)
+            )
+        )
         curve: dict[str, list[float]] = {"training": [], "test": []}
 
         def judge(_: int) -> None:
             curve["training"].append(error(net, *training))  # noqa: B023 - called in this turn only
             curve["test"].append(error(net, *test))  # noqa: B023
 
-        net = build()
+        net = build().double()
         initialise(net, randomness(setting.seed, 2, seed), reach=2.4)
         train(
             net,
