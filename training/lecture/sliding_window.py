@@ -30,6 +30,16 @@ from training.lecture.sliding_pictures import WIDTHS, draw
 from training.lecture.zip_code import some
 from training.model import LABELS, NONE, RECEPTIVE_FIELD, STRIDE, geometry
 
+DIGITS_STRAYING = (250, 40)  # in a full run, and in a quick one
+STRINGS_READ = (150, 12)  # at each gap
+COST_HEAD = (
+    "width",
+    "windows",
+    "multiplications, one pass",
+    "… a window at a time",
+    "times as many",
+    "times as long",
+)
 STRIP = 96  # width of the strip that a single digit strays in, pixels
 
 Strip = npt.NDArray[np.uint8]
@@ -78,7 +88,8 @@ def measure(setting: Setting) -> Figures:
         "cost": cost(scorer, setting, rng),
         "strings": strings(scorer, setting),
         "changes": {change.name: stray(scorer, change, setting) for change in CHANGES},
-        "digits": setting.pick(250, 40),
+        "digits": setting.pick(*DIGITS_STRAYING),
+        "read": setting.pick(*STRINGS_READ),
     }
 
 
@@ -107,7 +118,7 @@ def cost(scorer: Scorer, setting: Setting, rng: np.random.Generator) -> list[lis
 def strings(scorer: Scorer, setting: Setting) -> dict[str, list[float]]:
     """Return the share of strings that each reader reads exactly, gap by gap."""
     net = shipped.network()
-    count = setting.pick(120, 12)
+    count = setting.pick(*STRINGS_READ)
     right: dict[str, list[float]] = {name: [] for name in READERS}
     for gap in GAPS:
         rng = np.random.default_rng([setting.seed, 7, 2])  # the same digits at every gap
@@ -125,7 +136,7 @@ def strings(scorer: Scorer, setting: Setting) -> dict[str, list[float]]:
 def stray(scorer: Scorer, change: Change, setting: Setting) -> dict[str, list[float]]:
     """Return the share of digits named right by the middle window, and by the surest of all."""
     rng = np.random.default_rng([setting.seed, 7, 3])
-    digits = some(setting.test, setting.pick(250, 40), rng)
+    digits = some(setting.test, setting.pick(*DIGITS_STRAYING), rng)
     middle = (STRIP - RECEPTIVE_FIELD) // 2
     pages = np.zeros((len(digits), RECEPTIVE_FIELD, STRIP), np.uint8)
     pages[:, :, middle : middle + RECEPTIVE_FIELD] = digits.images
@@ -265,8 +276,8 @@ through the map. No cut was ever chosen, so none can be wrong.
 
 ### What cutting costs
 
-The same network, asked in three ways about the same strings of four test digits, the ink of neighbours
-brought closer and closer. *Cut at gaps* takes connected pieces of ink for characters. The second cutter
+The same network, asked in three ways about the same {figures["read"]} strings of four test digits, the ink
+of neighbours brought closer and closer. *Cut at gaps* takes connected pieces of ink for characters. The second cutter
 also parts pieces that are too wide, where the ink is thinnest.
 
 {picture("7-strings.png", "Strings read exactly against the gap between digits, for one pass and two cutters")}
@@ -285,7 +296,7 @@ Windows that stand 4 pixels apart share seven eighths of their pixels. One pass 
 once. A window at a time computes a unit of the first convolution in all {28 // STRIDE} windows that it
 stands in, and one of the second in {10 // (STRIDE // 2)}.
 
-{table(["width", "windows", "one pass", "windows", "multiplications", "time"], costs)}
+{table(COST_HEAD, costs)}
 
 {picture("7-cost.png", "How many times dearer a window at a time is than one pass, by width")}
 
