@@ -277,14 +277,15 @@ def _draw_filters(setting: Setting) -> None:
 def _rows(axes: Axes, tiles: npt.NDArray[np.floating], title: str, filters: bool = True) -> None:
     """Draw (rows, columns, side, side) tiles of -1 to 1, the first column in colour if filters."""
     count, across, side, _ = tiles.shape
+    pitch = side + max(side // 6, 1)
     style.bare(axes)
     for row, column in np.ndindex(count, across):
-        x, y = column * (side + 1) + (2 if column and filters else 0), row * (side + 1)
+        x, y = column * pitch + (2 if column and filters else 0), row * pitch
         colours = style.SIGNED_MAP if filters and column == 0 else style.INK_MAP
         axes.imshow(
             tiles[row, column], cmap=colours, vmin=-1, vmax=1, extent=(x, x + side, y + side, y)
         )
-    axes.set(xlim=(-0.5, across * (side + 1) + 2), ylim=(count * (side + 1), -0.5), title=title)
+    axes.set(xlim=(-0.5, across * pitch + 2), ylim=(count * pitch, -0.5), title=title)
     axes.set_aspect("equal")
 
 
@@ -299,6 +300,8 @@ def tell(figures: Figures) -> Section:
     alike = figures["stationarity"]
     share = figures["class_share"]
     dense, conv = NETS
+    widths = [layer.weight.shape[0] for layer in shipped.layers() if isinstance(layer, nn.Conv2d)]
+    share_units = dict(zip(LAYERS, widths, strict=False))
 
     def points(each: Interval) -> str:
         return f"{100 * each.mean:+.1f} points ({100 * each.low:+.1f} to {100 * each.high:+.1f})"
@@ -375,9 +378,15 @@ pixels where MNIST has ink, permuted among themselves.
 These are the shipped network's. In the first layer a filter (red for ink, blue for paper) answers to
 one kind of edge or stroke, wherever in whichever digit it is: that is stationarity, and why weights can be
 shared. In the second, a map answers to a corner, a crossing, an end of a stroke, pieces of digits made
-of those edges. Of {LABELS[NONE]} and ten digits the last layer makes its answer. For sound,
-text and pictures the bets hold; for a table whose columns may be reordered they do not, and there
-convolution has nothing to offer.
+of those edges. From such pieces the last layers tell the ten digits, and `{LABELS[NONE]}`.
+
+Measured unit by unit, a layer need not say more of the class than the one below: the
+{share_units["fc 1"]} units of fc 1 share the answer among them, and many of them, we think, tell `{LABELS[NONE]}`
+from digits rather than one digit from another. That is why the last claim is about maps one by one, and what a whole
+layer knows is more.
+
+For sound, text and pictures the bets hold; for a table whose columns may be reordered they do not, and
+there convolution has nothing to offer.
 """
     return Section(claims, text)
 

@@ -72,10 +72,10 @@ def windows(strip: Strip) -> Strip:
 
 
 def seconds(work: Callable[[Strip], object], pixels: Strip) -> float:
-    """Return the time that a piece of work took."""
-    started = time.perf_counter()
+    """Return the processor time that a piece of work took: onnxruntime works in this thread."""
+    started = time.process_time()
     work(pixels)
-    return time.perf_counter() - started
+    return time.process_time() - started
 
 
 def measure(setting: Setting) -> Figures:
@@ -261,7 +261,7 @@ def tell(figures: Figures) -> Section:
     text = f"""
 To read a string you might first cut it into characters and then ask a network about each. But where to
 cut? Digits touch, break, overlap. Whoever cuts must know what is written, and whoever knows what is
-written need not cut. That circle is why this service has no segmentation.
+written need not cut (Sayre's paradox, 1973). That circle is why this service has no segmentation.
 
 The network does not ask where digits are. It answers one question at every place: *which digit is
 centred here, or none?* `none` is a label like any other, learned from windows that look at the space
@@ -300,7 +300,7 @@ stands in, and one of the second in {10 // (STRIDE // 2)}.
 
 {picture("7-cost.png", "How many times dearer a window at a time is than one pass, by width")}
 
-The times are onnxruntime's on one core, the least of several, the windows in one batch; random
+The times are onnxruntime's, of one core's processor, the least of several, the windows in one batch; random
 pixels. The ratio of multiplications tends to {limit:.1f}: the convolutions share almost all, the last two
 layers answer once a position and share nothing. Where time saves more than arithmetic, it is memory: a
 batch of windows fills maps several times as large as the strip's, and they no longer fit into the
