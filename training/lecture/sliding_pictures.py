@@ -118,7 +118,7 @@ def _draw_cuts(scorer: Scorer, setting: Setting) -> None:
 def _animate(scorer: Scorer, change: Change, setting: Setting) -> None:
     """Animate three digits under one change, with their scores."""
     rng = np.random.default_rng([setting.seed, 7, 6])
-    page = shipped.lay(shipped.choose(setting.test, "582", rng), [12, 40, 68], 112)
+    page = shipped.lay(shipped.choose(setting.test, "582", rng), [24, 52, 80], 136)
     count = 13 if change.name == "drown" else 21
     shown = []
     for amount in np.linspace(change.amounts[0], change.amounts[-1], count):
