@@ -53,7 +53,7 @@ WIRED = {
     "Net-5": "two shared 3×3 maps, four shared 5×5 maps",
 }
 SETS = {"four_places": "twelve drawings a class in four places", "many_hands": "480 drawings"}
-NAMED = {"Net-2": (-9, 0, "right"), "Net-4": (6, -13, "left"), "Net-5": (-9, 0, "right")}
+NAMED = {"Net-2": (-9, 0, "right"), "Net-4": (8, -9, "left"), "Net-5": (-9, 0, "right")}
 PASSES, BATCH, RATE, MOMENTUM = 40, 8, 0.05, 0.9
 
 
@@ -162,7 +162,7 @@ def draw(figures: Figures, setting: Setting) -> None:
             axes.errorbar(weights, 100 * of.mean, reach, fmt="o", color=colour, capsize=4)
             axes.plot(weights, 100 * paper, "o", mfc="white", mec=colour, ms=6, zorder=1)
             # Three nets have nearly as many weights; their names stand apart.
-            right, up, side = NAMED.get(name, (9, 4, "left"))
+            right, up, side = NAMED.get(name, (9, 1, "left"))
             axes.annotate(
                 name,
                 (weights, 100 * of.mean),
@@ -172,7 +172,7 @@ def draw(figures: Figures, setting: Setting) -> None:
                 ha=side,
                 va="center",
             )
-        axes.set(xlabel="free weights", title=f"{says[0].upper()}{says[1:]}", xlim=(700, 3500))
+        axes.set(xlabel="free weights", title=f"{says[0].upper()}{says[1:]}", xlim=(600, 3500))
     plot.axes[0].set_ylabel("test digits correct, %")
     plot.axes[1].plot([], [], "o", mfc="white", mec=style.GREY, label="the report")
     plot.axes[1].errorbar([], [], [], fmt="o", color=style.GREY, capsize=4, label="ours, 95%")

@@ -219,8 +219,8 @@ def tell(figures: Figures) -> Section:
             ),
         ),
         Claim(
-            "Size, width, slant and stroke may vary by more than was learned; noise was never "
-            "learned",
+            "Size, width, slant and stroke may vary by more than the first stage of training varied "
+            "them, and noise may be added",
             "",
             "95% right at "
             + "; ".join(f"{name} {span(name)}" for name in ranges if name != "slide"),
@@ -302,9 +302,9 @@ stands in, and one of the second in {10 // (STRIDE // 2)}.
 
 The times are onnxruntime's, of one core's processor, the least of several, the windows in one batch; random
 pixels. The ratio of multiplications tends to {limit:.1f}: the convolutions share almost all, the last two
-layers answer once a position and share nothing. Where time saves more than arithmetic, it is memory: a
-batch of windows fills maps several times as large as the strip's, and they no longer fit into the
-processor's caches.
+layers answer once a position and share nothing. That time saves more than arithmetic is, we think,
+memory: a batch of windows fills maps several times as large as the strip's, and they no longer fit into
+the processor's caches.
 
 ### How far a digit may stray
 
