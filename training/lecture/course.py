@@ -98,7 +98,7 @@ def made(chapter: Chapter, kept: dict[str, Any]) -> str:
     """Return, in Markdown, the command, seed and data behind a chapter's figures."""
     flags = " --quick" if kept["quick"] else ""
     return (
-        f"`{COMMAND} {chapter.number}{flags} --seed {kept['seed']}`; digits: {kept['data']}; "
+        f"`{COMMAND} {chapter.number}{flags} --seed {kept['seed']}`; data: {kept['figures'].get('data', kept['data'])}; "
         f"measuring took at most {minutes(kept['seconds'])} of one core"
     )
 

@@ -75,7 +75,8 @@ def claims_table(claims: tuple[Claim, ...]) -> str:
     """Return a chapter's claims as a Markdown table."""
     rows = ["| the claim | the paper | ours | |", "|---|---|---|---|"]
     rows += [
-        f"| {claim.says} | {claim.paper or '–'} | {claim.ours} | **{claim.held}** |"
+        f"| {' | '.join(_cell(each) for each in (claim.says, claim.paper or '–', claim.ours))} "
+        f"| **{claim.held}** |"
         for claim in claims
     ]
     return "\n".join(rows)
@@ -89,6 +90,11 @@ def terminal(chapter: Chapter, section: Section) -> Table:
         verdict = f"[{colours[claim.held]}]{claim.held}[/]"
         shown.add_row(claim.says, claim.paper or "–", claim.ours, verdict)
     return shown
+
+
+def _cell(text: str) -> str:
+    """Return text that a Markdown table does not take apart: |x| holds its columns' sign."""
+    return text.replace("|", "\\|")
 
 
 def _tally(claims: tuple[Claim, ...]) -> list[str]:

@@ -32,13 +32,19 @@ from training.lecture.learning import (
     train,
 )
 from training.lecture.small import SIDE, fill
-from training.lecture.wiring import Dense, Shared, Squash, count
+from training.lecture.wiring import Dense, Shared, Squash, Wired, count
 
 LINKS, FREE_WEIGHTS = 64_660, 9_760
 LEARNED, TESTED, PASSES = 7_291, 2_007, 23
 PAPER_ERROR, PAPER_TRAINING_ERROR = 0.050, 0.0014
 MAPS, SEEN, HIDDEN = 12, 8, 30
 RATE = 0.06
+LAYERS = (
+    f"{SIDE}×{SIDE} → {MAPS} maps of 8×8, 5×5, stride 2",
+    f"→ {MAPS} maps of 4×4, 5×5 of {SEEN} maps, stride 2",
+    f"→ {HIDDEN} units",
+    "→ 10 units",
+)
 # "According to a scheme that will not be described here": any that treats all maps alike will do.
 SCHEME = [[(first + step) % MAPS for step in range(SEEN)] for first in range(MAPS)]
 
@@ -161,13 +167,11 @@ def tell(figures: Figures) -> Section:
             Held.of(figures["training_error"] < wrong.mean / 5),
         ),
     )
+    wired = [layer for layer in build() if isinstance(layer, Wired)]
     layers = [
-        ["16×16 → 12 maps of 8×8, 5×5, stride 2", "19,968", "1,068"],
-        ["→ 12 maps of 4×4, 5×5 of 8 maps, stride 2", "38,592", "2,592"],
-        ["→ 30 units", "5,790", "5,790"],
-        ["→ 10 units", "310", "310"],
-        ["together", f"{counts[0]:,}", f"{counts[1]:,}"],
-    ]
+        [what, f"{layer.links:,}", f"{layer.free_weights:,}"]
+        for what, layer in zip(LAYERS, wired, strict=True)
+    ] + [["together", f"{counts[0]:,}", f"{counts[1]:,}"]]
     easier = wrong.mean < PAPER_ERROR
     text = f"""
 The first convolutional net that learned from real mail. There is no pooling layer: units of both

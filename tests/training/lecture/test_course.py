@@ -36,8 +36,10 @@ def test_the_page_tells_every_claim_and_whether_it_held(quick):
         assert len(section.claims) >= 2
         for claim in section.claims:
             assert claim.ours
-            row = f"| {claim.says} | {claim.paper or '–'} | {claim.ours} | **{claim.held}** |"
-            assert row in quick.page
+            cells = [claim.says, claim.paper or "–", claim.ours, f"**{claim.held}**"]
+            # A bar within a cell would begin another one.
+            row = " | ".join(cell.replace("|", "\\|") for cell in cells)
+            assert f"| {row} |" in quick.page
 
 
 def test_every_picture_of_the_page_is_there_and_every_picture_is_on_the_page(quick):
@@ -57,9 +59,9 @@ def test_counts_of_the_papers_hold_however_quick_the_run(quick):
         claim
         for number in (1, 2, 3, 6)
         for claim in quick.section(number).claims
-        if re.search("weights|parameters|sides|inputs", claim.says)
+        if re.search("ree weights of|parameters|sides|inputs", claim.says)
     ]
-    assert len(counted) >= 6
+    assert len(counted) == 6
     assert all(claim.held is Held.YES for claim in counted)
 
 
