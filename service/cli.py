@@ -1,4 +1,8 @@
+<<<<<<< HEAD
 """`digitstrip`: read · serve · send · health."""
+=======
+"""`digitstrip`: read · serve · send · batch."""
+>>>>>>> f63b6d8 (Read folders, archives and manifests into one table that no kill tears: digitstrip batch)
 
 import json
 import os
@@ -11,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+<<<<<<< HEAD
 from service.connection_flags import (
     AddressesOption,
     CaOption,
@@ -21,6 +26,25 @@ from service.connection_flags import (
     TlsOption,
     TokenFileOption,
     to_route,
+=======
+from service.batch.flags import (
+    AddressesOption,
+    DpiOption,
+    Engine,
+    EngineOption,
+    InputsArgument,
+    OutputOption,
+    PartsOption,
+    ProgressMode,
+    ProgressOption,
+    QuarantineOption,
+    RayAddressOption,
+    RefreshOption,
+    ReportOption,
+    ScoresOption,
+    SecondsOption,
+    WorkersOption,
+>>>>>>> f63b6d8 (Read folders, archives and manifests into one table that no kill tears: digitstrip batch)
 )
 from service.errors import DigitstripError, ServerUnavailable, SettingsError
 from service.flags import (
@@ -154,6 +178,56 @@ def send(
                 yield client.recognize(encoded, page, scores=picture is not None, **asked)
 
         report(files, pages, as_json, picture)
+
+
+@app.command()
+def batch(
+    inputs: InputsArgument,
+    output: OutputOption,
+    length: LengthOption = None,
+    pattern: PatternOption = None,
+    allowed: AllowedOption = None,
+    check: CheckOption = None,
+    alternatives: AlternativesOption = None,
+    accept_errors: AcceptErrorsOption = "1%",
+    scores: ScoresOption = False,
+    model: Annotated[Path | None, typer.Option(help="The ONNX file to read with.")] = None,
+    workers: WorkersOption = None,
+    address: AddressesOption = None,
+    engine: EngineOption = Engine.LOCAL,
+    ray_address: RayAddressOption = None,
+    parts: PartsOption = None,
+    refresh: RefreshOption = False,
+    quarantine: QuarantineOption = None,
+    report: ReportOption = None,
+    progress: ProgressOption = ProgressMode.AUTO,
+    dpi: DpiOption = 300,
+    timeout: SecondsOption = 300.0,
+) -> None:
+    """Read all there is into a table; interrupted, the same command goes on where it was."""
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what goes wrong, we tell
+    from service.batch.command import carry_out
+    from service.batch.order import Order
+    from service.pb import recognizer_pb2 as pb
+
+    asked = to_asked(length, pattern, allowed, check, alternatives, accept_errors, as_json=True)
+    order = Order(
+        output=output,
+        asked=pb.RecognizeRequest(**asked, omit_scores=not scores),
+        model=model,
+        workers=workers,
+        addresses=tuple(address or ()),
+        ray=engine is Engine.RAY,
+        ray_address=ray_address,
+        parts=parts,
+        refresh=refresh,
+        quarantine=quarantine,
+        report=report,
+        dpi=dpi,
+        seconds=timeout,
+    )
+    failed = carry_out(order, inputs, progress, err)
+    raise typer.Exit(Exit.SOME_FAILED if failed else Exit.ALL_READ)
 
 
 @app.command()
