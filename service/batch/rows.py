@@ -5,8 +5,8 @@ from typing import Any
 
 from service.batch.items import Item
 from service.errors import DigitstripError
-from service.messages import to_record
 from service.pb import recognizer_pb2 as pb
+from service.records import to_record
 
 Row = dict[str, Any]
 
