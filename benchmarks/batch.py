@@ -7,6 +7,7 @@ from the examples' digits, in turn.
 
 import argparse
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -53,18 +54,29 @@ def bare(share: list[str]) -> float:
     return time.perf_counter() - began
 
 
-def time_bare(folder: Path, workers: int) -> float:
-    """Return the items a second of the bare pipeline, one process a worker."""
+def cpu_seconds() -> float:
+    """Return what the ended children of this process, and theirs, had of the processors."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def time_bare(folder: Path, workers: int) -> tuple[float, float]:
+    """Return the bare pipeline's items a second of time, and of processor time."""
     paths = sorted(str(path) for path in folder.rglob("*.png"))
     shares = [paths[first::workers] for first in range(workers)]
+    before = cpu_seconds()
     with get_context("spawn").Pool(workers) as pool:
         seconds = pool.map(bare, shares, chunksize=1)
-    return len(paths) / max(seconds)
+        pool.close()
+        pool.join()
+    return len(paths) / max(seconds), len(paths) / (cpu_seconds() - before)
 
 
-def time_batch(folder: Path, count: int, workers: int, output: Path) -> tuple[float, list[float]]:
-    """Return the items a second of a whole run of the command, and its processes' peaks in MiB."""
-    began = time.perf_counter()
+def time_batch(
+    folder: Path, count: int, workers: int, output: Path
+) -> tuple[float, float, list[float]]:
+    """Return the same of a whole run of the command, and its processes' peaks in MiB."""
+    began, before = time.perf_counter(), cpu_seconds()
     command = [sys.executable, "-m", "service.cli", "batch", str(folder), "--progress", "none"]
     running = subprocess.Popen(
         [*command, "--output", str(output), "--workers", str(workers), "--refresh"]
@@ -77,7 +89,7 @@ def time_batch(folder: Path, count: int, workers: int, output: Path) -> tuple[fl
     if running.returncode:
         raise SystemExit(f"the batch ended with status {running.returncode}")
     seconds = time.perf_counter() - began
-    return count / seconds, sorted(peaks.values())
+    return count / seconds, count / (cpu_seconds() - before), sorted(peaks.values())
 
 
 def children(pid: int) -> list[int]:
@@ -117,29 +129,25 @@ def main() -> None:
             if not folder.exists():
                 folder.mkdir(parents=True)
                 make_strips(folder, count, seed=1)
-            rounds = args.rounds if number == 0 else 1
-            told = []
-            for _ in range(rounds):
+            bare_told, batch_told = [], []
+            for _ in range(args.rounds if number == 0 else 1):
                 if number == 0:
-                    alone = time_bare(folder, args.workers)
-                speed, peaks = time_batch(folder, count, args.workers, output)
-                if number == 0:
-                    told.append((alone, speed))
-            parent = " + ".join(f"{each:.0f}" for each in reversed(peaks))
-            if told:
-                ratios = [speed / alone for alone, speed in told]
-                alone, speed = (statistics.median(each) for each in zip(*told, strict=True))
-                print(
-                    f"{count:>9,} strips: bare {alone:,.0f} items/s, batch {speed:,.0f} items/s, "
-                    f"ratio {statistics.median(ratios):.2f} ({min(ratios):.2f} to "
-                    f"{max(ratios):.2f}); peak {sum(peaks):.0f} MiB ({parent})"
-                )
-            else:
-                print(
-                    f"{count:>9,} strips: batch {speed:,.0f} items/s; peak {sum(peaks):.0f} MiB "
-                    f"({parent})",
-                    flush=True,
-                )
+                    bare_told.append(time_bare(folder, args.workers))
+                *told, peaks = time_batch(folder, count, args.workers, output)
+                batch_told.append(told)
+            print(f"{count:>9,} strips")
+            for index, what in enumerate(("second", "processor second")):
+                speeds = [told[index] for told in batch_told]
+                line = f"{statistics.median(speeds):7,.0f} items a {what}"
+                if bare_told:
+                    alone = [told[index] for told in bare_told]
+                    ratios = [each / one for each, one in zip(speeds, alone, strict=True)]
+                    line += f"; bare {statistics.median(alone):,.0f}; ratio "
+                    line += f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to "
+                    line += f"{max(ratios):.2f})"
+                print(line)
+            parts = " + ".join(f"{each:.0f}" for each in reversed(peaks))
+            print(f"        peak memory {sum(peaks):.0f} MiB ({parts})", flush=True)
 
 
 if __name__ == "__main__":

@@ -16,8 +16,6 @@ def carry_out(order: Order, names: list[str], mode: ProgressMode, console: Conso
         if mode is not ProgressMode.NONE:
             for sentence in summary.sentences():
                 console.print(sentence)
-        if order.report is not None:
-            from service.batch.report import write_report
-
-            write_report(order.report, order, inputs)
+        if order.report is not None and not order.report.exists():
+            console.print(f"{order.output} was finished before; --refresh makes its report")
     return summary.failed

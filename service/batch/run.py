@@ -23,6 +23,7 @@ from service.batch.order import Order, plan_of, settings_of
 from service.batch.progress import Progress
 from service.batch.quarantine import quarantine
 from service.batch.reading import Page, Plan
+from service.batch.report import write_report
 from service.batch.summary import Counted, Summary
 from service.batch.writers import writer_of
 from service.errors import SettingsError
@@ -120,6 +121,8 @@ def finish(
     partial, state = beside(output, PARTIAL), beside(output, FINISHED + PARTIAL)
     with written(output):
         write(counted, partial)
+        if order.report is not None:
+            write_report(order.report, order, inputs, counted.summary)
         told = {"settings": settings, "inputs": counted.inputs} | counted.summary.to_json()
         state.write_text(json.dumps(told, indent=1) + "\n", "ascii")
         for path in (partial, state):

@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from service.batch.journal import Record
 from service.batch.reading import Page, Status
@@ -14,6 +14,15 @@ from service.batch.reading import Page, Status
 BARS = 20  # of the histogram of confidences
 LEAST = 24  # least certain readings that the report shows
 SHOWN = 200  # set-aside rows that the report lists
+
+
+class Least(NamedTuple):
+    """One of the least certain readings."""
+
+    confidence: float
+    number: int  # of its item
+    page: int
+    row: bytes  # JSON
 
 
 @dataclass
@@ -26,7 +35,7 @@ class Summary:
     review: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
     confidences: list[int] = field(default_factory=lambda: [0] * BARS)
-    least: list[tuple[float, int, int]] = field(default_factory=list)  # -confidence, item, page
+    least: list[tuple[float, int, int, bytes]] = field(default_factory=list)  # a heap of negatives
     aside: list[dict[str, Any]] = field(default_factory=list)  # the first rows set aside
 
     @property
@@ -52,15 +61,18 @@ class Summary:
         self.review += page.status is Status.REVIEW
         self.confidences[min(int(page.confidence * BARS), BARS - 1)] += 1
         # Of equal ones the earlier stays, whatever order they are told in.
-        entry = (-page.confidence, -number, -page.page)
+        entry = (-page.confidence, -number, -page.page, page.row)
         if len(self.least) < LEAST:
             heapq.heappush(self.least, entry)
         else:
             heapq.heappushpop(self.least, entry)
 
-    def least_certain(self) -> list[tuple[float, int, int]]:
-        """Return confidence, item and page of the least certain readings, the least one first."""
-        return [(-c, -number, -page) for c, number, page in sorted(self.least, reverse=True)]
+    def least_certain(self) -> list[Least]:
+        """Return the least certain readings, the least one first."""
+        ordered = sorted(self.least, reverse=True)
+        return [
+            Least(-confidence, -number, -page, row) for confidence, number, page, row in ordered
+        ]
 
     def sentences(self) -> Iterator[str]:
         """Yield what to tell at the end of a run."""
