@@ -26,18 +26,20 @@ from service.scorer import Scorer
 
 STRIPS = Path(__file__).parent.parent / "examples" / "strips"
 FOLDER = 1000  # strips of one folder
-CRISP = ("account-small", "two-digits", "postcode-ruled", "form-shaded", "telephone-large")
+# Examples that are read at the first look, at four tenths of their size: what a batch costs besides
+# reading shows the more, the less there is to read.
+EASY, SIZE = ("two-digits", "postcode-ruled", "amount-blue-ink"), 0.4
 
 
 def make_strips(folder: Path, count: int, seed: int) -> None:
     """Write strips of examples, each shifted, scaled, and with noise of its own."""
     rng = np.random.default_rng(seed)
-    pages = [decode(next(STRIPS.glob(f"{name}.*")).read_bytes()) for name in CRISP]
+    pages = [decode(next(STRIPS.glob(f"{name}.*")).read_bytes()) for name in EASY]
     for index in range(count):
         page = pages[rng.integers(len(pages))]
-        size = rng.uniform(0.9, 1.1)
+        size = SIZE * rng.uniform(0.9, 1.1)
         page = cv2.resize(page, None, fx=size, fy=size, interpolation=cv2.INTER_AREA)
-        noisy = np.clip(page + rng.normal(0, 4, page.shape), 0, 255).astype(np.uint8)
+        noisy = np.clip(page + rng.normal(0, 3, page.shape), 0, 255).astype(np.uint8)
         path = folder / f"{index // FOLDER:04}" / f"{index:07}.png"
         path.parent.mkdir(exist_ok=True)
         cv2.imwrite(str(path), noisy)

@@ -40,10 +40,14 @@ class LocalEngine:
         self._pool: ProcessPoolExecutor | None = None
         self._lone: ProcessPoolExecutor | None = None
 
-    def read(self, tasks: Iterable[Task]) -> Iterator[Answer]:
+    def read(self, tasks: Iterable[Task], following: bool = True) -> Iterator[Answer]:
         """Yield the answers to each task's items, in order; a long document's in several parts.
 
         No more than some tasks are taken in ahead of what was yielded.
+
+        Args:
+            tasks: what to read.
+            following: whether to read the pages that an answer leaves for later, too.
 
         Raises:
             DigitstripError: no item could be read, for a reason that is not the item's.
@@ -52,9 +56,9 @@ class LocalEngine:
         for task in tasks:
             waiting.append(_Given(task, self._submit(task)))
             if len(waiting) >= TASKS * self.workers:
-                yield from self._first(waiting)
+                yield from self._first(waiting, following)
         while waiting:
-            yield from self._first(waiting)
+            yield from self._first(waiting, following)
 
     def close(self) -> None:
         """End the workers."""
@@ -76,7 +80,7 @@ class LocalEngine:
             self._pool = _pool_of(self.plan, self.workers)
             return self._pool.submit(_read, task)
 
-    def _first(self, waiting: "deque[_Given]") -> Iterator[Answer]:
+    def _first(self, waiting: "deque[_Given]", following: bool) -> Iterator[Answer]:
         """Yield the answers to the task that was given out first."""
         task, future = waiting.popleft()
         try:
@@ -88,7 +92,7 @@ class LocalEngine:
             answers = self._alone(task)
         for answer in answers:
             yield answer
-            if answer.following:
+            if following and answer.following:
                 yield from self._rest(answer)
 
     def _rest(self, answer: Answer) -> Iterator[Answer]:
@@ -96,8 +100,7 @@ class LocalEngine:
         number, _, item = answer.place
         pages, step = answer.following, max(len(answer.pages), 1)
         firsts = range(pages.start, pages.stop, step)
-        for part in self.read([Place(number, first, item)] for first in firsts):
-            yield part._replace(following=range(0))
+        yield from self.read(([Place(number, first, item)] for first in firsts), following=False)
 
     def _alone(self, task: Task) -> Iterator[Answer]:
         """Read items whose worker died, one by one, in a process that nothing else is read in."""

@@ -12,7 +12,7 @@ from service.batch.documents import DPI
 from service.batch.journal import Setting
 from service.batch.reading import Plan
 from service.cpus import usable_cpus
-from service.errors import ModelError, ServerError
+from service.errors import ModelError, ServerError, SettingsError
 from service.pb import recognizer_pb2 as pb
 from service.scorer import SHIPPED_MODEL
 
@@ -49,6 +49,22 @@ class Order:
     def processes(self) -> int:
         """How many workers there are."""
         return self.workers or (SENDERS if self.addresses else usable_cpus())
+
+
+def check(order: Order) -> None:
+    """Insist that what is asked for goes together.
+
+    Raises:
+        SettingsError: it does not.
+    """
+    if order.ray and order.addresses:
+        raise SettingsError("--engine ray reads by itself; leave out --address")
+    if not order.ray and (order.ray_address or order.parts):
+        raise SettingsError("--ray-address and --parts are for --engine ray")
+    if order.addresses and order.model:
+        raise SettingsError("services read with their own model; leave out --model")
+    if "://" in str(order.output) or ":/" in str(order.output):
+        raise SettingsError(f"the output {order.output} is a URL; expected a local file")
 
 
 def plan_of(order: Order) -> Plan:

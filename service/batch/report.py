@@ -106,7 +106,7 @@ def _page(order: Order, inputs: Iterable[Item], summary: Summary) -> Iterator[st
 
 def _asked(order: Order) -> Iterator[str]:
     if order.asked.HasField("accepted_error_rate"):
-        yield f"accepted at {order.asked.accepted_error_rate:.4g} expected errors"
+        yield f"of what is accepted, at most {order.asked.accepted_error_rate:.4g} may be wrong"
     constraint = order.asked.constraint
     for field, value in constraint.ListFields():
         told = f"{len(value)} strings" if field.name == "allowed" else str(value).strip()
@@ -204,20 +204,21 @@ def _picture(gray: Gray, row: dict[str, Any]) -> str:
     _, png = cv2.imencode(".png", small)
     lines = []
     for digit in row["digits"]:
-        left, _, right, low = digit["extent"]
+        left, _, right, _ = digit["extent"]
+        gap = (right - left) * 0.06
         sure = min(max((digit["confidence"] - 0.5) * 2, 0.0), 1.0)
         red, green, blue = (round(u + (s - u) * sure) for s, u in zip(SURE, UNSURE, strict=True))
-        y = min(low - first + height * 0.04, height + height * 0.03)
+        y = height * 1.04
         told = f"{digit['label']} {digit['confidence']:.1%}"
         lines.append(
-            f'<line x1="{left:.1f}" x2="{right:.1f}" y1="{y:.1f}" y2="{y:.1f}" '
+            f'<line x1="{left + gap:.1f}" x2="{right - gap:.1f}" y1="{y:.1f}" y2="{y:.1f}" '
             f'stroke="rgb({red},{green},{blue})" stroke-width="{height * 0.045:.2f}">'
             f"<title>{html.escape(told)}</title></line>"
         )
     data = base64.b64encode(png.tobytes()).decode("ascii")
     shown_width = max(width * min(96 / height, 254 / width), 1)
     return (
-        f'<svg viewBox="0 0 {width} {height * 1.06:.1f}" width="{shown_width:.0f}">'
+        f'<svg viewBox="0 0 {width} {height * 1.08:.1f}" width="{shown_width:.0f}">'
         f'<image href="data:image/png;base64,{data}" width="{width}" height="{height}"/>'
         f"{''.join(lines)}</svg>"
     )

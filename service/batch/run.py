@@ -19,7 +19,7 @@ from service.batch.journal import (
     sync_folder,
     written,
 )
-from service.batch.order import Order, plan_of, settings_of
+from service.batch.order import Order, check, plan_of, settings_of
 from service.batch.progress import Progress
 from service.batch.quarantine import quarantine
 from service.batch.reading import Page, Plan
@@ -46,6 +46,7 @@ def run(order: Order, inputs: Inputs, progress: Progress) -> Summary:
         ModelError, ServerError: nothing can be read.
         UnwritableOutput: what was read is kept, as far as it was written.
     """
+    check(order)
     write = writer_of(order.output, order.scores)
     plan = plan_of(order)
     settings = settings_of(order, plan)
