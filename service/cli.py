@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-"""`digitstrip`: read · serve · send · health."""
-=======
-"""`digitstrip`: read · serve · send · batch."""
->>>>>>> f63b6d8 (Read folders, archives and manifests into one table that no kill tears: digitstrip batch)
+"""`digitstrip`: read · serve · send · health · batch."""
 
 import json
 import os
@@ -15,20 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-<<<<<<< HEAD
-from service.connection_flags import (
-    AddressesOption,
-    CaOption,
-    CertificateOption,
-    KeyOption,
-    PlaintextTokenOption,
-    ServerNameOption,
-    TlsOption,
-    TokenFileOption,
-    to_route,
-=======
 from service.batch.flags import (
-    AddressesOption,
     DpiOption,
     Engine,
     EngineOption,
@@ -43,8 +26,19 @@ from service.batch.flags import (
     ReportOption,
     ScoresOption,
     SecondsOption,
+    ServicesOption,
     WorkersOption,
->>>>>>> f63b6d8 (Read folders, archives and manifests into one table that no kill tears: digitstrip batch)
+)
+from service.connection_flags import (
+    AddressesOption,
+    CaOption,
+    CertificateOption,
+    KeyOption,
+    PlaintextTokenOption,
+    ServerNameOption,
+    TlsOption,
+    TokenFileOption,
+    to_route,
 )
 from service.errors import DigitstripError, ServerUnavailable, SettingsError
 from service.flags import (
@@ -193,7 +187,14 @@ def batch(
     scores: ScoresOption = False,
     model: Annotated[Path | None, typer.Option(help="The ONNX file to read with.")] = None,
     workers: WorkersOption = None,
-    address: AddressesOption = None,
+    address: ServicesOption = None,
+    tls: TlsOption = False,
+    tls_ca: CaOption = None,
+    tls_certificate: CertificateOption = None,
+    tls_key: KeyOption = None,
+    tls_server_name: ServerNameOption = None,
+    token_file: TokenFileOption = None,
+    plaintext_token: PlaintextTokenOption = False,
     engine: EngineOption = Engine.LOCAL,
     ray_address: RayAddressOption = None,
     parts: PartsOption = None,
@@ -208,6 +209,7 @@ def batch(
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what goes wrong, we tell
     from service.batch.command import carry_out
     from service.batch.order import Order
+    from service.batch.reading import Services
     from service.pb import recognizer_pb2 as pb
 
     asked = to_asked(length, pattern, allowed, check, alternatives, accept_errors, as_json=True)
@@ -216,7 +218,18 @@ def batch(
         asked=pb.RecognizeRequest(**asked, omit_scores=not scores),
         model=model,
         workers=workers,
-        addresses=tuple(address or ()),
+        services=Services(
+            tuple(address),
+            tls or any((tls_ca, tls_certificate, tls_key, tls_server_name)),
+            tls_ca,
+            tls_certificate,
+            tls_key,
+            tls_server_name,
+            token_file,
+            plaintext_token,
+        )
+        if address
+        else None,
         ray=engine is Engine.RAY,
         ray_address=ray_address,
         parts=parts,

@@ -37,6 +37,8 @@ class LocalEngine:
     def __init__(self, plan: Plan, workers: int) -> None:
         self.plan = plan
         self.workers = workers
+        # Of calls to services each has its own time; here only a worker that hangs is noticed.
+        self._longest = plan.seconds * (TASK if plan.services else 1)
         self._pool: ProcessPoolExecutor | None = None
         self._lone: ProcessPoolExecutor | None = None
 
@@ -84,7 +86,7 @@ class LocalEngine:
         """Yield the answers to the task that was given out first."""
         task, future = waiting.popleft()
         try:
-            answers: Iterable[Answer] = future.result(self.plan.seconds)
+            answers: Iterable[Answer] = future.result(self._longest)
         except (BrokenExecutor, CancelledError):  # cancelled where a fellow hung
             answers = self._alone(task)
         except TimeoutError:

@@ -70,7 +70,7 @@ DpiOption = Annotated[
 SecondsOption = Annotated[
     float, typer.Option("--timeout", min=0.001, help="Seconds that one image may take.")
 ]
-AddressesOption = Annotated[
+ServicesOption = Annotated[
     list[str] | None,
     typer.Option(
         "--address", metavar="HOST:PORT", help="A service that reads instead; repeatable."

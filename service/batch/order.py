@@ -2,7 +2,7 @@
 
 import hashlib
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from google.protobuf import text_format
 
 from service.batch.documents import DPI
 from service.batch.journal import Setting
-from service.batch.reading import Plan
+from service.batch.reading import Plan, Services
 from service.cpus import usable_cpus
 from service.errors import ModelError, ServerError, SettingsError
 from service.pb import recognizer_pb2 as pb
@@ -30,7 +30,7 @@ class Order:
     asked: pb.RecognizeRequest  # of every item; it has no image
     model: Path | None = None  # to read with; None is the shipped one
     workers: int | None = None  # processes; None is as many as are of use
-    addresses: tuple[str, ...] = ()  # of services that read instead
+    services: Services | None = None  # that read instead
     ray: bool = False  # whether Ray reads instead
     ray_address: str | None = None  # of a cluster; None starts a local one
     parts: str | None = None  # where Ray's nodes keep what they read; None is beside the output
@@ -48,7 +48,7 @@ class Order:
     @property
     def processes(self) -> int:
         """How many workers there are."""
-        return self.workers or (SENDERS if self.addresses else usable_cpus())
+        return self.workers or (SENDERS if self.services else usable_cpus())
 
 
 def check(order: Order) -> None:
@@ -57,11 +57,11 @@ def check(order: Order) -> None:
     Raises:
         SettingsError: it does not.
     """
-    if order.ray and order.addresses:
+    if order.ray and order.services:
         raise SettingsError("--engine ray reads by itself; leave out --address")
     if not order.ray and (order.ray_address or order.parts):
         raise SettingsError("--ray-address and --parts are for --engine ray")
-    if order.addresses and order.model:
+    if order.services and order.model:
         raise SettingsError("services read with their own model; leave out --model")
     if "://" in str(order.output) or ":/" in str(order.output):
         raise SettingsError(f"the output {order.output} is a URL; expected a local file")
@@ -74,19 +74,19 @@ def plan_of(order: Order) -> Plan:
         ModelError, ServerError, SettingsError: none will, or services have different ones.
     """
     digest, software = (
-        of_services(order.addresses, order.seconds)
-        if order.addresses
+        of_services(order.services, order.seconds)
+        if order.services
         else (of_file(order.model or SHIPPED_MODEL), version("digitstrip"))
     )
     return Plan(
         digest=digest,
         version=software,
         model=order.model,
-        addresses=order.addresses,
+        services=order.services,
         asked=order.asked.SerializeToString(deterministic=True),
         dpi=order.dpi,
         seconds=order.seconds,
-        at_once=IN_FLIGHT if order.addresses else 1,
+        at_once=IN_FLIGHT if order.services else 1,
     )
 
 
@@ -98,19 +98,18 @@ def of_file(model: Path) -> str:
         raise ModelError(f"cannot read the model {model}: {error.strerror}") from error
 
 
-def of_services(addresses: tuple[str, ...], seconds: float) -> tuple[str, str]:
+def of_services(services: Services, seconds: float) -> tuple[str, str]:
     """Return the digest and the software version that all services tell."""
-    from service.client import Client
-
     told = {}
-    for address in addresses:
-        with closing(Client(address, min(seconds, ASKING_SECONDS))) as client:
+    for address in services.addresses:
+        alone = replace(services, addresses=(address,))
+        with closing(alone.client(min(seconds, ASKING_SECONDS))) as client:
             model = client.get_model()
             told[address] = (model.digest, model.version)
     if len(set(told.values())) > 1:
         seen = ", ".join(f"{each} {d[:12]} ({v})" for each, (d, v) in told.items())
         raise ServerError(f"the services read with different models or versions: {seen}")
-    return told[addresses[0]]
+    return told[services.addresses[0]]
 
 
 def settings_of(order: Order, plan: Plan) -> dict[str, Setting]:

@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from service.batch.documents import DPI, Content, Document, most_bytes
 from service.batch.items import REMOTE, Item
@@ -28,9 +28,41 @@ from service.messages import to_response
 from service.pb import recognizer_pb2 as pb
 from service.requests import to_options
 
+if TYPE_CHECKING:
+    from service.client import Client
+
 PAGES = 16  # of a document, read in one go
+TRIES = 12  # of a call to services that are not there: most of a minute
 AHEAD = 2  # items whose bytes are read ahead
 AHEAD_REMOTE = 8  # the same, where an answer takes its time
+
+
+@dataclass(frozen=True)
+class Services:
+    """Running services, and how they are reached; small, and fit to be sent to workers."""
+
+    addresses: tuple[str, ...]
+    tls: bool = False
+    tls_ca: Path | None = None
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+    tls_server_name: str | None = None
+    token_file: Path | None = None
+    plaintext_token: bool = False
+
+    def client(self, seconds: float) -> "Client":
+        """Return a client that shares its calls among them, each of which may take some seconds.
+
+        A call is tried again for as long where the services are overloaded or start again.
+        """
+        from service.client import Client
+        from service.connection import Route, Tls, Token
+        from service.retrying import Backoff
+
+        trust = Tls(self.tls_ca, self.tls_certificate, self.tls_key, self.tls_server_name)
+        token = Token(file=self.token_file) if self.token_file else None
+        route = Route(self.addresses, trust if self.tls else None, token, self.plaintext_token)
+        return Client(route, seconds, backoff=Backoff(tries=TRIES), watch_health=False)
 
 
 @dataclass(frozen=True)
@@ -40,7 +72,7 @@ class Plan:
     digest: str  # of the model
     version: str  # of the software that reads
     model: Path | None = None  # to read with here
-    addresses: tuple[str, ...] = ()  # of services that read instead
+    services: Services | None = None  # that read instead
     asked: bytes = b""  # a serialised pb.RecognizeRequest without an image: what is asked of all
     dpi: int = DPI
     seconds: float = 300.0  # that one item may take
@@ -119,13 +151,12 @@ class Sender:
     """Has running services read.
 
     Args:
-        plan: says where they are.
+        plan: says how long to wait.
+        services: that read.
     """
 
-    def __init__(self, plan: Plan) -> None:
-        from service.client import Client
-
-        self.client = Client(plan.addresses, plan.seconds)
+    def __init__(self, plan: Plan, services: Services) -> None:
+        self.client = services.client(plan.seconds)
         self.digest = plan.digest
 
     def read(self, content: Content, page: int, asked: pb.RecognizeRequest) -> pb.RecognizeResponse:
@@ -158,7 +189,7 @@ class Worker:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.asked: pb.RecognizeRequest = pb.RecognizeRequest.FromString(plan.asked)
-        self.reads: Reads = Sender(plan) if plan.addresses else Recogniser(plan)
+        self.reads: Reads = Sender(plan, plan.services) if plan.services else Recogniser(plan)
         self.threads = ThreadPoolExecutor(max(plan.at_once, AHEAD_REMOTE), "ahead")
 
     def read(self, task: Sequence[Place]) -> list[Answer]:
