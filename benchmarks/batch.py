@@ -118,7 +118,12 @@ def main() -> None:
     """Print items a second of both, their ratio, and the batch's peak memory."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--strips", type=int, nargs="+", default=[2000, 10000])
-    parser.add_argument("--rounds", type=int, default=3, help="of the smallest number of strips")
+    parser.add_argument(
+        "--rounds",
+        type=int,
+        default=3,
+        help="of the first number of strips; 0 leaves the bare pipeline out",
+    )
     parser.add_argument("--workers", type=int, default=usable_cpus())
     parser.add_argument("--format", default="jsonl", choices=["jsonl", "csv", "parquet"])
     parser.add_argument("--folder", type=Path, help="where to keep the strips; a temporary one")
@@ -132,8 +137,8 @@ def main() -> None:
                 folder.mkdir(parents=True)
                 make_strips(folder, count, seed=1)
             bare_told, batch_told = [], []
-            for _ in range(args.rounds if number == 0 else 1):
-                if number == 0:
+            for _ in range(max(args.rounds, 1) if number == 0 else 1):
+                if number == 0 and args.rounds:
                     bare_told.append(time_bare(folder, args.workers))
                 *told, peaks = time_batch(folder, count, args.workers, output)
                 batch_told.append(told)

@@ -21,7 +21,7 @@ from service.errors import SettingsError, UnwritableOutput
 from service.extras import needs
 from service.pb import recognizer_pb2 as pb
 
-BLOCK = 512  # items of a block: some seconds of work
+BLOCK = 256  # items of a block: a second or two of work
 HEADER = "run.json"
 
 
