@@ -12,6 +12,7 @@ from service.extras import needs
 from service.image import Gray, Limits, count_pages
 
 PDF = b"%PDF-"
+TIFF = (b"II", b"MM")
 DPI = 300  # dots an inch that a PDF's page is drawn at
 POINTS = 72  # of a PDF, an inch
 
@@ -64,8 +65,10 @@ class Document:
         return self._draw(number), 0
 
     def _count(self) -> int:
-        if not self.is_pdf:
+        if self.encoded[:2] in TIFF:
             return count_pages(self.encoded, self.limits)
+        if not self.is_pdf:  # one page, or none that can be read: decoding it will say
+            return 1
         with _opened(self.encoded) as pdf:
             pages = len(pdf)
         if pages == 0:
