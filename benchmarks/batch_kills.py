@@ -80,7 +80,7 @@ def main() -> None:
             told, kills = [], 1 if trial % 3 else 2
             running = start(folder, output)
             for _ in range(kills):
-                wait = rng.uniform(0, 1.05 * longest)
+                wait = rng.uniform(0.3, 0.9 * longest / kills)
                 time.sleep(wait)
                 told.append(f"{kill_one(running, rng, worker)} at {wait:.2f} s")
                 if running.poll() is not None or not worker:

@@ -1,7 +1,7 @@
 """Worker processes on this machine: answers in the order of the tasks, and no dead one loses any.
 
-Where a worker dies or hangs, everything that was in its and its fellows' hands is read once more,
-each item alone; one that is the end of a second worker is set aside.
+Where a worker dies or hangs, everything that was in its and its fellows' hands is read again, each
+item alone; one that is the end of a worker there is tried once more, then set aside.
 """
 
 import multiprocessing
@@ -107,21 +107,31 @@ class LocalEngine:
     def _alone(self, task: Task) -> Iterator[Answer]:
         """Read items whose worker died, one by one, in a process that nothing else is read in."""
         for place in task:
-            if self._lone is None:
-                self._lone = _pool_of(self.plan, 1)
-            future = self._lone.submit(_read, [place])
-            try:
-                yield from future.result(self.plan.seconds)
-            except BrokenExecutor:
-                yield self._set_aside(place, ReaderDied("two processes died while they read it"))
-            except TimeoutError:
-                error = ReadingTooLong(
-                    f"reading took over {self.plan.seconds:g} s, the most that is allowed"
-                )
-                yield self._set_aside(place, error)
+            for attempt in (1, 2):
+                try:
+                    yield from self._alone_once(place)
+                    break
+                except BrokenExecutor:  # the first one may have been ended from outside
+                    self._kill(alone=True)
+                    if attempt == 2:
+                        error = ReaderDied("two processes died while they read it alone")
+                        yield self._set_aside(place, error)
+                except TimeoutError:
+                    self._kill(alone=True)
+                    yield self._set_aside(
+                        place,
+                        ReadingTooLong(
+                            f"reading took over {self.plan.seconds:g} s, the most that is allowed"
+                        ),
+                    )
+                    break
+
+    def _alone_once(self, place: Place) -> list[Answer]:
+        if self._lone is None:
+            self._lone = _pool_of(self.plan, 1)
+        return self._lone.submit(_read, [place]).result(self.plan.seconds)
 
     def _set_aside(self, place: Place, error: DigitstripError) -> Answer:
-        self._kill(alone=True)
         page = place.page if place.item.page is None else place.item.page
         return Answer(place, [failed_page(place.item, page, None, error, self.plan)], range(0))
 

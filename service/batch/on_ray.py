@@ -89,6 +89,7 @@ def read_blocks(order: Order, plan: Plan, parts: Parts, blocks: list[int]) -> It
 def _connected(order: Order) -> Iterator[Any]:
     """Be connected to a cluster, or to a local Ray that nothing outside this machine reaches."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would report home
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # what goes wrong, we tell
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     if order.ray_address is None or order.ray_address.startswith(LOOPBACK):
         # Ray takes the machine's outside address for the loopback one, but where this says not to.
