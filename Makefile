@@ -76,5 +76,5 @@ clean:  ## remove what the targets above made
 	touch $@
 
 .venv/all: .venv/pip pyproject.toml constraints.txt
-	$(PIP_INSTALL) -e '.[training,otel]' --group dev
+	$(PIP_INSTALL) -e '.[training,otel,batch,ray]' --group dev
 	touch $@ .venv/base

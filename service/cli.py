@@ -1,4 +1,4 @@
-"""`digitstrip`: read · serve · send · health."""
+"""`digitstrip`: read · serve · send · health · batch."""
 
 import json
 import os
@@ -11,6 +11,24 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from service.batch.flags import (
+    DpiOption,
+    Engine,
+    EngineOption,
+    InputsArgument,
+    OutputOption,
+    PartsOption,
+    ProgressMode,
+    ProgressOption,
+    QuarantineOption,
+    RayAddressOption,
+    RefreshOption,
+    ReportOption,
+    ScoresOption,
+    SecondsOption,
+    ServicesOption,
+    WorkersOption,
+)
 from service.connection_flags import (
     AddressesOption,
     CaOption,
@@ -154,6 +172,75 @@ def send(
                 yield client.recognize(encoded, page, scores=picture is not None, **asked)
 
         report(files, pages, as_json, picture)
+
+
+@app.command()
+def batch(
+    inputs: InputsArgument,
+    output: OutputOption,
+    length: LengthOption = None,
+    pattern: PatternOption = None,
+    allowed: AllowedOption = None,
+    check: CheckOption = None,
+    alternatives: AlternativesOption = None,
+    accept_errors: AcceptErrorsOption = "1%",
+    scores: ScoresOption = False,
+    model: Annotated[Path | None, typer.Option(help="The ONNX file to read with.")] = None,
+    workers: WorkersOption = None,
+    address: ServicesOption = None,
+    tls: TlsOption = False,
+    tls_ca: CaOption = None,
+    tls_certificate: CertificateOption = None,
+    tls_key: KeyOption = None,
+    tls_server_name: ServerNameOption = None,
+    token_file: TokenFileOption = None,
+    plaintext_token: PlaintextTokenOption = False,
+    engine: EngineOption = Engine.LOCAL,
+    ray_address: RayAddressOption = None,
+    parts: PartsOption = None,
+    refresh: RefreshOption = False,
+    quarantine: QuarantineOption = None,
+    report: ReportOption = None,
+    progress: ProgressOption = ProgressMode.AUTO,
+    dpi: DpiOption = 300,
+    timeout: SecondsOption = 300.0,
+) -> None:
+    """Read all there is into a table; interrupted, the same command goes on where it was."""
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what goes wrong, we tell
+    from service.batch.command import carry_out
+    from service.batch.order import Order
+    from service.batch.reading import Services
+    from service.pb import recognizer_pb2 as pb
+
+    asked = to_asked(length, pattern, allowed, check, alternatives, accept_errors, as_json=True)
+    order = Order(
+        output=output,
+        asked=pb.RecognizeRequest(**asked, omit_scores=not scores),
+        model=model,
+        workers=workers,
+        services=Services(
+            tuple(address),
+            tls or any((tls_ca, tls_certificate, tls_key, tls_server_name)),
+            tls_ca,
+            tls_certificate,
+            tls_key,
+            tls_server_name,
+            token_file,
+            plaintext_token,
+        )
+        if address
+        else None,
+        ray=engine is Engine.RAY,
+        ray_address=ray_address,
+        parts=parts,
+        refresh=refresh,
+        quarantine=quarantine,
+        report=report,
+        dpi=dpi,
+        seconds=timeout,
+    )
+    failed = carry_out(order, inputs, progress, err)
+    raise typer.Exit(Exit.SOME_FAILED if failed else Exit.ALL_READ)
 
 
 @app.command()

@@ -119,6 +119,25 @@ class SettingsError(DigitstripError):
     code = "FAILED_PRECONDITION"
 
 
+class MissingExtra(SettingsError):
+    """What is asked for needs a library that is not installed."""
+
+    reason = "MISSING_EXTRA"
+
+
+class ModelChanged(SettingsError):
+    """A service reads with another model than the run began with."""
+
+    reason = "MODEL_CHANGED"
+
+
+class UnwritableOutput(DigitstripError):
+    """What was read cannot be written down."""
+
+    reason = "UNWRITABLE_OUTPUT"
+    code = "FAILED_PRECONDITION"
+
+
 class ServerError(DigitstripError):
     """A server did not read, for a reason that is not the input; a client raises it too."""
 

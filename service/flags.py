@@ -1,6 +1,5 @@
 """The options that `read` and `send` share: what is known of the strings, and what to tell."""
 
-import re
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from pathlib import Path
@@ -11,7 +10,6 @@ import typer
 from service.errors import InputError
 
 if TYPE_CHECKING:
-    from service.pb import recognizer_pb2 as pb
     from service.requests import Asked
 
 
@@ -82,47 +80,27 @@ def to_asked(
         typer.BadParameter: an option cannot be honoured.
     """
     from service.pb import recognizer_pb2 as pb
-    from service.requests import Asked, to_options
+    from service.requests import Asked, to_length, to_options
 
     if alternatives and not as_json:
         raise typer.BadParameter("only JSON tells them; add --json", param_hint="--alternatives")
     if pattern == "":  # of an empty variable, say; in a message it would be no pattern
         raise typer.BadParameter("the pattern is empty", param_hint="--pattern")
-    asked = Asked(
-        constraint=pb.Constraint(
-            length=to_range(length) if length is not None else None,
-            pattern=pattern,
-            allowed=read_values(allowed) if allowed else None,
-            check_digit=pb.CheckDigit.Value(f"CHECK_DIGIT_{check.name}") if check else None,
-        ),
-        alternatives=alternatives or 0,
-        accepted_error_rate=to_rate(accept_errors) if accept_errors is not None else None,
-    )
     try:
+        asked = Asked(
+            constraint=pb.Constraint(
+                length=to_length(length) if length is not None else None,
+                pattern=pattern,
+                allowed=read_values(allowed) if allowed else None,
+                check_digit=pb.CheckDigit.Value(f"CHECK_DIGIT_{check.name}") if check else None,
+            ),
+            alternatives=alternatives or 0,
+            accepted_error_rate=to_rate(accept_errors) if accept_errors is not None else None,
+        )
         to_options(pb.RecognizeRequest(**asked))
     except InputError as error:
         raise typer.BadParameter(str(error), param_hint=OF_FIELDS.get(error.field)) from error
     return asked
-
-
-def to_range(text: str) -> "pb.LengthRange":
-    """Return the numbers of digits that `5`, `3-7` or `3-` says.
-
-    Raises:
-        typer.BadParameter: it is written otherwise, or allows no digit at all.
-    """
-    from service.pb import recognizer_pb2 as pb
-
-    if found := re.fullmatch(r"([0-9]{1,9})(-([0-9]{1,9})?)?", text):
-        least, dash, most = found.groups()
-        if dash == "-":
-            return pb.LengthRange(min=int(least))
-        if int(most or least) > 0:
-            return pb.LengthRange(min=int(least), max=int(most or least))
-    raise typer.BadParameter(
-        f"{text!r} is no number of digits; expected one such as 5, 3-7 or 3-",
-        param_hint="--length",
-    )
 
 
 def to_rate(text: str) -> float:

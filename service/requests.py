@@ -1,5 +1,6 @@
 """What callers ask: images and wishes, between protobuf and the domain."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -9,7 +10,7 @@ import numpy as np
 
 from service.automaton import Constraint
 from service.constraints import all_of, allowed, isbn10, isbn13, length, luhn, mod97, verhoeff
-from service.errors import BadConstraint, BadOption, EmptyImage, NoSuchPage
+from service.errors import BadConstraint, BadOption, EmptyImage, NoSuchPage, quoted
 from service.image import Gray, Limits, decode, from_raster
 from service.patterns import pattern
 from service.pb import recognizer_pb2 as pb
@@ -85,6 +86,24 @@ def to_options(request: pb.RecognizeRequest) -> Options:
             "accepted_error_rate",
         )
     return Options(to_constraint(request.constraint), request.alternatives, error_rate)
+
+
+def to_length(text: str) -> pb.LengthRange:
+    """Return the numbers of digits that `5`, `3-7` or `3-` says.
+
+    Raises:
+        BadConstraint: it is written otherwise, or allows no digit at all.
+    """
+    if found := re.fullmatch(r"([0-9]{1,9})(-([0-9]{1,9})?)?", text):
+        least, dash, most = found.groups()
+        if dash == "-":
+            return pb.LengthRange(min=int(least))
+        if int(most or least) > 0:
+            return pb.LengthRange(min=int(least), max=int(most or least))
+    raise BadConstraint(
+        f"{quoted(text)} is no number of digits; expected one such as 5, 3-7 or 3-",
+        "constraint.length",
+    )
 
 
 def to_constraint(message: pb.Constraint) -> Constraint | None:

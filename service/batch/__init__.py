@@ -1,0 +1,1 @@
+"""From folders, archives and manifests of images to one table of readings."""
