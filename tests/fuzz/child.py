@@ -57,7 +57,7 @@ def main():
 
     def one(data):
         nonlocal tried
-        examine(args.kind, data, recognizer)
+        examine(args.kind, data, recognizer, sparing=True)
         tried += 1
         if tried % PULSE == 0:
             print(f"PULSE {tried} {began} {megabytes('VmRSS')} {megabytes('VmHWM')}", flush=True)
