@@ -45,17 +45,19 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=120)
     parser.add_argument("--times", type=float, default=4, help="the capacity")
     parser.add_argument("--together", action="store_true", help="on the same cores as its clients")
+    parser.add_argument("--workers", type=int, help="of the server; one a core by default")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     cores = sorted(os.sched_getaffinity(0))
     serving, calling = (cores, cores) if args.together else (cores[:1], cores[-1:])
     asked = requests(images(args.strips))
+    workers = args.workers or len(serving)
     with (
-        Served(serving, workers=str(len(serving))) as server,
+        Served(serving, workers=str(workers)) as server,
         elsewhere(calling) as client,
         elsewhere(calling) as asker,
     ):
-        figures = overload(server, client, asker, asked, args.times, args.seconds, len(serving))
+        figures = overload(server, client, asker, asked, args.times, args.seconds, workers)
     if args.json:
         args.json.write_text(json.dumps(figures, indent=1))
 
