@@ -2,6 +2,8 @@
 
 import json
 import os
+import select
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from enum import IntEnum
@@ -305,9 +307,10 @@ def serve(
 
 
 def mention(sentence: str) -> None:
-    """Say something on stderr that nobody depends on: a full disk there stops nothing."""
-    with suppress(OSError):
-        err.print(sentence)
+    """Say something on stderr that nobody depends on: a full disk or pipe there stops nothing."""
+    with suppress(OSError, ValueError):
+        if select.select([], [sys.stderr], [], 0)[1]:
+            err.print(sentence)
 
 
 @app.command()

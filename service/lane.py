@@ -68,6 +68,7 @@ class Lane:
         self.in_flight = 0  # cost
         self._cost_waiting = 0
         self._costs = self._seconds = 0.0  # of what was read, the latest weighing most
+        self._usual = 0.0  # cost of what was admitted lately
         self._patient: deque[tuple[int, asyncio.Event]] = deque()
 
     def expected_seconds(self, cost: int) -> float:
@@ -94,15 +95,29 @@ class Lane:
             DeadlineTooShort: the item could not be answered in time.
         """
         if self.in_flight and self.in_flight + item.cost > self.limit:
-            again = min(max(self.wait / 2, SOONEST), LATEST)
-            raise Overloaded(
-                f"{self.in_flight:,} pixels are in flight and this image counts {item.cost:,}; at "
-                f"most {self.limit:,} are allowed at once; ask again in {again:.2f} s",
-                again,
-            )
+            raise self.overloaded(f" and this image counts {item.cost:,}")
         self.check_deadline(item, now, self.wait)
         self.in_flight += item.cost
+        self._usual = MEMORY * self._usual + (1 - MEMORY) * item.cost if self._usual else item.cost
         self._put(item, last=True)
+
+    @property
+    def full(self) -> bool:
+        """Whether an image of the usual cost would be refused."""
+        return self.in_flight > 0 and self.in_flight + self._usual > self.limit
+
+    def overloaded(self, of_this: str = "") -> Overloaded:
+        """Return why nothing more is taken in, and when to ask again.
+
+        Args:
+            of_this: what is to be told of the image that was refused.
+        """
+        again = min(max(self.wait / 2, SOONEST), LATEST)
+        return Overloaded(
+            f"{self.in_flight:,} pixels are in flight{of_this}; at most {self.limit:,} are allowed "
+            f"at once; ask again in {again:.2f} s",
+            again,
+        )
 
     def check_deadline(self, item: Item, now: float, wait: float = 0.0) -> None:
         """Insist that there is time to read an item after a wait.

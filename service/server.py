@@ -16,6 +16,7 @@ from service.guard import Guard, Tokens
 from service.logs import Lines
 from service.metrics import Live, Metrics
 from service.observe import Observer
+from service.overflow import Overflow
 from service.pb import recognizer_pb2
 from service.pb.recognizer_pb2_grpc import add_RecognizerServiceServicer_to_server
 from service.pool import ReaderPool
@@ -64,7 +65,7 @@ class Server:
         self.health = health.aio.HealthServicer()
         self.port = 0
         self._servicer = Servicer(self.pool, self.observer, 2 * settings.workers)
-        self._server = grpc.aio.server(options=options(settings), interceptors=self._guards())
+        self._server = grpc.aio.server(options=options(settings), interceptors=self._interceptors())
         self._stop_metrics: Callable[[], None] = lambda: None
         self._tasks: set[asyncio.Task[None]] = set()
         self._reloading = asyncio.Lock()
@@ -160,10 +161,12 @@ class Server:
                     known = seen
                     await self.reload()
 
-    def _guards(self) -> list[grpc.aio.ServerInterceptor]:
+    def _interceptors(self) -> list[grpc.aio.ServerInterceptor]:
+        overflow = Overflow(f"/{SERVICE}/Recognize", self.pool.small, self.metrics)
         if (file := self.settings.tokens_file) is None:
-            return []
-        return [Guard(Tokens(file), self.settings.health_open, self.observer.turned_away)]
+            return [overflow]
+        guard = Guard(Tokens(file), self.settings.health_open, self.observer.turned_away)
+        return [guard, overflow]
 
     def _readers_changed(self, ready: int) -> None:
         """Say NOT_SERVING once nobody has read for a while; one that died is replaced sooner."""

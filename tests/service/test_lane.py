@@ -110,6 +110,19 @@ def test_a_deadline_that_waiting_alone_would_miss_is_refused():
     busy.admit(item(deadline=3.0), now=0.0)
 
 
+def test_a_lane_is_full_once_it_has_no_room_for_what_images_usually_cost():
+    shared = Lane("small", 10 * OVERHEAD, 1)
+    assert not shared.full
+    items = admit(shared, *[2 * OVERHEAD] * 4)
+    assert not shared.full  # an image as all others fits
+    items += admit(shared, OVERHEAD)
+    assert shared.full
+    assert isinstance(shared.overloaded(), Overloaded)
+    for each in items:
+        shared.release(each)
+    assert not shared.full
+
+
 def test_a_refused_item_costs_nothing():
     busy = lane()
     (waits,) = admit(busy, LIMIT)
