@@ -205,7 +205,7 @@ def test_a_service_that_is_not_there_ends_the_run_with_a_sentence(batch):
 
 def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(run, tmp_path):
     """The short form of benchmarks/batch_kills.py."""
-    arguments = ["batch", *[STRIPS] * 20, "--progress", "none", "--output"]
+    arguments = ["batch", *[STRIPS / NAME] * 200, "--progress", "none", "--output"]
     assert run(*arguments, tmp_path / "whole.csv").returncode == 0
     command = [sys.executable, "-m", "service.cli", *map(str, arguments)]
     output = tmp_path / "out.csv"
