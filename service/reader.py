@@ -76,6 +76,9 @@ def prepare(setup: Setup, model: bytes) -> Recognizer:
         ModelError, SettingsError: as `Scorer` does.
     """
     os.nice(setup.nice)
+    if hasattr(os, "SCHED_BATCH"):  # which the server gave itself, to let readers read on
+        with suppress(OSError):  # it could not, then
+            os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
     with suppress(OSError):  # not Linux
         OOM_SCORE.write_text(FIRST_TO_GO)
     cv2.setNumThreads(1)  # images are read side by side instead
