@@ -31,13 +31,16 @@ FOLDER = 1000  # strips of one folder
 EASY, SIZE = ("two-digits", "postcode-ruled", "amount-blue-ink"), 0.4
 
 
-def make_strips(folder: Path, count: int, seed: int) -> None:
-    """Write strips of examples, each shifted, scaled, and with noise of its own."""
+def make_strips(folder: Path, count: int, seed: int, ordinary: bool = False) -> None:
+    """Write strips of examples, each scaled, and with noise of its own; ordinary: of all of them."""
     rng = np.random.default_rng(seed)
-    pages = [decode(next(STRIPS.glob(f"{name}.*")).read_bytes()) for name in EASY]
+    named = (
+        STRIPS.glob("*.[!c]*") if ordinary else (next(STRIPS.glob(f"{name}.*")) for name in EASY)
+    )
+    pages = [decode(name.read_bytes()) for name in sorted(named)]
     for index in range(count):
         page = pages[rng.integers(len(pages))]
-        size = SIZE * rng.uniform(0.9, 1.1)
+        size = (1 if ordinary else SIZE) * rng.uniform(0.9, 1.1)
         page = cv2.resize(page, None, fx=size, fy=size, interpolation=cv2.INTER_AREA)
         noisy = np.clip(page + rng.normal(0, 3, page.shape), 0, 255).astype(np.uint8)
         path = folder / f"{index // FOLDER:04}" / f"{index:07}.png"
@@ -124,6 +127,9 @@ def main() -> None:
         default=3,
         help="of the first number of strips; 0 leaves the bare pipeline out",
     )
+    parser.add_argument(
+        "--ordinary", action="store_true", help="all examples, at about their own size"
+    )
     parser.add_argument("--workers", type=int, default=usable_cpus())
     parser.add_argument("--format", default="jsonl", choices=["jsonl", "csv", "parquet"])
     parser.add_argument("--folder", type=Path, help="where to keep the strips; a temporary one")
@@ -135,7 +141,7 @@ def main() -> None:
             folder, output = home / f"strips-{count}", home / f"out-{count}.{args.format}"
             if not folder.exists():
                 folder.mkdir(parents=True)
-                make_strips(folder, count, seed=1)
+                make_strips(folder, count, seed=1, ordinary=args.ordinary)
             bare_told, batch_told = [], []
             for _ in range(max(args.rounds, 1) if number == 0 else 1):
                 if number == 0 and args.rounds:
