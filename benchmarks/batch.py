@@ -32,7 +32,7 @@ EASY, SIZE = ("two-digits", "postcode-ruled", "amount-blue-ink"), 0.4
 
 
 def make_strips(folder: Path, count: int, seed: int, ordinary: bool = False) -> None:
-    """Write strips of examples, each scaled, and with noise of its own; ordinary: of all of them."""
+    """Write strips of examples, each scaled, with noise of its own; ordinary: of all of them."""
     rng = np.random.default_rng(seed)
     named = (
         STRIPS.glob("*.[!c]*") if ordinary else (next(STRIPS.glob(f"{name}.*")) for name in EASY)
