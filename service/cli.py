@@ -47,7 +47,7 @@ from service.flags import (
     PatternOption,
     to_asked,
 )
-from service.telling import Exit, Responses, err, mention, report
+from service.telling import Exit, Responses, err, mention, report, tell_version
 
 if TYPE_CHECKING:
     from service.server import Server
@@ -66,6 +66,21 @@ PictureOption = Annotated[
     Path | None,
     typer.Option("--picture", help="Draw the ribbon; further pages get -2, -3 … in the name."),
 ]
+# What gRPC says where the two sides do not agree on TLS, or on whom to trust.
+SIGNS_OF_TLS = ("Socket closed", "CERTIFICATE", "andshake", "Hostname Verification")
+ASK_FOR_TLS = (
+    "does it speak TLS, and do you? see --tls, --tls-ca, --tls-certificate, --tls-server-name"
+)
+ASK_FOR_ADDRESS = "is `digitstrip serve` running there? --address says where to ask"
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=tell_version, is_eager=True, help="Say which.")
+    ] = False,
+) -> None:
+    """Read strings of handwritten digits."""
 
 
 @app.command()
@@ -340,7 +355,8 @@ def main() -> None:
     except DigitstripError as error:
         err.print(f"error: {error.reason}: {error}", style="red")
         if isinstance(error, ServerUnavailable):
-            err.print("is `digitstrip serve` running there? --address says where to ask")
+            of_tls = any(sign in str(error) for sign in SIGNS_OF_TLS)
+            err.print(ASK_FOR_TLS if of_tls else ASK_FOR_ADDRESS)
         wrong_use = isinstance(error, SettingsError)
         raise SystemExit(Exit.WRONG_USE if wrong_use else Exit.SOME_FAILED) from error
 

@@ -132,6 +132,11 @@ class Route:
             raise SettingsError("no address was given; expected host:port")
         for each in self.addresses:
             _host(each)
+        if self.tls and not self.tls.server_name and len(self.addresses) > 1:
+            raise SettingsError(
+                "of several servers under TLS, the name in their certificate must be told "
+                "(server_name, --tls-server-name)"
+            )
         if self.token and not (self.tls or self.plaintext_token or self.local):
             raise SettingsError(
                 f"a token would travel unencrypted to {', '.join(self.addresses)}; use TLS, or "

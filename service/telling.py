@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from enum import IntEnum
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -111,3 +112,10 @@ def mention(sentence: str) -> None:
     with suppress(OSError, ValueError):
         if select.select([], [sys.stderr], [], 0)[1]:
             err.print(sentence)
+
+
+def tell_version(wanted: bool) -> None:
+    """Print the version and end, if that is wanted."""
+    if wanted:
+        typer.echo(version("digitstrip"))
+        raise typer.Exit

@@ -6,13 +6,24 @@ from service.batch.flags import ProgressMode
 from service.batch.inputs import inputs_of
 from service.batch.order import Order
 from service.batch.progress import Progress
-from service.batch.run import run
+from service.batch.run import JOURNAL, beside, run
 
 
 def carry_out(order: Order, names: list[str], mode: ProgressMode, console: Console) -> int:
     """Do a whole run, say how it ended, and return how many rows have no reading."""
+    journal = beside(order.output, JOURNAL)
+    begun = journal.exists()
+    finished = order.output.exists() and not begun and not order.refresh
+    if begun and not order.refresh and mode is not ProgressMode.NONE:
+        console.print(f"going on with {journal}")
     with inputs_of(names) as inputs:
-        summary = run(order, inputs, Progress(console, mode, inputs))
+        try:
+            summary = run(order, inputs, Progress(console, mode, inputs))
+        except KeyboardInterrupt:
+            console.print("interrupted; the same command goes on where this one was")
+            raise
+        if finished and mode is not ProgressMode.NONE:
+            console.print(f"{order.output} was finished before, and is as it was")
         if mode is not ProgressMode.NONE:
             for sentence in summary.sentences():
                 console.print(sentence)
