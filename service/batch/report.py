@@ -46,7 +46,8 @@ p { margin: 0 0 12px; color: var(--pale); max-width: 76ch; }
   justify-content: center; padding: 8px; }
 .card svg { max-width: 100%; max-height: 96px; }
 .card div + div { padding: 8px 12px 10px; }
-.card code { font-size: 20px; letter-spacing: .06em; } .card em { float: right; font-style: normal;
+.card code { font-size: 20px; letter-spacing: .06em; overflow-wrap: anywhere; }
+.card em { float: right; font-style: normal;
   color: var(--bad); font-weight: 600; }
 .card small { display: block; color: var(--pale); overflow-wrap: anywhere; }
 table { border-collapse: collapse; width: 100%; font-size: 14px; }
