@@ -5,6 +5,7 @@ and stopped in order.
 """
 
 import csv
+import os
 import signal
 import subprocess
 import sys
@@ -34,6 +35,7 @@ def main() -> int:
         [sys.executable, "-m", "service.cli", "serve", "--listen", "127.0.0.1:0"],
         stdout=subprocess.PIPE,
         text=True,
+        env=os.environ | {"DIGITSTRIP_LOG_FORMAT": "none"},
     )
     patience = threading.Timer(PATIENCE, service.kill)
     patience.start()
