@@ -10,7 +10,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import grpc
 
@@ -36,7 +36,6 @@ class Call:
     parent: str | None  # W3C traceparent
     code: str = UNKNOWN
     images: int = 0
-    began: float = field(default_factory=time.time)
 
 
 class Observer:

@@ -100,9 +100,8 @@ class ReaderPool:
         Raises:
             ModelError, SettingsError, ReaderDied: readers do not start with it; nothing changed.
         """
-        described = await self._exchange(model)
-        self._model, self.described = model, described
-        return described
+        self.described = await self._exchange(model)
+        return self.described
 
     async def read(
         self,

@@ -2,6 +2,7 @@ import json
 import shutil
 import subprocess
 import sys
+from importlib.metadata import version
 
 import pytest
 from hypothesis import given
@@ -309,3 +310,8 @@ def test_a_wrong_option_needs_no_server_to_be_told(run):
 @given(st.integers(1, 9999))
 def test_a_rate_is_the_same_number_in_percent(count):
     assert to_rate(f"{count / 100:.2f}%") == float(f"{count / 10000:.4f}")
+
+
+def test_the_version_is_told(run):
+    ended = run("--version")
+    assert (ended.returncode, ended.stdout.decode().strip()) == (0, version("digitstrip"))

@@ -68,6 +68,20 @@ def test_several_servers_share_the_name_in_their_certificates(certificates):
         peer.stop()
 
 
+def test_several_servers_under_tls_must_be_told_the_name_in_their_certificate(certificates):
+    with pytest.raises(SettingsError, match="--tls-server-name"):
+        Client(["127.0.0.1:1", "127.0.0.1:2"], tls=Tls(certificates / "ca.pem"))
+
+
+def test_send_in_the_clear_to_a_server_under_tls_hints_at_tls(secure_peer, run):
+    ended = run(
+        "send", STRIPS / "two-digits.png", "--address", secure_peer.address, "--timeout", "20"
+    )
+    assert ended.returncode == 1
+    assert b"--tls-ca" in ended.stderr
+    assert b"is `digitstrip serve` running" not in ended.stderr
+
+
 def test_a_server_that_asks_for_a_certificate_gets_it(certificates):
     peer = Peer(credentials=of_server(certificates, "127.0.0.1", mutual=True))
     ca = certificates / "ca.pem"
