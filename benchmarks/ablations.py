@@ -14,20 +14,20 @@ import numpy as np
 from decoding import best_path
 from rapidfuzz.distance import Levenshtein
 
-from service.constraints import length
-from service.contract import ModelContract
-from service.decoder import decode
-from service.image import Gray
-from service.image import decode as decode_image
-from service.recognizer import Options, Recognizer
-from service.scorer import Scorer, Scores
-from service.strip import PLAIN, View, normalise
+from service.imaging.decode import Gray
+from service.imaging.decode import decode as decode_image
+from service.recognition.decoding.constraints import length
+from service.recognition.decoding.ctc_search import decode
+from service.recognition.model import Scorer, Scores
+from service.recognition.model_metadata import ModelContract
+from service.recognition.normalize import PLAIN, View, normalise
+from service.recognition.recognizer import Options, Recognizer
 from training.config import Config, SequenceConfig, StripConfig
-from training.dataset import load_mnist, split
+from training.data.digits import load_mnist, split
+from training.data.scans import LineSet, load_scans, read_scans
 from training.export import load, load_model, to_onnx
-from training.scans import LineSet, load_scans, read_scans
-from training.sequences import SequenceData, SequenceStage
-from training.train import fit
+from training.stages.sequences import SequenceData, SequenceStage
+from training.stages.train import fit
 
 SHAPES = ("drawn", "flag", "foot", "bar", "long_bar", "curl", "wobble")
 PAPER = ("dark", "guilloche", "texture", "rules", "box", "print_marks", "light", "noise", "jpeg")

@@ -19,10 +19,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from service.cpus import usable_cpus
-from service.image import decode
-from service.recognizer import Recognizer
-from service.scorer import Scorer
+from service.imaging.decode import decode
+from service.recognition.model import Scorer
+from service.recognition.recognizer import Recognizer
+from service.workers.cpu_quota import usable_cpus
 
 STRIPS = Path(__file__).parent.parent / "examples" / "strips"
 FOLDER = 1000  # strips of one folder

@@ -11,14 +11,14 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
-from service.automaton import Constraint
-from service.constraints import all_of, length, luhn
-from service.contract import ModelContract
-from service.decoder import decode
-from service.image import decode as decode_image
-from service.patterns import pattern
-from service.scorer import Scorer, Scores
-from service.strip import normalise
+from service.imaging.decode import decode as decode_image
+from service.recognition.decoding.automaton import Constraint
+from service.recognition.decoding.constraints import all_of, length, luhn
+from service.recognition.decoding.ctc_search import decode
+from service.recognition.decoding.regex import pattern
+from service.recognition.model import Scorer, Scores
+from service.recognition.model_metadata import ModelContract
+from service.recognition.normalize import normalise
 
 STRIPS = Path(__file__).parent.parent / "examples" / "strips"
 

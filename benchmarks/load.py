@@ -27,10 +27,10 @@ from traffic import (
     run,
 )
 
-from service.image import decode
-from service.messages import to_response
-from service.recognizer import Recognizer
-from service.scorer import Scorer
+from service.api.responses import to_response
+from service.imaging.decode import decode
+from service.recognition.model import Scorer
+from service.recognition.recognizer import Recognizer
 
 CLIENTS = (1, 2, 8, 64)
 SHARES = (0.5, 0.8)  # of the capacity, at which requests are sent in the open loop

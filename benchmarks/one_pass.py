@@ -10,7 +10,7 @@ from statistics import median
 
 import numpy as np
 
-from service.scorer import Scorer, Scores
+from service.recognition.model import Scorer, Scores
 
 WIDTH = 1024
 

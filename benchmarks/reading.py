@@ -9,12 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from service.decoder import decode
-from service.image import decode as decode_image
-from service.recognizer import FIRST, OTHERS, SURE, Recognizer
-from service.scorer import SHIPPED_MODEL, Scorer
-from service.sources import expand
-from service.strip import normalise
+from service.imaging.decode import decode as decode_image
+from service.imaging.files import expand
+from service.recognition.decoding.ctc_search import decode
+from service.recognition.model import SHIPPED_MODEL, Scorer
+from service.recognition.normalize import normalise
+from service.recognition.recognizer import FIRST, OTHERS, SURE, Recognizer
 
 STRIPS = Path(__file__).parent.parent / "examples" / "strips"
 

@@ -33,7 +33,7 @@ from traffic import (
     usage,
 )
 
-from service.image import decode
+from service.imaging.decode import decode
 from service.pb import recognizer_pb2 as pb
 from service.pb.recognizer_pb2_grpc import RecognizerServiceStub
 

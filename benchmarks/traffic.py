@@ -24,8 +24,8 @@ import grpc
 import numpy as np
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from service.imaging.files import expand
 from service.pb import recognizer_pb2 as pb
-from service.sources import expand
 
 ROOT = Path(__file__).parent.parent
 STRIPS = str(ROOT / "examples" / "strips" / "*.[!c]*")  # all but labels.csv

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from service.image import decode
-from service.recognizer import Recognizer
-from service.scorer import Scorer
+from service.imaging.decode import decode
+from service.recognition.model import Scorer
+from service.recognition.recognizer import Recognizer
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "strips" / "account-small.png"
 

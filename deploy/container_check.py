@@ -277,7 +277,7 @@ def stops(container: Container) -> str:
 def knows_its_cpus(docker: Docker, tag: str) -> str:
     """It starts as many readers as its CPU quota has cores, rounded up."""
     quota = ["run", "--rm", "--network=none", "--cpus=0.5", "--entrypoint=python", tag, "-c"]
-    said = docker(*quota, "from service.cpus import usable_cpus; print(usable_cpus())")
+    said = docker(*quota, "from service.workers.cpu_quota import usable_cpus; print(usable_cpus())")
     assert said == "1", f"{said} for half a CPU"
     return "1 for half a CPU"
 

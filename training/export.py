@@ -9,12 +9,12 @@ import numpy as np
 import onnx
 import torch
 
-from service.contract import PLAIN_CTC, TOUCHING, VERSION, ModelContract
 from service.errors import ModelError
-from service.scorer import Scorer
-from training.model import LABELS, RECEPTIVE_FIELD, STRIDE, LeNet5
-from training.sequences import SequenceStage
-from training.windows import WindowStage
+from service.recognition.model import Scorer
+from service.recognition.model_metadata import PLAIN_CTC, TOUCHING, VERSION, ModelContract
+from training.networks import LABELS, RECEPTIVE_FIELD, STRIDE, LeNet5
+from training.stages.sequences import SequenceStage
+from training.stages.windows import WindowStage
 
 AGREEMENT = 1e-4  # the most by which a log-probability may differ
 SIZES = [(32, 32 + extra) for extra in (0, 1, 3, 4, 5, 17, 32, 96, 333, 992)] + [(36, 64), (65, 47)]

@@ -2,9 +2,9 @@
 
 from rich.console import Console
 
-from service.batch.flags import ProgressMode
-from service.batch.inputs import inputs_of
-from service.batch.order import Order
+from service.batch.inputs.expand import inputs_of
+from service.batch.job import Order
+from service.batch.options import ProgressMode
 from service.batch.progress import Progress
 from service.batch.run import JOURNAL, beside, run
 

@@ -19,8 +19,8 @@ from rich.progress import (
 from rich.progress import Progress as Bar
 from rich.text import Text
 
-from service.batch.flags import ProgressMode
-from service.batch.reading import Page, Status
+from service.batch.engines.worker import Page, Status
+from service.batch.options import ProgressMode
 from service.errors import DigitstripError
 
 LINE_SECONDS = 10.0  # between lines of a log

@@ -6,9 +6,16 @@ import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from service.batch.engine import LocalEngine, tasks_of
-from service.batch.inputs import Inputs
-from service.batch.journal import (
+from service.batch.engines.local import LocalEngine, tasks_of
+from service.batch.engines.worker import Page, Plan
+from service.batch.inputs.expand import Inputs
+from service.batch.job import Order, check, plan_of, settings_of
+from service.batch.outputs.html_report import write_report
+from service.batch.outputs.quarantine import quarantine
+from service.batch.outputs.summary import Counted, Summary
+from service.batch.outputs.writers import writer_of
+from service.batch.progress import Progress
+from service.batch.state.journal import (
     MARK,
     REFRESH,
     Journal,
@@ -19,13 +26,6 @@ from service.batch.journal import (
     sync_folder,
     written,
 )
-from service.batch.order import Order, check, plan_of, settings_of
-from service.batch.progress import Progress
-from service.batch.quarantine import quarantine
-from service.batch.reading import Page, Plan
-from service.batch.report import write_report
-from service.batch.summary import Counted, Summary
-from service.batch.writers import writer_of
 from service.errors import SettingsError
 from service.extras import needs
 
@@ -91,8 +91,8 @@ def _run_on_ray(
 ) -> Summary:
     """Read blocks into parts, and merge them."""
     with needs("ray", "--engine ray needs pyarrow"):
-        from service.batch.on_ray import read_blocks
-        from service.batch.parts import BLOCK, Parts
+        from service.batch.engines.ray import read_blocks
+        from service.batch.state.shards import BLOCK, Parts
 
     location = order.parts or str(beside(order.output, PARTS).resolve())
     parts = Parts(location, order.scores)

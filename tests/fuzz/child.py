@@ -12,8 +12,18 @@ import time
 import warnings
 from pathlib import Path
 
-SEEN = ("PIL", "service.image", "service.container", "service.measure", "service.requests")
-SEEN_TOO = ("service.patterns", "service.automaton", "service.constraints")
+SEEN = (
+    "PIL",
+    "service.imaging.decode",
+    "service.imaging.structure",
+    "service.imaging.header",
+    "service.api.requests",
+)
+SEEN_TOO = (
+    "service.recognition.decoding.regex",
+    "service.recognition.decoding.automaton",
+    "service.recognition.decoding.constraints",
+)
 LONGEST_INPUT = 200_000  # bytes
 LONGEST = 10  # seconds for one input
 SPARE = 768 * 2**20  # bytes of memory for what the limits in examine.py allow, and much more
@@ -42,8 +52,8 @@ except ImportError:
     from tests.fuzz.examine import examine
     from tests.fuzz.seeds import seeds
 
-from service.recognizer import Recognizer  # noqa: E402 - what is instrumented comes first
-from service.scorer import Scorer  # noqa: E402
+from service.recognition.model import Scorer  # noqa: E402
+from service.recognition.recognizer import Recognizer  # noqa: E402 - what is instrumented comes first
 
 
 def main():

@@ -4,12 +4,12 @@ import zlib
 from contextlib import suppress
 
 from service.errors import BadConstraint, InputError
-from service.image import Limits, count_pages, decode
-from service.measure import declared_pixels
-from service.patterns import pattern
+from service.imaging.decode import Limits, count_pages, decode
+from service.imaging.header import declared_pixels
 from service.pb import recognizer_pb2 as pb
-from service.reader import read
-from service.setup import Setup
+from service.recognition.decoding.regex import pattern
+from service.workers.worker_config import Setup
+from service.workers.worker_main import read
 from tests.fuzz.seeds import strip, written
 
 SMALL = Limits(max_bytes=2**21, max_pixels=2**18, max_width=2**13, max_pages=20)

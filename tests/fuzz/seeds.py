@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 from PIL import ExifTags, Image
 
-from service.image import decode
+from service.api.requests import to_image
+from service.imaging.decode import decode
 from service.pb import recognizer_pb2 as pb
-from service.requests import to_image
 from tests.conftest import STRIPS
 from tests.fuzz.damage import PNG_START, chunk
 

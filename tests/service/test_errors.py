@@ -8,6 +8,8 @@ from grpc_status import rpc_status
 from hypothesis import given
 from hypothesis import strategies as st
 
+from service.api.failures import from_answer, from_status, to_error
+from service.api.status import to_answer, to_status
 from service.errors import (
     DigitstripError,
     InputError,
@@ -17,8 +19,6 @@ from service.errors import (
     TimedOut,
     Unauthenticated,
 )
-from service.failures import from_answer, from_status, to_error
-from service.statuses import to_answer, to_status
 
 CODES = [code for code in grpc.StatusCode if code is not grpc.StatusCode.OK]
 

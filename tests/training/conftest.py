@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from service.scorer import Scorer
+from service.recognition.model import Scorer
 from training.config import Config
-from training.dataset import load_mnist5k, split
+from training.data.digits import load_mnist5k, split
 from training.export import export
-from training.train import fit
-from training.windows import WindowStage
+from training.stages.train import fit
+from training.stages.windows import WindowStage
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -5,11 +5,11 @@ import onnx
 import pytest
 import torch
 
-from service.contract import VERSION, ModelContract
 from service.errors import ModelError
-from service.scorer import Scorer
+from service.recognition.model import Scorer
+from service.recognition.model_metadata import VERSION, ModelContract
 from training.export import AGREEMENT, SIZES, export, load, prove
-from training.model import LABELS, LeNet5
+from training.networks import LABELS, LeNet5
 
 pytestmark = pytest.mark.filterwarnings(
     # torch.onnx.export copies its own tree specs, whose class torch itself deprecates.

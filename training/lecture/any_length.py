@@ -20,7 +20,7 @@ from training.lecture.chapter import (
     table,
 )
 from training.lecture.learning import initialise, randomness
-from training.model import LABELS, NONE, RECEPTIVE_FIELD, STRIDE, LeNet5, geometry
+from training.networks import LABELS, NONE, RECEPTIVE_FIELD, STRIDE, LeNet5, geometry
 
 WIDTHS = (10, 14, 18)
 PAGE_HEIGHT, PAGE_WIDTH = 132, 176  # of the page that gives a two-dimensional map

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from training.augment import CENTRED, warp
 from training.config import Config
+from training.pages.augment import CENTRED, warp
 
 Page = npt.NDArray[np.uint8]  # (32, width), ink bright on 0
 Draw = np.random.Generator

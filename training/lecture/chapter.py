@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from training.dataset import DigitSet, load_mnist, load_mnist5k
+from training.data.digits import DigitSet, load_mnist, load_mnist5k
 
 Figures = dict[str, Any]  # JSON-ready: all that a chapter measured
 T = TypeVar("T")

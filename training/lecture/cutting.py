@@ -7,10 +7,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from service.strip import INK
-from training.augment import ink_columns
+from service.recognition.normalize import INK
 from training.lecture.shipped import probabilities
-from training.model import NONE, RECEPTIVE_FIELD, LeNet5
+from training.networks import NONE, RECEPTIVE_FIELD, LeNet5
+from training.pages.augment import ink_columns
 
 Page = npt.NDArray[np.uint8]  # (32, width), ink bright on 0
 Span = tuple[int, int]  # of columns: the first, and the one past the last

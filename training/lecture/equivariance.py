@@ -22,7 +22,7 @@ from training.lecture.chapter import (
     table,
 )
 from training.lecture.learning import Interval, interval
-from training.model import PIXEL_MAX, RECEPTIVE_FIELD, STRIDE, LeNet5, geometry
+from training.networks import PIXEL_MAX, RECEPTIVE_FIELD, STRIDE, LeNet5, geometry
 
 Maps = npt.NDArray[np.floating]  # (..., width): rows and maps in front, registered along the last
 

@@ -23,7 +23,7 @@ from training.lecture.chapter import (
     picture,
     table,
 )
-from training.model import LABELS, RECEPTIVE_FIELD, LeNet5
+from training.networks import LABELS, RECEPTIVE_FIELD, LeNet5
 
 Points = npt.NDArray[np.float64]  # (points, 2): x, y in pixels of the window
 

@@ -1,6 +1,6 @@
 """Frames of animations: pictures above each other, each unit under the pixels that it sees.
 
-They look like the service's ribbon (`service/ribbon.py`): ink bright on the night, scores in heat.
+They look like the service's ribbon (`service/cli/score_plot.py`): ink bright on the night, scores in heat.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from training.model import LABELS, NONE, RECEPTIVE_FIELD, STRIDE
+from training.networks import LABELS, NONE, RECEPTIVE_FIELD, STRIDE
 
 ZOOM = 5  # pixels of the picture per pixel of the strip
 GUTTER = 64  # left of everything: names

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from numpy.lib.stride_tricks import sliding_window_view
 from torch import nn
 
-from training.dataset import DigitSet
+from training.data.digits import DigitSet
 from training.lecture import shipped, style
 from training.lecture.chapter import (
     Chapter,
@@ -34,7 +34,7 @@ from training.lecture.learning import (
     train,
 )
 from training.lecture.zip_code import some
-from training.model import LABELS, NONE, RECEPTIVE_FIELD, geometry
+from training.networks import LABELS, NONE, RECEPTIVE_FIELD, geometry
 
 RATE, BATCH, HIDDEN = 3e-3, 25, 64
 PATCH, FILTERS = 5, 6  # side of the patches, and how many principal ones are compared

@@ -3,12 +3,12 @@
 import numpy as np
 import numpy.typing as npt
 
-from service.decoder import decode_views
-from service.scorer import Scorer
-from training.augment import ink_columns
+from service.recognition.decoding.ctc_search import decode_views
+from service.recognition.model import Scorer
 from training.lecture import cutting, shipped
 from training.lecture.chapter import Setting
-from training.model import RECEPTIVE_FIELD, LeNet5
+from training.networks import RECEPTIVE_FIELD, LeNet5
+from training.pages.augment import ink_columns
 
 GAPS = (
     8,

@@ -33,7 +33,7 @@ from training.lecture.learning import (
 )
 from training.lecture.wiring import Averaged, Dense, Shared, Table, count
 from training.lecture.zip_code import some
-from training.model import RECEPTIVE_FIELD
+from training.networks import RECEPTIVE_FIELD
 
 # 1990: of each half of the first maps, single ones and pairs.
 TABLE_1990: Table = [

@@ -7,10 +7,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from service.scorer import SHIPPED_MODEL
-from training.dataset import DigitSet
+from service.recognition.model import SHIPPED_MODEL
+from training.data.digits import DigitSet
 from training.export import load_model
-from training.model import PIXEL_MAX, RECEPTIVE_FIELD, LeNet5
+from training.networks import PIXEL_MAX, RECEPTIVE_FIELD, LeNet5
 
 # Where a layer's maps are taken: after its ReLU or pooling; name → index in `LeNet5.layers`.
 TAPS = {"conv 1": 1, "pool 1": 2, "conv 2": 4, "pool 2": 5, "fc 1": 7, "scores": 9}

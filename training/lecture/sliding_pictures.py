@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from service.decoder import decode_views
-from service.scorer import Scorer
+from service.recognition.decoding.ctc_search import decode_views
+from service.recognition.model import Scorer
 from training.lecture import cutting, frames, shipped, style
 from training.lecture.changes import CHANGES, Change
 from training.lecture.chapter import Figures, Setting

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import nn
 
-from service.scorer import Scorer
+from service.recognition.model import Scorer
 from training.lecture import shipped
 from training.lecture.changes import CHANGES, Change
 from training.lecture.chapter import (
@@ -28,7 +28,7 @@ from training.lecture.chapter import (
 from training.lecture.readers import DIGITS, GAPS, READERS, pair, read, string
 from training.lecture.sliding_pictures import WIDTHS, draw
 from training.lecture.zip_code import some
-from training.model import LABELS, NONE, RECEPTIVE_FIELD, STRIDE, geometry
+from training.networks import LABELS, NONE, RECEPTIVE_FIELD, STRIDE, geometry
 
 DIGITS_STRAYING = (250, 40)  # in a full run, and in a quick one
 STRINGS_READ = (150, 12)  # at each gap

@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from service.strip import INK
-from training.dataset import DigitSet
+from service.recognition.normalize import INK
+from training.data.digits import DigitSet
 
 SIDE = 16
 BITMAP = 13  # columns of the 1989 report's bitmaps, which took four places in a square

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from training.dataset import DigitSet
+from training.data.digits import DigitSet
 from training.lecture import style
 from training.lecture.chapter import (
     Chapter,

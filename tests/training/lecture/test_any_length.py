@@ -3,7 +3,7 @@ import torch
 
 from training.lecture.any_length import LAYERS, build, lengths, seen_by, shared_units
 from training.lecture.learning import initialise, randomness
-from training.model import RECEPTIVE_FIELD, STRIDE
+from training.networks import RECEPTIVE_FIELD, STRIDE
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from tests.conftest import ROOT
-from training.cli import app
+from training.cli.main import app
 from training.lecture import course
 from training.lecture.chapter import Held, Setting
 from training.lecture.page import anchor

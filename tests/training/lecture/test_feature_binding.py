@@ -3,7 +3,7 @@ import pytest
 
 from training.lecture import shipped
 from training.lecture.feature_binding import PATHS, STEP, Hand, crossing, follow, width, write
-from training.model import LABELS
+from training.networks import LABELS
 
 
 @pytest.fixture(scope="module")

@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
 
-from training.augment import ink_columns
 from training.lecture import cutting, shipped
 from training.lecture.changes import CHANGES
 from training.lecture.frames import found
 from training.lecture.readers import GAPS, string
 from training.lecture.sliding_window import multiplications, positions, stands, windows
-from training.model import NONE
+from training.networks import NONE
+from training.pages.augment import ink_columns
 
 
 @pytest.fixture(scope="module")

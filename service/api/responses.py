@@ -1,0 +1,109 @@
+"""What is answered: recognitions to protobuf."""
+
+from service.pb import recognizer_pb2 as pb
+from service.recognition.decoding.ctc_search import FoundDigit, Outcome
+from service.recognition.model_metadata import Calibration, ModelContract
+from service.recognition.normalize import Box, Polarity, Strip
+from service.recognition.recognizer import Decision, Recognition
+from service.recognition.views import HEIGHT
+
+POLARITIES = {
+    Polarity.DARK_ON_LIGHT: pb.POLARITY_DARK_ON_LIGHT,
+    Polarity.LIGHT_ON_DARK: pb.POLARITY_LIGHT_ON_DARK,
+}
+OUTCOMES = {
+    None: pb.CONSTRAINT_OUTCOME_UNSPECIFIED,
+    Outcome.FREE: pb.CONSTRAINT_OUTCOME_FREE,
+    Outcome.CHANGED: pb.CONSTRAINT_OUTCOME_CHANGED,
+    Outcome.IMPOSSIBLE: pb.CONSTRAINT_OUTCOME_IMPOSSIBLE,
+    Outcome.UNSEARCHED: pb.CONSTRAINT_OUTCOME_UNSEARCHED,
+}
+DECISIONS = {
+    None: pb.DECISION_UNSPECIFIED,
+    Decision.ACCEPT: pb.DECISION_ACCEPT,
+    Decision.REVIEW: pb.DECISION_REVIEW,
+}
+
+
+def to_response(
+    recognition: Recognition, contract: ModelContract, digest: str, omit_scores: bool = False
+) -> pb.RecognizeResponse:
+    """Return the response for a page that was read."""
+    reading, strip = recognition.reading, recognition.strip
+    return pb.RecognizeResponse(
+        text=reading.text,
+        confidence=reading.confidence,
+        digits=[
+            _digit(digit, box) for digit, box in zip(reading.digits, recognition.boxes, strict=True)
+        ],
+        scores=None if omit_scores else _score_map(recognition, contract),
+        normalization=_normalization(strip),
+        model_digest=digest,
+        alternatives=[
+            pb.Candidate(text=text, confidence=confidence)
+            for text, confidence in reading.alternatives
+        ],
+        constraint_outcome=OUTCOMES[reading.outcome],
+        allowed_probability=reading.allowed,
+        exact=reading.exact,
+        decision=DECISIONS[recognition.decision],
+    )
+
+
+def to_calibration(calibration: Calibration) -> pb.Calibration:
+    """Return what a model's confidences mean."""
+    return pb.Calibration(
+        source=calibration.source,
+        thresholds=[
+            pb.Threshold(error_rate=each.error_rate, confidence=each.confidence)
+            for each in calibration.thresholds
+        ],
+    )
+
+
+def _digit(digit: FoundDigit, box: Box) -> pb.Digit:
+    return pb.Digit(
+        label=digit.label,
+        confidence=digit.confidence,
+        extent=pb.Box(left=box.left, top=box.top, right=box.right, bottom=box.bottom),
+        runners_up=[
+            pb.Alternative(label=other.label, confidence=other.confidence)
+            for other in digit.runners_up
+        ],
+        first_position=digit.first,
+        last_position=digit.last,
+        position=digit.position,
+    )
+
+
+def _score_map(recognition: Recognition, contract: ModelContract) -> pb.ScoreMap:
+    rows, positions, _ = recognition.scores.shape
+    strip = recognition.strip
+    first_x, first_y = strip.source_point(contract.centre(0), HEIGHT / 2)
+    return pb.ScoreMap(
+        rows=rows,
+        positions=positions,
+        labels=contract.labels,
+        log_probabilities=recognition.scores.ravel(),
+        centers=pb.Grid(
+            origin_x=first_x,
+            origin_y=first_y,
+            step_x=contract.stride / strip.scale_x,
+            step_y=contract.stride / strip.scale_y,
+        ),
+    )
+
+
+def _normalization(strip: Strip) -> pb.Normalization:
+    return pb.Normalization(
+        polarity=POLARITIES[strip.polarity],
+        scale_x=strip.scale_x,
+        scale_y=strip.scale_y,
+        text_band=pb.Box(
+            left=0, top=strip.band.top, right=strip.source_width, bottom=strip.band.bottom
+        ),
+        source_width=strip.source_width,
+        source_height=strip.source_height,
+        slant=strip.slant,
+        view=pb.View(upright=strip.view.upright, scale=strip.view.scale),
+    )

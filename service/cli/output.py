@@ -1,0 +1,121 @@
+"""What `read` and `send` print of their sources, and the exit status that says how it went."""
+
+import json
+import select
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from enum import IntEnum
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+from rich.console import Console
+
+from service.errors import DigitstripError, ServerUnavailable, SettingsError
+from service.imaging.files import Source, expand
+
+if TYPE_CHECKING:
+    from service.pb import recognizer_pb2 as pb
+
+err = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
+
+BROKEN = {  # a constraint
+    "IMPOSSIBLE": "no string that is allowed was found; this one is not",
+    "UNSEARCHED": "too wide to search for what is allowed; this string is not",
+}
+Responses = Iterator["pb.RecognizeResponse"]  # of an image's pages
+
+
+class Exit(IntEnum):
+    """What the command line's exit status says."""
+
+    ALL_READ = 0
+    SOME_FAILED = 1
+    WRONG_USE = 2
+
+
+def report(
+    names: list[str], pages: Callable[[bytes], Responses], as_json: bool, picture: Path | None
+) -> None:
+    """Read every source and print what it says; exit 0 if all were read, 1 if not."""
+    sources = list(expand(names))
+    failed = drawn = 0
+    for source in sources:
+        try:
+            encoded = source.read()
+            for page, response in enumerate(pages(encoded)):
+                tell(source, page, response, as_json, alone=len(sources) == 1)
+                if picture is not None:
+                    drawn += 1
+                    draw_picture(encoded, page, response, picture, drawn)
+        except (ServerUnavailable, SettingsError, BrokenPipeError):
+            raise  # it would be the same for every source
+        except DigitstripError as error:
+            failed += 1
+            tell_failure(source, error, as_json)
+        except Exception as error:  # a fault of ours on one image must not lose the others
+            failed += 1
+            kind = type(error).__name__
+            tell_failure(source, DigitstripError(f"failed with {kind}: {error}"), as_json)
+    raise typer.Exit(Exit.SOME_FAILED if failed else Exit.ALL_READ)
+
+
+def tell(
+    source: Source, page: int, response: "pb.RecognizeResponse", as_json: bool, alone: bool
+) -> None:
+    """Print a reading: JSON, or columns of the source's name if there are several, text, decision.
+
+    That a text breaks the constraint is said on stderr, so that the columns stay the same.
+    """
+    from service.api.json_records import decision_word, outcome_word, to_record
+
+    if as_json:
+        typer.echo(json.dumps(to_record(source.name, page, response)))
+        return
+    name = f"{source.name}#{page}" if page else source.name
+    decision = decision_word(response)
+    columns = [*([] if alone else [name]), response.text, *([decision] if decision else [])]
+    typer.echo("\t".join(columns))
+    outcome = outcome_word(response)
+    if outcome in BROKEN:
+        err.print(f"{name}: {outcome}: {BROKEN[outcome]}")
+
+
+def tell_failure(source: Source, error: DigitstripError, as_json: bool) -> None:
+    """Say why a source could not be read: on stdout as JSON, on stderr as a sentence."""
+    if as_json:
+        what = {"reason": error.reason, "message": str(error)}
+        typer.echo(json.dumps({"source": source.name, "error": what}))
+    else:
+        err.print(f"{source.name}: {error.reason}: {error}")
+
+
+def draw_picture(
+    encoded: bytes, page: int, response: "pb.RecognizeResponse", path: Path, number: int
+) -> None:
+    """Write a page's ribbon; the second and later ones of a run get their number."""
+    from service.cli.score_plot import draw
+    from service.imaging.decode import decode
+
+    if number > 1:
+        path = path.with_stem(f"{path.stem}-{number}")
+    try:
+        draw(decode(encoded, page), response).save(path)
+    except (OSError, ValueError) as error:  # a ValueError is an unknown suffix
+        raise SettingsError(f"cannot write the picture {path}: {error}") from error
+
+
+def mention(sentence: str) -> None:
+    """Say something on stderr that nobody depends on: a full disk or pipe there stops nothing."""
+    with suppress(OSError, ValueError):
+        if select.select([], [sys.stderr], [], 0)[1]:
+            err.print(sentence)
+
+
+def tell_version(wanted: bool) -> None:
+    """Print the version and end, if that is wanted."""
+    if wanted:
+        typer.echo(version("digitstrip"))
+        raise typer.Exit

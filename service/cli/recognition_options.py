@@ -1,0 +1,133 @@
+"""The options that `read` and `send` share: what is known of the strings, and what to tell."""
+
+from decimal import Decimal, InvalidOperation
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from service.errors import InputError
+
+if TYPE_CHECKING:
+    from service.api.requests import Asked
+
+
+class Check(StrEnum):
+    """The check digits, by the names of the schema's enum."""
+
+    LUHN = "luhn"
+    MOD97 = "mod97"
+    ISBN10 = "isbn10"
+    ISBN13 = "isbn13"
+    VERHOEFF = "verhoeff"
+
+
+LengthOption = Annotated[
+    str | None, typer.Option("--length", metavar="N|N-M|N-", help="How many digits there are.")
+]
+PatternOption = Annotated[
+    str | None,
+    typer.Option(
+        "--pattern",
+        metavar="REGEX",
+        help=r"What the whole string matches, such as '\d{5}(-\d{4})?'; hyphens and the like are "
+        "not looked for, but written.",
+    ),
+]
+AllowedOption = Annotated[
+    Path | None,
+    typer.Option("--allowed", metavar="FILE", help="The strings there can be, one a line."),
+]
+CheckOption = Annotated[
+    Check | None, typer.Option("--check", help="How the last digits check the others.")
+]
+AlternativesOption = Annotated[
+    int | None,
+    typer.Option("--alternatives", min=0, help="Next likeliest strings to tell, with --json."),
+]
+AcceptErrorsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--accept-errors",
+        metavar="RATE",
+        help="Say ACCEPT or REVIEW, so that of the accepted at most this share is wrong: 0.01, 1%.",
+    ),
+]
+
+OF_FIELDS = {
+    "constraint.length": "--length",
+    "constraint.pattern": "--pattern",
+    "constraint.allowed": "--allowed",
+    "constraint.check_digit": "--check",
+    "alternatives": "--alternatives",
+    "accepted_error_rate": "--accept-errors",
+}
+
+
+def to_asked(
+    length: str | None,
+    pattern: str | None,
+    allowed: Path | None,
+    check: Check | None,
+    alternatives: int | None,
+    accept_errors: str | None,
+    as_json: bool,
+) -> "Asked":
+    """Return what the options ask, checked as a server would.
+
+    Raises:
+        typer.BadParameter: an option cannot be honoured.
+    """
+    from service.api.requests import Asked, to_length, to_options
+    from service.pb import recognizer_pb2 as pb
+
+    if alternatives and not as_json:
+        raise typer.BadParameter("only JSON tells them; add --json", param_hint="--alternatives")
+    if pattern == "":  # of an empty variable, say; in a message it would be no pattern
+        raise typer.BadParameter("the pattern is empty", param_hint="--pattern")
+    try:
+        asked = Asked(
+            constraint=pb.Constraint(
+                length=to_length(length) if length is not None else None,
+                pattern=pattern,
+                allowed=read_values(allowed) if allowed else None,
+                check_digit=pb.CheckDigit.Value(f"CHECK_DIGIT_{check.name}") if check else None,
+            ),
+            alternatives=alternatives or 0,
+            accepted_error_rate=to_rate(accept_errors) if accept_errors is not None else None,
+        )
+        to_options(pb.RecognizeRequest(**asked))
+    except InputError as error:
+        raise typer.BadParameter(str(error), param_hint=OF_FIELDS.get(error.field)) from error
+    return asked
+
+
+def to_rate(text: str) -> float:
+    """Return the share that `0.01` or `1%` says, whatever its range.
+
+    Raises:
+        typer.BadParameter: it is no number.
+    """
+    try:  # decimal, so that 0.7% is the same number as 0.007
+        return float(Decimal(text.removesuffix("%")).scaleb(-2 if text.endswith("%") else 0))
+    except (InvalidOperation, ValueError) as error:
+        raise typer.BadParameter(
+            f"{text!r} is no share; expected one such as 0.01 or 1%", param_hint="--accept-errors"
+        ) from error
+
+
+def read_values(file: Path) -> list[str]:
+    """Return a file's lines, without blank ones and the space round them.
+
+    Raises:
+        typer.BadParameter: it cannot be read, is no text, or has none.
+    """
+    try:
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise typer.BadParameter(f"cannot read {file}: {error}", param_hint="--allowed") from error
+    values = [line.strip() for line in lines if line.strip()]
+    if not values:
+        raise typer.BadParameter(f"{file} has no values in it", param_hint="--allowed")
+    return values

@@ -1,0 +1,162 @@
+"""A picture of a reading: the image, the digits where they were found, and all scores below."""
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageDraw, ImageFont
+
+from service.imaging.decode import Gray
+from service.pb import recognizer_pb2 as pb
+
+IMAGE_HEIGHT = 132  # pixels of the picture, as everything below
+PANEL_WIDTH = 1500  # a longer image goes on in the next panel
+GUTTER = 74  # left of the image: the labels
+EDGE = 26
+LANE = 64  # between image and scores: the digits that were found
+CELL = 17  # height of a label's row of scores
+HEADER = 74
+
+NIGHT, PANEL, INK, DIM = (16, 19, 26), (24, 29, 39), (236, 240, 246), (122, 133, 152)
+SURE, UNSURE = (94, 226, 190), (255, 158, 94)
+
+Picture = npt.NDArray[np.uint8]  # (height, width, 3), RGB
+
+
+def draw(gray: Gray, response: pb.RecognizeResponse) -> Image.Image:
+    """Draw a reading.
+
+    Every position's scores stand under the pixel that its window is centred on, so what the
+    network saw can be followed down from the ink.
+
+    Args:
+        gray: (height, width) the image that was read.
+        response: what was read, with its score map.
+    """
+    height, width = gray.shape
+    zoom = IMAGE_HEIGHT / height
+    span = PANEL_WIDTH / zoom  # of one panel, in source pixels
+    starts = [i * span for i in range(max(int(np.ceil(width / span)), 1))]
+    shown = round(min(width, span) * zoom)
+    panel_height = IMAGE_HEIGHT + LANE + CELL * len(response.scores.labels) + 8 + EDGE
+    picture = Image.new(
+        "RGB", (max(GUTTER + shown + EDGE, 420), HEADER + panel_height * len(starts)), NIGHT
+    )
+    _header(ImageDraw.Draw(picture), response, picture.width)
+    for index, start in enumerate(starts):
+        stop = min(start + span, width)
+        panel = _panel(gray, response, start, stop, zoom)
+        picture.paste(panel, (GUTTER, HEADER + index * panel_height))
+        _labels(ImageDraw.Draw(picture), response, HEADER + index * panel_height)
+    return picture
+
+
+def _header(canvas: ImageDraw.ImageDraw, response: pb.RecognizeResponse, width: int) -> None:
+    text, font = response.text or "(no digits)", _font(38)
+    while canvas.textlength(text, font) > width - GUTTER - 150 and len(text) > 8:
+        text = text[:-4] + "..."
+    canvas.text((GUTTER, 16), text, INK, font)
+    canvas.text(
+        (width - EDGE, 28),
+        f"{response.confidence:.1%}",
+        _trust(response.confidence),
+        _font(22),
+        "ra",
+    )
+
+
+def _panel(
+    gray: Gray, response: pb.RecognizeResponse, start: float, stop: float, zoom: float
+) -> Image.Image:
+    """Draw the part of the image from column `start` to `stop`, and what belongs under it."""
+    scores = response.scores
+    labels = list(scores.labels)
+    width = max(round((stop - start) * zoom), 1)
+    panel = Image.new("RGB", (width, IMAGE_HEIGHT + LANE + CELL * len(labels) + 8), PANEL)
+    panel.paste(_zoomed(gray, start, stop, width), (0, 0))
+    heat_top = IMAGE_HEIGHT + LANE
+    panel.paste(heat(response, start, zoom, width), (0, heat_top))
+    canvas = ImageDraw.Draw(panel)
+
+    def place(position: float) -> float:
+        """Return the panel's column of a position."""
+        return (scores.centers.origin_x + position * scores.centers.step_x - start) * zoom
+
+    for digit in response.digits:
+        left, right = ((edge - start) * zoom for edge in (digit.extent.left, digit.extent.right))
+        if right < 0 or left > width:
+            continue
+        colour = _trust(digit.confidence)
+        middle = min(max(place(digit.position), 16), max(width - 16, 16))
+        bracket = IMAGE_HEIGHT + 5
+        canvas.line([(left + 1, bracket), (right - 1, bracket)], colour, 3)
+        canvas.text((middle, bracket + 24), digit.label, colour, _font(32), "mm")
+        if digit.confidence < 0.995:  # what is sure needs no figure
+            canvas.text((middle, bracket + 48), f"{digit.confidence:.0%}", DIM, _font(12), "mm")
+        row = heat_top + row_of(labels.index(digit.label), labels)
+        cells = [place(digit.first_position - 0.5), row - 1]
+        cells += [place(digit.last_position + 0.5), row + CELL - 1]
+        canvas.rectangle(cells, None, colour, 1)
+    return panel
+
+
+def _zoomed(gray: Gray, start: float, stop: float, width: int) -> Image.Image:
+    height = gray.shape[0]
+    part = gray[:, int(start) : max(int(np.ceil(stop)), int(start) + 1)]
+    shrinking = height > IMAGE_HEIGHT
+    sized = cv2.resize(
+        part,
+        (width, IMAGE_HEIGHT),
+        interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_CUBIC,
+    )
+    return Image.fromarray(np.asarray(sized, np.uint8)).convert("RGB")
+
+
+def heat(response: pb.RecognizeResponse, start: float, zoom: float, width: int) -> Image.Image:
+    """Colour every label's probability at every position, `none` apart and paler."""
+    scores = response.scores
+    labels = list(scores.labels)
+    shape = (scores.rows, scores.positions, len(labels))
+    chances = np.exp(np.array(scores.log_probabilities, np.float32).reshape(shape)[0])
+    # Column of the picture -> the position whose window is centred nearest.
+    columns = start + (np.arange(width) + 0.5) / zoom
+    nearest = np.rint((columns - scores.centers.origin_x) / scores.centers.step_x).astype(int)
+    seen = (nearest >= 0) & (nearest < scores.positions)
+    chosen = np.where(seen[:, None], chances[np.clip(nearest, 0, scores.positions - 1)], 0)
+    picture = np.full((CELL * len(labels) + 8, width, 3), PANEL, np.uint8)
+    for index, label in enumerate(labels):
+        levels = (255 * np.sqrt(chosen[:, index])).astype(np.uint8)  # faint chances show as well
+        colours = cv2.applyColorMap(levels[None], cv2.COLORMAP_MAGMA)[0, :, ::-1]
+        if label == "none":
+            colours = _mix(PANEL, (96, 110, 138), chosen[:, index])
+        top = row_of(index, labels)
+        picture[top : top + CELL - 1] = np.maximum(colours, np.array(PANEL, np.uint8))
+    return Image.fromarray(picture)
+
+
+def _labels(canvas: ImageDraw.ImageDraw, response: pb.RecognizeResponse, top: int) -> None:
+    labels = list(response.scores.labels)
+    for index, label in enumerate(labels):
+        y = top + IMAGE_HEIGHT + LANE + row_of(index, labels) + CELL / 2 - 1
+        found = label in {digit.label for digit in response.digits}
+        canvas.text((GUTTER - 12, y), label, INK if found else DIM, _font(14), "rm")
+
+
+def row_of(index: int, labels: list[str]) -> int:
+    """Return the top of a label's row; the last one, `none`, stands a little apart."""
+    return index * CELL + (8 if index == len(labels) - 1 else 0)
+
+
+def _mix(
+    low: tuple[int, int, int], high: tuple[int, int, int], share: npt.NDArray[np.float32]
+) -> Picture:
+    mixed = np.array(low) + share[:, None] * (np.array(high) - np.array(low))
+    return np.asarray(mixed, np.uint8)
+
+
+def _trust(confidence: float) -> tuple[int, int, int]:
+    red, green, blue = _mix(UNSURE, SURE, np.array([confidence], np.float32))[0].tolist()
+    return red, green, blue
+
+
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size)

@@ -1,0 +1,292 @@
+"""The Python client, blocking and async: images in, responses out, errors as in `errors.py`."""
+
+import asyncio
+import json
+import random
+import time
+from abc import ABC, abstractmethod
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Sequence,
+)
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar, Unpack
+
+import grpc
+from google.protobuf.message import Message
+
+from service.api.failures import to_error
+from service.api.requests import Asked, to_image
+from service.client.channel import Options, Route, Tls, Token
+from service.client.in_flight import Answer, Outstanding
+from service.client.retry import Backoff, Tries
+from service.client.streaming import AsyncStream, BlockingStream
+from service.imaging.decode import Gray
+from service.pb import recognizer_pb2 as pb
+from service.pb.recognizer_pb2_grpc import RecognizerServiceStub
+
+Response = TypeVar("Response", bound=Message)
+
+SERVICE = "digitstrip.v1.RecognizerService"
+IN_FLIGHT = 32  # images of a stream: enough to keep sixteen readers busy
+# A score map is a hundred times its image; the caller asked for it, so no limit applies.
+OPTIONS: Options = [
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_send_message_length", -1),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 2_000),  # gRPC's own two minutes outlast any restart
+    ("grpc.min_reconnect_backoff_ms", 5_000),  # for a connection to come about
+    # A server that fell silent is noticed within 70 seconds, while calls wait for it.
+    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.http2.ping_timeout_ms", 10_000),  # gRPC pings for other reasons, too
+    ("grpc.http2.max_pings_without_data", 0),
+]
+
+
+class _Connection(ABC):
+    """What both clients are told and keep; documented there."""
+
+    def __init__(
+        self,
+        address: str | Sequence[str] | Route,
+        timeout: float = 60.0,
+        *,
+        tls: Tls | None = None,
+        token: str | None = None,
+        token_file: Path | str | None = None,
+        plaintext_token: bool = False,
+        backoff: Backoff = Backoff(),  # noqa: B008 - frozen
+        watch_health: bool = True,
+    ) -> None:
+        self.timeout = timeout
+        self.backoff = backoff
+        if not isinstance(address, Route):
+            shown = None if token is None and token_file is None else Token(token, token_file)
+            addresses = (address,) if isinstance(address, str) else tuple(address)
+            address = Route(addresses, tls, shown, plaintext_token)
+        self.route = address
+        self._rng = random.Random()
+        config: dict[str, Any] = {"loadBalancingConfig": [{"round_robin": {}}]}
+        if watch_health:
+            config["healthCheckConfig"] = {"serviceName": SERVICE}
+        self.channel = self._open([*OPTIONS, ("grpc.service_config", json.dumps(config))])
+        self.stub = RecognizerServiceStub(self.channel)
+
+    @abstractmethod
+    def _open(self, options: Options) -> grpc.Channel | grpc.aio.Channel:
+        """Open a channel."""
+
+    def _tries(self, timeout: float | None = None) -> Tries:
+        return Tries(self.timeout if timeout is None else timeout, self.backoff, self._rng)
+
+    def _outstanding(self, in_flight: int) -> Outstanding:
+        return Outstanding(in_flight, self._tries)
+
+    def _metadata(self, request_id: str | None) -> tuple[tuple[str, str], ...]:
+        named = (("x-request-id", request_id),) if request_id is not None else ()
+        return (*self.route.metadata(), *named)
+
+
+class Client(_Connection):
+    r"""A connection to one server or several, blocking; threads can share it.
+
+    Args:
+        address: host:port, or a sequence of them, which are IP addresses then. Calls go to each in
+            turn; so they do where one name stands for several servers, as `dns:///readers:50051`.
+            Or a `Route`, which says all that follows up to `plaintext_token`.
+        timeout: seconds that one call may take, with all its tries and the waits between. A stream
+            is not bounded; but an image of it that is refused is tried again for so long, and as
+            long after the latest answer a server is looked for.
+        tls: encrypts, and shows a certificate if it has one.
+        token: the bearer token to show.
+        token_file: a file that holds it instead, read anew when it changes.
+        plaintext_token: lets the token leave this machine without TLS.
+        backoff: how to wait before another try, and how many there are.
+        watch_health: asks each server's health service, and calls none that drains. Switch it off
+            for servers that tell their health only to those with a token.
+
+    A call is tried again where the server says that the image was not read and may be a little
+    later: it is unavailable, or overloaded. What is known of the strings, and what to tell of them,
+    is asked by the names of `Asked`:
+    `client.recognize(image, constraint=pb.Constraint(pattern=r"\d{5}"), alternatives=3)`.
+
+    Every method raises `InputError` (its subclass, as in the service) for an image that cannot
+    be read or a wish that cannot be met, and `ServerError` (its subclass) when no server can be
+    reached, or one fails. The constructor raises `SettingsError` for what makes no sense.
+    """
+
+    def _open(self, options: Options) -> grpc.Channel:
+        return self.route.channel(options)
+
+    def recognize(
+        self,
+        image: bytes | Gray,
+        page: int = 0,
+        scores: bool = False,
+        *,
+        timeout: float | None = None,
+        request_id: str | None = None,
+        **asked: Unpack[Asked],
+    ) -> pb.RecognizeResponse:
+        """Read one image: a file's bytes, or gray levels of shape (height, width).
+
+        The server's log names the call by `request_id`, if one is given.
+        """
+        request = to_request(image, page, scores, **asked)
+        response: pb.RecognizeResponse = self._call(
+            self.stub.Recognize, request, timeout, request_id
+        )
+        return response
+
+    def recognize_many(
+        self,
+        images: Iterable[tuple[str, bytes | Gray]],
+        scores: bool = False,
+        *,
+        in_flight: int = IN_FLIGHT,
+        request_id: str | None = None,
+        **asked: Unpack[Asked],
+    ) -> Iterator[Answer]:
+        """Read (name, image) pairs over one call; answers come as they are ready.
+
+        An image that cannot be read gives its error as its answer. What is asked holds for all.
+        At most `in_flight` images are taken in whose answer has not been taken. If the call ends
+        early, because a server stops, say, another is opened, and what has no answer sent again;
+        every image is answered once.
+        """
+        pairs = ((name, to_request(image, 0, scores, **asked)) for name, image in images)
+
+        def open_call(requests: Iterator[pb.RecognizeStreamRequest]) -> grpc.Call:
+            return self.stub.RecognizeStream(requests, metadata=self._metadata(request_id))
+
+        return iter(BlockingStream(open_call, pairs, self._outstanding(in_flight), self._tries))
+
+    def get_model(self) -> pb.GetModelResponse:
+        """Ask which model reads."""
+        response: pb.GetModelResponse = self._call(self.stub.GetModel, pb.GetModelRequest())
+        return response
+
+    def _call(
+        self,
+        method: Callable[..., Response],
+        request: Message,
+        timeout: float | None = None,
+        request_id: str | None = None,
+    ) -> Response:
+        tries = self._tries(timeout)
+        while True:
+            try:
+                return method(request, timeout=tries.left, metadata=self._metadata(request_id))
+            except grpc.RpcError as error:
+                failure = to_error(error)
+                if (pause := tries.pause(failure)) is None:
+                    raise failure from error
+            time.sleep(pause)
+
+    def close(self) -> None:
+        """End the connection."""
+        self.channel.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class AsyncClient(_Connection):
+    """A connection to one server or several for asyncio; otherwise as `Client`."""
+
+    def _open(self, options: Options) -> grpc.aio.Channel:
+        return self.route.aio_channel(options)
+
+    async def recognize(
+        self,
+        image: bytes | Gray,
+        page: int = 0,
+        scores: bool = False,
+        *,
+        timeout: float | None = None,
+        request_id: str | None = None,
+        **asked: Unpack[Asked],
+    ) -> pb.RecognizeResponse:
+        """Read one image: a file's bytes, or gray levels of shape (height, width)."""
+        request = to_request(image, page, scores, **asked)
+        response: pb.RecognizeResponse = await self._call(
+            self.stub.Recognize, request, timeout, request_id
+        )
+        return response
+
+    def recognize_many(
+        self,
+        images: AsyncIterable[tuple[str, bytes | Gray]],
+        scores: bool = False,
+        *,
+        in_flight: int = IN_FLIGHT,
+        request_id: str | None = None,
+        **asked: Unpack[Asked],
+    ) -> AsyncIterator[Answer]:
+        """Read (name, image) pairs over one call; answers come as they are ready."""
+        pairs = ((name, to_request(image, 0, scores, **asked)) async for name, image in images)
+
+        def open_call(requests: AsyncIterator[pb.RecognizeStreamRequest]) -> grpc.aio.Call:
+            return self.stub.RecognizeStream(requests, metadata=self._metadata(request_id))
+
+        return aiter(AsyncStream(open_call, pairs, self._outstanding(in_flight), self._tries))
+
+    async def get_model(self) -> pb.GetModelResponse:
+        """Ask which model reads."""
+        response: pb.GetModelResponse = await self._call(self.stub.GetModel, pb.GetModelRequest())
+        return response
+
+    async def _call(
+        self,
+        method: Callable[..., Awaitable[Response]],
+        request: Message,
+        timeout: float | None = None,
+        request_id: str | None = None,
+    ) -> Response:
+        tries = self._tries(timeout)
+        while True:
+            try:
+                metadata = self._metadata(request_id)
+                return await method(request, timeout=tries.left, metadata=metadata)
+            except grpc.RpcError as error:
+                failure = to_error(error)
+                if (pause := tries.pause(failure)) is None:
+                    raise failure from error
+            await asyncio.sleep(pause)
+
+    async def close(self) -> None:
+        """End the connection."""
+        await self.channel.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+
+def to_request(
+    image: bytes | Gray, page: int, scores: bool, **asked: Unpack[Asked]
+) -> pb.RecognizeRequest:
+    """Return the request for an image."""
+    return pb.RecognizeRequest(image=to_image(image, page), omit_scores=not scores, **asked)

@@ -1,0 +1,1 @@
+"""A gray page to a reading."""

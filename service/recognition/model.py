@@ -1,0 +1,159 @@
+"""The onnxruntime session: strips to score maps, wide ones in tiles of constant memory."""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from service.errors import ModelError, SettingsError
+from service.recognition.model_metadata import ModelContract
+
+SHIPPED_MODEL = Path(__file__).parents[1] / "model.onnx"
+CPU = ("CPUExecutionProvider",)
+
+Scores = npt.NDArray[np.float32]  # (..., labels), log-probabilities
+
+
+class Scorer:
+    """A loaded model; safe to use from several threads at once.
+
+    Args:
+        model: an ONNX file that `digitstrip-train export` wrote: its path, or its bytes.
+        threads: that one run may use.
+        providers: onnxruntime execution providers, the preferred one first.
+        tile_positions: the most positions scored in one run of the network.
+
+    Raises:
+        ModelError: the file is missing, damaged, not Digitstrip's, or does not do what its
+            metadata promises.
+        SettingsError: an execution provider is not available here.
+    """
+
+    def __init__(
+        self,
+        model: Path | bytes = SHIPPED_MODEL,
+        threads: int = 1,
+        providers: Sequence[str] = CPU,
+        tile_positions: int = 1024,
+    ) -> None:
+        # onnxruntime reads this once, while it loads; people send us cheques.
+        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+        import onnxruntime
+
+        missing = [name for name in providers if name not in onnxruntime.get_available_providers()]
+        if missing:
+            raise SettingsError(
+                f"execution provider {', '.join(missing)} is not available; "
+                f"this onnxruntime has {', '.join(onnxruntime.get_available_providers())}"
+            )
+        content = read_model(model) if isinstance(model, Path) else model
+        name = str(model) if isinstance(model, Path) else "the model"
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 4  # what it refuses is raised, and told by us
+        options.enable_mem_pattern = False  # widths differ from run to run
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        try:
+            self._session = onnxruntime.InferenceSession(content, options, providers=providers)
+            metadata = self._session.get_modelmeta().custom_metadata_map
+        except Exception as error:  # onnxruntime's exceptions share no base class of their own
+            raise ModelError(f"{name} is damaged or not an ONNX model: {error}") from error
+        unused = [name for name in providers if name not in self._session.get_providers()]
+        if unused:  # onnxruntime falls back to the CPU without a word
+            raise SettingsError(
+                f"execution provider {', '.join(unused)} could not be started; "
+                f"onnxruntime would use {', '.join(self._session.get_providers())}"
+            )
+        self.contract = ModelContract.from_metadata(metadata)
+        self.digest = hashlib.sha256(content).hexdigest()
+        self.tile_positions = tile_positions
+        self._prove(name)
+
+    def score(self, strip: npt.NDArray[np.uint8]) -> Scores:
+        """Score every position of a strip of any width.
+
+        Args:
+            strip: (height, width) uint8, ink bright on 0; narrower or lower than one window
+                is padded with 0.
+
+        Returns:
+            (rows, positions, labels) float32 log-probabilities.
+        """
+        strip = self._at_least_a_window(strip)
+        positions = self.contract.positions(strip.shape[1])
+        tiles = []
+        for first in range(0, positions, self.tile_positions):
+            count = min(self.tile_positions, positions - first)
+            left = first * self.contract.stride
+            width = (count - 1) * self.contract.stride + self.contract.receptive_field
+            tiles.append(self.run(strip[None, :, left : left + width])[0])
+        return tiles[0] if len(tiles) == 1 else np.concatenate(tiles, axis=1)
+
+    def score_each(self, strips: Sequence[npt.NDArray[np.uint8]]) -> list[Scores]:
+        """Score strips of like width, in one pass if they are short.
+
+        Returns:
+            For each strip, what `score` returns.
+        """
+        strips = [self._at_least_a_window(strip) for strip in strips]
+        widest = max(strip.shape[1] for strip in strips)
+        if len(strips) == 1 or self.contract.positions(widest) > self.tile_positions:
+            return [self.score(strip) for strip in strips]
+        batch = np.zeros((len(strips), strips[0].shape[0], widest), np.uint8)
+        for row, strip in zip(batch, strips, strict=True):
+            row[:, : strip.shape[1]] = strip
+        return [
+            scores[:, : self.contract.positions(strip.shape[1])]
+            for scores, strip in zip(self.run(batch), strips, strict=True)
+        ]
+
+    def run(self, pixels: npt.NDArray[np.uint8]) -> Scores:
+        """Run the network once.
+
+        Args:
+            pixels: (batch, height, width) uint8, at least one window high and wide.
+
+        Returns:
+            (batch, rows, positions, labels) float32 log-probabilities.
+        """
+        (scores,) = self._session.run(None, {"pixels": np.ascontiguousarray(pixels)[:, None]})
+        return np.asarray(scores, np.float32)
+
+    def _at_least_a_window(self, strip: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        side = self.contract.receptive_field
+        below, right = (max(side - size, 0) for size in strip.shape)
+        return np.pad(strip, ((0, below), (0, right))) if below or right else strip
+
+    def _prove(self, name: str) -> None:
+        """Insist that one window has one position and one window plus a stride has two."""
+        side, labels = self.contract.receptive_field, len(self.contract.labels)
+        for positions in (1, 2):
+            width = side + (positions - 1) * self.contract.stride
+            expected = (1, 1, positions, labels)
+            try:
+                found = self.run(np.zeros((1, side, width), np.uint8)).shape
+            except Exception as error:
+                raise ModelError(
+                    f"{name} cannot score a strip of {side}×{width} pixels: {error}"
+                ) from error
+            if found != expected:
+                raise ModelError(
+                    f"{name} scores a strip of {side}×{width} pixels as shape {found}; "
+                    f"its metadata promises {expected}"
+                )
+
+
+def read_model(path: Path) -> bytes:
+    """Return a model file's bytes.
+
+    Raises:
+        ModelError: it cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"cannot read the model {path}: {error.strerror}") from error

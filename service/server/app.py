@@ -1,0 +1,250 @@
+"""The server: build, listen, health, reflection, reload, signals, drain."""
+
+import asyncio
+import gc
+import logging
+import signal
+from collections.abc import Callable, Coroutine
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from service.errors import DigitstripError, SettingsError
+from service.file_watcher import stamp
+from service.pb import recognizer_pb2
+from service.pb.recognizer_pb2_grpc import add_RecognizerServiceServicer_to_server
+from service.recognition.model import read_model
+from service.server.auth import Guard, Tokens
+from service.server.load_shedding import Overflow
+from service.server.observability.logs import Lines
+from service.server.observability.metrics import Live, Metrics
+from service.server.observability.observer import Observer
+from service.server.observability.tracing import OpenTelemetry, Tracing
+from service.server.servicer import Servicer
+from service.server.settings import Settings
+from service.server.tls import server_credentials
+from service.workers.pool import ReaderPool
+
+SERVICE = recognizer_pb2.DESCRIPTOR.services_by_name["RecognizerService"].full_name
+FLUSH_SECONDS = 0.2  # for the last bytes to leave
+WATCH_SECONDS = 2.0  # between looks at the model's file
+UNREAD_SECONDS = 5.0  # without a reader, until health says so
+HANDSHAKE_SECONDS = 20  # until which a connection must have said what it wants
+PING_SECONDS = 10  # at least between two pings of a client
+KEEPALIVE_TIMEOUT_SECONDS = 20  # for the answer to ours
+YOUNG_OBJECTS = (20_000, 20, 20)  # until garbage is looked for: a call makes some hundred
+SERVING, NOT_SERVING = (
+    health_pb2.HealthCheckResponse.SERVING,
+    health_pb2.HealthCheckResponse.NOT_SERVING,
+)
+
+logger = logging.getLogger(__name__)
+
+
+class Server:
+    """A gRPC server for one model.
+
+    Args:
+        settings: what it is told.
+        lines: of the log, lost ones counted.
+
+    Raises:
+        ModelError, SettingsError: the start fails, with a sentence.
+    """
+
+    def __init__(self, settings: Settings, lines: Lines) -> None:
+        self.settings = settings
+        self.pool = ReaderPool(
+            settings.setup, read_model(settings.model), settings.sizes, self._readers_changed
+        )
+        loop = asyncio.get_running_loop()
+        self.metrics = Metrics(Live(self.pool, loop.time, lambda: lines.lost))
+        self.tracing = OpenTelemetry() if settings.tracing else Tracing()
+        self.observer = Observer(self.metrics, self.tracing, settings.log_texts)
+        self.health = health.aio.HealthServicer()
+        self.port = 0
+        self._servicer = Servicer(self.pool, self.observer, 2 * settings.workers)
+        self._server = grpc.aio.server(options=options(settings), interceptors=self._interceptors())
+        self._stop_metrics: Callable[[], None] = lambda: None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._reloading = asyncio.Lock()
+        self._draining = self._serving = False
+        self._unread: asyncio.TimerHandle | None = None
+
+    async def start(self) -> int:
+        """Start the readers, listen, report SERVING, and return the port.
+
+        Raises:
+            ModelError: the model cannot be read with.
+            SettingsError: an address cannot be listened on, or a certificate not be used.
+        """
+        settings, server = self.settings, self._server
+        add_RecognizerServiceServicer_to_server(self._servicer, server)
+        health_pb2_grpc.add_HealthServicer_to_server(self.health, server)
+        if settings.reflection:
+            names = (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
+            reflection.enable_server_reflection(names, server)
+        credentials = server_credentials(settings)
+        try:
+            self.port = (
+                server.add_secure_port(settings.listen, credentials)
+                if credentials
+                else server.add_insecure_port(settings.listen)
+            )
+        except RuntimeError as error:
+            raise SettingsError(
+                f"cannot listen on {settings.listen}: the port is taken, or this machine has no "
+                "such host:port"
+            ) from error
+        if settings.metrics_listen:
+            self._stop_metrics = self.metrics.listen(settings.metrics_listen)
+        try:
+            async with self._reloading:
+                self._tell_model(await self.pool.start())
+            await server.start()
+        except BaseException:
+            await self.stop()
+            raise
+        await self._report(SERVING)
+        self._serving = True
+        if settings.watch_model:
+            self._run(self._watch_model())
+        return self.port
+
+    async def stop(self) -> None:
+        """Report NOT_SERVING, refuse new work, finish the work in hand within the grace period."""
+        self._draining = True
+        grace = self.settings.grace_seconds
+        for task in self._tasks:
+            task.cancel()
+        await self.health.enter_graceful_shutdown()
+        if self._serving:
+            await asyncio.sleep(self.settings.drain_delay_seconds)
+        self._servicer.draining.set()
+        ended = asyncio.create_task(self._server.stop(grace))
+        done = asyncio.create_task(self._servicer.work.done())
+        await asyncio.wait({ended, done}, return_when=asyncio.FIRST_COMPLETED)
+        done.cancel()
+        # What is left are health watchers, who never hang up.
+        await self._server.stop(min(FLUSH_SECONDS, grace))
+        await ended
+        await self.pool.close()
+        self._stop_metrics()
+        await asyncio.to_thread(self.tracing.close)
+
+    def reload_soon(self) -> None:
+        """Load the model's file anew, in the background."""
+        self._run(self.reload())
+
+    async def reload(self) -> None:
+        """Load the model's file anew; a bad one changes nothing, and the log says so."""
+        async with self._reloading:
+            try:
+                described = await self.pool.reload(read_model(self.settings.model))
+            except (DigitstripError, OSError) as error:
+                self.metrics.reloads.labels("failed").inc()
+                logger.error("kept the old model", extra={"error": str(error)})
+            else:
+                self.metrics.reloads.labels("ok").inc()
+                self._tell_model(described)
+                logger.info("model loaded anew", extra={"model": described.digest[:12]})
+
+    async def _watch_model(self) -> None:
+        files = [self.settings.model]
+        known = stamp(files)
+        while True:
+            await asyncio.sleep(WATCH_SECONDS)
+            if (seen := stamp(files)) != known:
+                await asyncio.sleep(WATCH_SECONDS)  # until it is written to its end
+                if stamp(files) == seen:
+                    known = seen
+                    await self.reload()
+
+    def _interceptors(self) -> list[grpc.aio.ServerInterceptor]:
+        overflow = Overflow(f"/{SERVICE}/Recognize", self.pool.small, self.metrics)
+        if (file := self.settings.tokens_file) is None:
+            return [overflow]
+        guard = Guard(Tokens(file), self.settings.health_open, self.observer.turned_away)
+        return [guard, overflow]
+
+    def _readers_changed(self, ready: int) -> None:
+        """Say NOT_SERVING once nobody has read for a while; one that died is replaced sooner."""
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
+        if self._draining:
+            return
+        if ready:
+            self._run(self._report(SERVING))
+        else:
+            self._unread = asyncio.get_running_loop().call_later(
+                UNREAD_SECONDS, lambda: self._run(self._report(NOT_SERVING))
+            )
+
+    def _tell_model(self, described: recognizer_pb2.GetModelResponse) -> None:
+        self.metrics.model.info({"digest": described.digest, "version": described.version})
+
+    def _run(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _report(self, status: health_pb2.HealthCheckResponse.ServingStatus) -> None:
+        for name in ("", SERVICE):
+            await self.health.set(name, status)
+
+
+def options(settings: Settings) -> list[tuple[str, int]]:
+    """Return gRPC's options for a server: every bound that it would otherwise lack."""
+    age = settings.max_connection_age_seconds
+    ages = [
+        ("grpc.max_connection_age_ms", milliseconds(age)),
+        ("grpc.max_connection_age_grace_ms", milliseconds(settings.connection_grace_seconds)),
+    ]
+    return [
+        # Images somewhat over the limit still get our own sentence; far over, gRPC's.
+        ("grpc.max_receive_message_length", 2 * max_message(settings)),
+        ("grpc.max_send_message_length", settings.max_response_bytes),
+        ("grpc.max_concurrent_streams", settings.max_concurrent_streams),
+        ("grpc.max_allowed_incoming_connections", settings.max_connections),
+        ("grpc.server_handshake_timeout_ms", milliseconds(HANDSHAKE_SECONDS)),
+        ("grpc.keepalive_time_ms", milliseconds(settings.keepalive_seconds)),
+        ("grpc.keepalive_timeout_ms", milliseconds(KEEPALIVE_TIMEOUT_SECONDS)),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.min_ping_interval_without_data_ms", milliseconds(PING_SECONDS)),
+        ("grpc.so_reuseport", 0),  # a second server on a port is a mistake
+        *(ages if age else []),
+    ]
+
+
+def milliseconds(seconds: float) -> int:
+    """Return seconds as gRPC counts them."""
+    return round(1000 * seconds)
+
+
+def max_message(settings: Settings) -> int:
+    """Return the bytes of the largest request that is within the limits."""
+    return max(settings.max_bytes, settings.max_pixels) + 64 * 1024
+
+
+async def serve(settings: Settings, lines: Lines, ready: Callable[[Server], None]) -> None:
+    """Serve until SIGTERM or SIGINT, then drain; SIGHUP loads the model anew.
+
+    Args:
+        settings: what the server is told.
+        lines: of the log, lost ones counted.
+        ready: called once it is listening.
+    """
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for each in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(each, stopped.set)
+    server = Server(settings, lines)
+    loop.add_signal_handler(signal.SIGHUP, server.reload_soon)
+    await server.start()
+    gc.freeze()  # what lives as long as the process need not be looked through again and again
+    gc.set_threshold(*YOUNG_OBJECTS)
+    ready(server)
+    await stopped.wait()
+    await server.stop()

@@ -1,0 +1,118 @@
+"""Who may call: bearer tokens from a file, several at once, so that they can be changed in turn.
+
+RFC 6750, section 2.1: `authorization: Bearer TOKEN`, here as gRPC metadata.
+"""
+
+import hashlib
+import hmac
+import logging
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import grpc
+from grpc_status import rpc_status
+
+from service.api.status import to_status
+from service.errors import SettingsError, Unauthenticated
+from service.file_watcher import Watched
+
+HEALTH = "/grpc.health.v1.Health/"
+SHORTEST = 16  # characters of a token; shorter ones can be guessed
+
+logger = logging.getLogger(__name__)
+
+
+class Tokens:
+    """The tokens that a file holds, one a line; # begins a comment.
+
+    The file is read again when it changes. One that cannot be read then, or has no tokens, changes
+    nothing, and the log says so.
+
+    Raises:
+        SettingsError: it cannot be read at first, or has a token that is too short, or none.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._file = Watched([file], lambda: read_tokens(file))
+
+    def allow(self, authorization: str) -> bool:
+        """Return whether a header carries a token that is known, in a time that tells nothing."""
+        scheme, _, token = authorization.partition(" ")
+        digest = hashlib.sha256(token.strip().encode()).digest()
+        known = [hmac.compare_digest(digest, each) for each in self._file.value]
+        return any(known) and scheme.lower() == "bearer"
+
+
+def read_tokens(file: Path) -> tuple[bytes, ...]:
+    """Return the SHA-256 of every token in a file.
+
+    Raises:
+        SettingsError: it cannot be read, or has a token that is too short, or none.
+    """
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"cannot read the tokens in {file}: {error}") from error
+    tokens = [line for line in map(str.strip, lines) if line and not line.startswith("#")]
+    if not tokens:
+        raise SettingsError(f"there are no tokens in {file}; expected one a line")
+    if short := sum(len(token) < SHORTEST for token in tokens):
+        raise SettingsError(
+            f"{short} of the tokens in {file} have fewer than {SHORTEST} characters"
+        )
+    return tuple(hashlib.sha256(token.encode()).digest() for token in tokens)
+
+
+class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc ships no types
+    """Answers calls without a token that is known with UNAUTHENTICATED, before they are taken in.
+
+    Args:
+        tokens: the ones that are known.
+        health_open: whether health may be asked without.
+        refused: called with the method of each call that was turned away.
+    """
+
+    def __init__(self, tokens: Tokens, health_open: bool, refused: Callable[[str], None]) -> None:
+        self.tokens = tokens
+        self.health_open = health_open
+        self.refused = refused
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler]],
+        details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler:
+        """Let a call through, or have it refused."""
+        if self.health_open and details.method.startswith(HEALTH):
+            return await continuation(details)
+        sent = dict(details.invocation_metadata or ()).get("authorization")
+        if isinstance(sent, str) and self.tokens.allow(sent):
+            return await continuation(details)
+        error = Unauthenticated(
+            "the token is not known here"
+            if sent
+            else "the call carries no token; expected metadata 'authorization: Bearer TOKEN'"
+        )
+        handler = await continuation(details)
+        # A method that is not served may have any name, and each would be counted for ever.
+        self.refused(details.method.rpartition("/")[2] if handler else "unknown")
+        return _refusal(handler, error)
+
+
+def _refusal(handler: grpc.RpcMethodHandler | None, error: Unauthenticated) -> Any:  # noqa: ANN401 - grpc ships no types
+    """Return a handler of the same shape as the real one that only refuses."""
+    status = to_status(error)
+
+    async def refuse(request: object, context: grpc.aio.ServicerContext) -> None:
+        await context.abort_with_status(rpc_status.to_status(status))
+
+    async def refuse_stream(request: object, context: grpc.aio.ServicerContext) -> Any:  # noqa: ANN401
+        await context.abort_with_status(rpc_status.to_status(status))
+        yield  # makes it a generator
+
+    streams_in = handler is not None and handler.request_streaming
+    streams_out = handler is not None and handler.response_streaming
+    kind = f"{'stream' if streams_in else 'unary'}_{'stream' if streams_out else 'unary'}"
+    make = getattr(grpc, f"{kind}_rpc_method_handler")
+    return make(refuse_stream if streams_out else refuse)

@@ -1,0 +1,186 @@
+"""Every knob of the server, from flags, environment (DIGITSTRIP_*) and file; built once."""
+
+from pathlib import Path
+from typing import Annotated, Any, Self, cast
+
+from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from service.errors import SettingsError
+from service.imaging.decode import Limits
+from service.recognition.model import CPU, SHIPPED_MODEL
+from service.server.observability.logs import LogFormat
+from service.workers.cpu_quota import usable_cpus
+from service.workers.pool import Sizes
+from service.workers.worker_config import Setup
+
+
+def host_and_port(listen: str) -> str:
+    """Insist on host:port; gRPC would wrap a port past 65535 round."""
+    if not listen:
+        return listen
+    host, _, port = listen.rpartition(":")
+    if not (host and port.isascii() and port.isdigit() and int(port) <= 65535):
+        raise ValueError("expected host:port, with a port of 0 to 65535")
+    return listen
+
+
+class Settings(BaseSettings):
+    """What the server is told; a flag outweighs the environment, that the file."""
+
+    model_config = SettingsConfigDict(env_prefix="DIGITSTRIP_", extra="forbid", frozen=True)
+
+    listen: Annotated[
+        str,
+        Field(min_length=1, description="Address and port; 0 is a free one."),
+        AfterValidator(host_and_port),
+    ] = "127.0.0.1:50051"
+    model: Annotated[Path, Field(description="The ONNX file to read with.")] = SHIPPED_MODEL
+    providers: Annotated[
+        tuple[str, ...], Field(description="onnxruntime execution providers, the first preferred.")
+    ] = CPU
+    workers: Annotated[
+        int, Field(ge=1, description="Processes that read; the usable CPUs by default.")
+    ] = Field(default_factory=usable_cpus)
+    threads_per_image: Annotated[
+        int, Field(ge=1, description="Threads that one pass of the network uses.")
+    ] = 1
+    max_bytes: Annotated[int, Field(ge=1, description="Of an encoded image.")] = Limits.max_bytes
+    max_pixels: Annotated[int, Field(ge=1, description="Of a decoded page.")] = Limits.max_pixels
+    max_width: Annotated[int, Field(ge=1, description="Of a decoded page, pixels.")] = (
+        Limits.max_width
+    )
+    max_pages: Annotated[int, Field(ge=1, description="Of a TIFF.")] = Limits.max_pages
+    tile_positions: Annotated[
+        int, Field(ge=1, description="Most positions scored in one pass; bounds memory.")
+    ] = 1024
+    queue_pixels: Annotated[
+        int, Field(ge=1, description="In flight for each worker; past it, calls are refused.")
+    ] = Sizes.queue_pixels
+    giant_pixels: Annotated[
+        int, Field(ge=1, description="Pages of more than that are read one at a time, beside.")
+    ] = Sizes.giant_pixels
+    reading_seconds: Annotated[
+        float, Field(gt=0, description="That reading one image may take.")
+    ] = Sizes.reading_seconds
+    grace_seconds: Annotated[
+        float, Field(ge=0, description="For work in hand after SIGTERM; then it is ended.")
+    ] = 10.0
+    drain_delay_seconds: Annotated[
+        float, Field(ge=0, description="Of still taking work after health says NOT_SERVING.")
+    ] = 0.0
+    watch_model: Annotated[
+        bool, Field(description="Load the model anew when its file changes, as on SIGHUP.")
+    ] = False
+    max_response_bytes: Annotated[
+        int, Field(ge=1, description="Of one answer; score maps of wide pages are large.")
+    ] = 128 * 2**20
+    max_connections: Annotated[int, Field(ge=1, description="Open at once.")] = 4096
+    max_concurrent_streams: Annotated[int, Field(ge=1, description="Calls of a connection.")] = 256
+    max_connection_age_seconds: Annotated[
+        float, Field(ge=0, description="After which a client must connect anew; 0: never.")
+    ] = 1800.0
+    connection_grace_seconds: Annotated[
+        float, Field(ge=0, description="For the calls of a connection that is too old.")
+    ] = 120.0
+    keepalive_seconds: Annotated[
+        float, Field(gt=0, description="Of silence, after which a client is asked if it lives.")
+    ] = 60.0
+    tls_certificate: Annotated[
+        Path | None, Field(description="PEM chain; with tls_key, only TLS is spoken.")
+    ] = None
+    tls_key: Annotated[Path | None, Field(description="PEM private key of the certificate.")] = None
+    tls_client_ca: Annotated[
+        Path | None, Field(description="PEM roots; clients must show a certificate of theirs.")
+    ] = None
+    tokens_file: Annotated[
+        Path | None, Field(description="Bearer tokens, one a line; calls must carry one of them.")
+    ] = None
+    health_open: Annotated[bool, Field(description="Health needs no token.")] = True
+    reflection: Annotated[bool, Field(description="Serve the schema to tools that ask.")] = True
+    metrics_listen: Annotated[
+        str,
+        AfterValidator(host_and_port),
+        Field(description="Address and port for Prometheus; empty, none."),
+    ] = ""
+    log_format: Annotated[
+        LogFormat, Field(description="One line a call on stderr: text, json or none.")
+    ] = LogFormat.TEXT
+    log_texts: Annotated[bool, Field(description="Log what was read, too.")] = False
+    tracing: Annotated[
+        bool, Field(description="Send OpenTelemetry spans where OTEL_EXPORTER_OTLP_* says.")
+    ] = False
+
+    @model_validator(mode="after")
+    def _tls_is_whole(self) -> Self:
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("tls_certificate and tls_key belong together; one is missing")
+        if self.tls_client_ca is not None and self.tls_certificate is None:
+            raise ValueError("tls_client_ca needs tls_certificate and tls_key")
+        return self
+
+    @property
+    def limits(self) -> Limits:
+        """How large an image may be."""
+        return Limits(self.max_bytes, self.max_pixels, self.max_width, self.max_pages)
+
+    @property
+    def setup(self) -> Setup:
+        """How readers read."""
+        return Setup(
+            limits=self.limits,
+            threads=self.threads_per_image,
+            providers=self.providers,
+            tile_positions=self.tile_positions,
+        )
+
+    @property
+    def sizes(self) -> Sizes:
+        """How much is done at once."""
+        return Sizes(self.workers, self.queue_pixels, self.giant_pixels, self.reading_seconds)
+
+
+def load_settings(file: Path | None = None, **flags: object) -> Settings:
+    """Build the settings.
+
+    Args:
+        file: a TOML file with the fields of `Settings`, or None.
+        flags: fields that outweigh environment and file; None leaves one to them.
+
+    Raises:
+        SettingsError: names the setting, the value seen and what is allowed.
+    """
+    if file is not None and not file.is_file():
+        raise SettingsError(f"there is no settings file {file}")
+
+    class WithFile(Settings):
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,
+            file_secret_settings: PydanticBaseSettingsSource,
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, file)
+
+    given = {name: value for name, value in flags.items() if value is not None}
+    try:
+        return WithFile(**cast(dict[str, Any], given))
+    except ValidationError as error:
+        complaints = "; ".join(
+            f"{'.'.join(map(str, each['loc']))} = {each['input']!r}: {each['msg']}"
+            if each["loc"]
+            else each["msg"]
+            for each in error.errors()
+        )
+        raise SettingsError(f"bad settings: {complaints}") from error
+    except ValueError as error:  # a file that is no TOML, a variable that is no JSON
+        where = f" in {file} or the environment" if file else " in the environment"
+        raise SettingsError(f"bad settings{where}: {error}") from error

@@ -1,0 +1,58 @@
+"""TLS for the server: certificates that are read anew when their files change."""
+
+from pathlib import Path
+from typing import Any
+
+import grpc
+
+from service.errors import SettingsError
+from service.file_watcher import Watched
+from service.server.settings import Settings
+
+
+def server_credentials(settings: Settings) -> grpc.ServerCredentials | None:
+    """Return what TLS needs, or None where the settings want none.
+
+    With `tls_client_ca`, clients must show a certificate of its roots (mTLS). New handshakes use
+    what the files hold then; files that cannot be read leave the old certificates in place.
+
+    Raises:
+        SettingsError: a file cannot be read, or certificate and key are not PEM.
+    """
+    certificate, key = settings.tls_certificate, settings.tls_key
+    if certificate is None or key is None:
+        return None
+    roots = settings.tls_client_ca
+    files = [file for file in (certificate, key, roots) if file is not None]
+    watched = Watched(files, lambda: _configuration(certificate, key, roots))
+    try:
+        return grpc.dynamic_ssl_server_credentials(
+            watched.value, lambda: watched.value, roots is not None
+        )
+    except (ValueError, TypeError) as error:
+        raise SettingsError(f"TLS cannot be set up with {certificate}: {error}") from error
+
+
+def _configuration(certificate: Path, key: Path, roots: Path | None) -> Any:  # noqa: ANN401 - grpc ships no types
+    """Return the certificates as gRPC wants them.
+
+    Raises:
+        SettingsError: a file cannot be read, or key and certificate do not belong together.
+    """
+    import ssl
+
+    try:  # gRPC would say no more than that handshakes fail
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, key, password="")
+        if roots is not None:
+            context.load_verify_locations(roots)
+        pair = (key.read_bytes(), certificate.read_bytes())
+        return grpc.ssl_server_certificate_configuration(
+            [pair], roots.read_bytes() if roots is not None else None
+        )
+    except (OSError, ValueError) as error:
+        raise SettingsError(
+            f"cannot use the certificate {certificate} with the key {key}"
+            + (f" and the roots {roots}" if roots else "")
+            + f": {error}"
+        ) from error

@@ -1,0 +1,354 @@
+"""`digitstrip batch` as a user runs it."""
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from service.batch.outputs.rows import COLUMNS
+from tests.conftest import ROOT, STRIPS
+from tests.support.damage import SOUND, make_damage
+
+NAME = "postcode-ruled.png"
+
+
+def rows_of(path):
+    return [json.loads(line) for line in path.read_text("ascii").splitlines()]
+
+
+@pytest.fixture
+def batch(run, tmp_path):
+    """Run `batch` quietly; returns (rows, what ended)."""
+
+    def batch(*arguments, output="out.jsonl", **more):
+        path = tmp_path / output
+        ended = run("batch", *arguments, "--output", path, "--progress", "none", **more)
+        return rows_of(path) if path.suffix == ".jsonl" and path.exists() else path, ended
+
+    return batch
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory):
+    """The example strips read once, undisturbed."""
+    path = tmp_path_factory.mktemp("whole") / "out.jsonl"
+    command = [sys.executable, "-m", "service.cli", "batch", str(STRIPS), "--output", str(path)]
+    subprocess.run(command, cwd=ROOT, check=True, timeout=120, capture_output=True)
+    return path
+
+
+def test_every_format_has_the_readings_of_read(batch, run, whole):
+    read = run("read", STRIPS, "--json", "--accept-errors", "1%").stdout.splitlines()
+    rows = rows_of(whole)
+    assert len(rows) == len(read)
+    for row, line in zip(rows, read, strict=True):
+        record = json.loads(line)
+        assert {key: row[key] for key in record} == record
+        assert tuple(row) == COLUMNS
+    table, _ = batch(STRIPS, output="out.csv")
+    with table.open(newline="") as file:
+        for cells, row in zip(csv.DictReader(file), rows, strict=True):
+            assert cells["text"] == row["text"]
+            assert float(cells["confidence"]) == row["confidence"]
+            assert json.loads(cells["digits"]) == row["digits"]
+    table, _ = batch(STRIPS, output="out.parquet")
+    assert pq.read_table(table).to_pylist(maps_as_pydicts="strict") == rows
+
+
+def test_scores_are_kept_as_tensors(batch):
+    table, _ = batch(STRIPS / NAME, "--scores", output="out.parquet")
+    (scores,) = pq.read_table(table).column("scores").to_pylist()
+    rows, positions, labels = scores["shape"]
+    assert (rows, labels) == (1, 11)
+    assert len(scores["data"]) == positions * labels
+
+
+def test_nothing_damaged_is_lost_and_each_has_its_reason(batch, tmp_path):
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    reasons = make_damage(folder)
+    rows, ended = batch(folder, "--quarantine", tmp_path / "aside")
+    assert ended.returncode == 1
+    told = {row["source"].rpartition("/")[2]: row for row in rows}
+    assert len(rows) == len(told) == len(reasons) + len(SOUND)
+    seen = {name: row["error"] and row["error"]["reason"] for name, row in told.items()}
+    assert seen == reasons | dict.fromkeys(SOUND)
+    listed = rows_of(tmp_path / "aside" / "reasons.jsonl")
+    assert {each["source"].rpartition("/")[2] for each in listed} == set(reasons)
+    for each in listed:
+        if each["copy"]:
+            source = folder / each["source"].rpartition("/")[2]
+            assert (tmp_path / "aside" / each["copy"]).read_bytes() == source.read_bytes()
+    assert sum(each["copy"] is None for each in listed) == 1  # the link that leads nowhere
+
+
+def test_a_summary_by_reason_ends_the_run(run, tmp_path):
+    (tmp_path / "a.png").write_bytes(b"no image")
+    shutil.copy(STRIPS / NAME, tmp_path / "b.png")
+    ended = run("batch", tmp_path, "--output", tmp_path / "o.csv", "--progress", "lines")
+    assert ended.returncode == 1
+    assert b"2 rows of 2 items: 1 read" in ended.stderr
+    assert b"1  UNKNOWN_FORMAT" in ended.stderr
+    assert ended.stdout == b""
+
+
+def test_every_page_of_tiff_and_pdf_is_a_row(batch, truths, tmp_path):
+    names = [NAME, "two-digits.png"]
+    pages = [Image.open(STRIPS / name).convert("L") for name in names]
+    pages[0].save(tmp_path / "p.tif", save_all=True, append_images=pages[1:])
+    pages[0].save(tmp_path / "p.pdf", save_all=True, append_images=pages[1:], resolution=100.0)
+    rows, ended = batch(tmp_path / "p.tif", tmp_path / "p.pdf", "--dpi", "100")
+    assert ended.returncode == 0
+    assert [row["page"] for row in rows] == [0, 1, 0, 1]
+    assert [row["text"] for row in rows] == [truths[name] for name in names] * 2
+
+
+def test_pages_of_a_long_document_stay_in_order(batch, truths, tmp_path):
+    names = [NAME, "two-digits.png"] * 20
+    pages = [Image.open(STRIPS / name).convert("L") for name in names]
+    pages[0].save(tmp_path / "p.tif", save_all=True, append_images=pages[1:])
+    rows, _ = batch(tmp_path / "p.tif", STRIPS / NAME)
+    assert [row["page"] for row in rows] == [*range(40), 0]
+    assert [row["text"] for row in rows] == [truths[name] for name in [*names, NAME]]
+
+
+def test_archives_are_read_without_unpacking(batch, truths, tmp_path):
+    for kind in ("zip", "tar", "gztar"):
+        shutil.make_archive(str(tmp_path / "strips"), kind, STRIPS)
+    archives = [tmp_path / f"strips.{suffix}" for suffix in ("zip", "tar", "tar.gz")]
+    rows, ended = batch(*archives)
+    assert ended.returncode == 0
+    assert len(rows) == 3 * len(truths)
+    for row in rows:
+        assert row["text"] == truths[row["source"].rpartition("/")[2]]
+    assert rows[0]["source"].startswith(f"{tmp_path}/strips.zip/")
+
+
+def test_a_damaged_archive_is_a_row(batch, tmp_path):
+    shutil.make_archive(str(tmp_path / "strips"), "gztar", STRIPS)
+    packed = (tmp_path / "strips.tar.gz").read_bytes()
+    (tmp_path / "cut.tar.gz").write_bytes(packed[: len(packed) // 2])
+    (tmp_path / "no.zip").write_bytes(b"no archive")
+    rows, ended = batch(tmp_path / "cut.tar.gz", tmp_path / "no.zip", STRIPS / NAME)
+    assert ended.returncode == 1
+    assert [row["error"]["reason"] for row in rows if row["error"]] == ["UNREADABLE_SOURCE"] * 2
+    assert rows[-1]["text"]
+
+
+def test_a_manifest_gives_ids_pages_and_constraints(batch, tmp_path):
+    shutil.copytree(STRIPS, tmp_path / "strips")
+    lines = [
+        "id,path,length,allowed,check,page",
+        f"a,strips/{NAME},5,,,",
+        f"b,strips/{NAME},5,68761|99999,,",
+        f"c,strips/{NAME},many,,,",
+        f"d,strips/{NAME},,,,1",
+        "e,strips/nowhere.png,,,,",
+        f"f,strips/{NAME},,,abacus,",
+    ]
+    (tmp_path / "list.csv").write_text("\n".join(lines) + "\n")
+    rows, ended = batch(tmp_path / "list.csv", "--length", "4")
+    assert ended.returncode == 1
+    assert [row["id"] for row in rows] == list("abcdef")
+    assert rows[0]["text"] == "68767"
+    assert rows[1]["text"] == "68761"
+    reasons = [row["error"] and row["error"]["reason"] for row in rows[2:]]
+    assert reasons == ["BAD_CONSTRAINT", "NO_SUCH_PAGE", "UNREADABLE_SOURCE", "BAD_CONSTRAINT"]
+
+
+def test_a_list_on_standard_input_is_read(batch, truths):
+    names = [NAME, "two-digits.png"]
+    listed = "".join(f"{STRIPS / name}\n" for name in names).encode()
+    rows, _ = batch("-", stdin=listed)
+    assert [row["text"] for row in rows] == [truths[name] for name in names]
+
+
+def test_urls_of_fsspec_are_read(batch, truths, tmp_path):
+    shutil.make_archive(str(tmp_path / "strips"), "zip", STRIPS)
+    urls = [f"file://{STRIPS}", f"file://{STRIPS}/*.jpg", f"file://{tmp_path}/strips.zip"]
+    rows, ended = batch(*urls, f"file://{STRIPS}/nowhere.png")
+    assert ended.returncode == 1
+    assert len(rows) == 2 * len(truths) + 2 + 1
+    assert rows[-1]["error"]["reason"] == "UNREADABLE_SOURCE"
+    for row in rows[:-1]:
+        assert row["text"] == truths[row["source"].rpartition("/")[2]]
+
+
+def test_a_service_gives_the_same_bytes(batch, whole, service, tmp_path):
+    _, ended = batch(STRIPS, "--address", service.address)
+    assert ended.returncode == 0
+    assert (tmp_path / "out.jsonl").read_bytes() == whole.read_bytes()
+
+
+def test_a_service_gives_the_same_reasons(batch, service, tmp_path):
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    make_damage(folder)
+    here, _ = batch(folder, output="here.jsonl")
+    there, _ = batch(folder, "--address", service.address, output="there.jsonl")
+    assert here == there
+
+
+def test_a_service_that_is_not_there_ends_the_run_with_a_sentence(batch):
+    _, ended = batch(STRIPS, "--address", "127.0.0.1:1", "--timeout", "3")
+    assert ended.returncode == 1
+    assert b"SERVER_UNAVAILABLE" in ended.stderr
+
+
+def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(run, tmp_path):
+    """The short form of benchmarks/batch_kills.py."""
+    arguments = ["batch", *[STRIPS / NAME] * 200, "--progress", "none", "--output"]
+    assert run(*arguments, tmp_path / "whole.csv").returncode == 0
+    command = [sys.executable, "-m", "service.cli", *map(str, arguments)]
+    output = tmp_path / "out.csv"
+    running = subprocess.Popen([*command, str(output)], cwd=ROOT)
+    journal = tmp_path / "out.csv.journal"
+    while running.poll() is None and (not journal.exists() or journal.stat().st_size < 1000):
+        time.sleep(0.01)
+    running.send_signal(signal.SIGKILL)
+    running.wait()
+    assert not output.exists()
+    assert journal.exists()
+    assert run(*arguments, output).returncode == 0
+    assert output.read_bytes() == (tmp_path / "whole.csv").read_bytes()
+    assert not journal.exists()
+
+
+def test_a_full_disk_is_told_and_what_was_read_is_kept(run, whole, tmp_path):
+    output = tmp_path / "out.jsonl"
+    command = f"ulimit -f 12; exec {sys.executable} -m service.cli batch {STRIPS} -o {output}"
+    full = subprocess.run(
+        ["bash", "-c", command], capture_output=True, cwd=ROOT, timeout=120, check=False
+    )
+    assert full.returncode == 1
+    assert b"UNWRITABLE_OUTPUT: cannot write" in full.stderr
+    assert not output.exists()
+    assert run("batch", STRIPS, "-o", output).returncode == 0
+    assert output.read_bytes() == whole.read_bytes()
+
+
+def test_what_was_finished_is_not_read_again(batch, run, tmp_path):
+    before, _ = batch(STRIPS / NAME)
+    stamp = (tmp_path / "out.jsonl").stat().st_mtime_ns
+    again, ended = batch(STRIPS / NAME)
+    assert (again, ended.returncode) == (before, 0)
+    assert (tmp_path / "out.jsonl").stat().st_mtime_ns == stamp
+
+
+def test_a_change_is_refused_with_a_sentence_or_read_anew(batch, calibrated_model, tmp_path):
+    shutil.copy(STRIPS / NAME, tmp_path / "a.png")
+    batch(tmp_path / "a.png")
+    shutil.copy(STRIPS / "two-digits.png", tmp_path / "a.png")
+    _, ended = batch(tmp_path / "a.png")
+    assert ended.returncode == 2
+    assert b"made from other inputs" in ended.stderr
+    rows, ended = batch(tmp_path / "a.png", "--refresh")
+    assert (ended.returncode, len(rows[0]["text"])) == (0, 2)
+    for option in (["--length", "2"], ["--model", calibrated_model]):
+        _, ended = batch(tmp_path / "a.png", *option)
+        assert ended.returncode == 2
+        assert b"was made otherwise: " in ended.stderr
+        assert batch(tmp_path / "a.png", *option, "--refresh")[1].returncode == 0
+
+
+def test_a_file_of_others_is_not_overwritten(batch, tmp_path):
+    (tmp_path / "out.jsonl").write_text("{}\n")
+    _, ended = batch(STRIPS / NAME)
+    assert ended.returncode == 2
+    assert b"not of a run of ours; --refresh replaces it" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--output", "out.xls"], b"expected one of .jsonl, .csv, .parquet"),
+        (["--output", "out.csv", "--scores"], b"--scores needs a .parquet"),
+        (["--output", "/nowhere/out.csv"], b"there is no folder /nowhere"),
+        (["--output", "o.csv", "--length", "many"], b"'many' is no number of digits"),
+        (["--output", "o.csv", "--engine", "ray", "--address", "a:1"], b"--engine ray"),
+    ],
+)
+def test_wrong_use_is_told_before_anything_is_read(run, arguments, complaint):
+    ended = run("batch", STRIPS, *arguments, COLUMNS="200")
+    assert ended.returncode == 2
+    assert complaint in ended.stderr
+
+
+def test_a_model_that_cannot_read_ends_the_run(batch, tmp_path):
+    (tmp_path / "m.onnx").write_bytes(b"no model")
+    _, ended = batch(STRIPS, "--model", tmp_path / "m.onnx")
+    assert ended.returncode == 1
+    assert b"BAD_MODEL" in ended.stderr
+
+
+def test_the_report_is_one_page_with_pictures_and_reasons(batch, tmp_path):
+    shutil.copy(STRIPS / NAME, tmp_path / "a.png")
+    (tmp_path / "<b>.png").write_bytes(b"no image")
+    batch(tmp_path, "--report", tmp_path / "r.html")
+    page = (tmp_path / "r.html").read_text("utf-8")
+    assert page.count("data:image/png;base64,") == 1
+    assert "UNKNOWN_FORMAT" in page
+    assert "&lt;b&gt;.png" in page
+    assert "<b>.png" not in page
+    assert not [word for word in ("<script", "http://", "https://", "url(") if word in page]
+
+
+def test_lines_for_logs_tell_where_a_run_is(monkeypatch):
+    from io import StringIO
+
+    from rich.console import Console
+
+    from service.batch import progress
+    from service.batch.options import ProgressMode
+
+    monkeypatch.setattr(progress, "LINE_SECONDS", -1.0)
+    told = Console(file=StringIO(), width=200)
+    with progress.Progress(told, ProgressMode.AUTO, range(10)) as shown:
+        shown._counting.join()
+        shown.told_of_many(4, 1, 1, 2)
+    line = told.file.getvalue()
+    assert "4 of 10 items" in line
+    assert "items/s" in line
+    assert "left, 1 errors, 33.3% to review" in line
+
+
+def test_batch_of_jsonl_needs_no_extra():
+    program = (
+        "import sys\n"
+        "for name in ('pyarrow', 'fsspec', 'pypdfium2', 'ray', 'pandas'):\n"
+        "    sys.modules[name] = None\n"
+        "from service.cli.main import main\n"
+        "main()"
+    )
+
+    def run(*arguments):
+        return subprocess.run(
+            [sys.executable, "-c", program, "batch", *map(str, arguments)],
+            capture_output=True,
+            cwd=ROOT,
+            env=os.environ | {"COLUMNS": "200"},
+            timeout=120,
+            check=False,
+        )
+
+    import tempfile
+    from pathlib import Path
+
+    with tempfile.TemporaryDirectory() as folder:
+        output = Path(folder) / "out"
+        assert run(STRIPS / NAME, "-o", output.with_suffix(".jsonl")).returncode == 0
+        for arguments, extra in (
+            (["-o", output.with_suffix(".parquet")], b"digitstrip[batch]"),
+            (["-o", output.with_suffix(".csv"), "--engine", "ray"], b"digitstrip[ray]"),
+        ):
+            ended = run(STRIPS / NAME, *arguments)
+            assert ended.returncode == 2
+            assert extra in ended.stderr

@@ -1,0 +1,49 @@
+import numpy as np
+import pytest
+
+from service.api.responses import to_response
+from service.cli.score_plot import CELL, GUTTER, PANEL_WIDTH, draw, heat, row_of
+from service.imaging.decode import decode
+from service.recognition.model import Scorer
+from service.recognition.recognizer import Recognizer
+from tests.conftest import STRIPS
+
+
+@pytest.fixture(scope="module")
+def recognizer():
+    return Recognizer(Scorer())
+
+
+def ribbon_of(recognizer, gray):
+    found = recognizer.recognize(gray)
+    response = to_response(found, recognizer.contract, recognizer.scorer.digest)
+    return response, np.asarray(draw(gray, response))
+
+
+def test_every_digit_glows_in_its_row_under_the_pixel_it_is_centred_on(recognizer):
+    gray = decode((STRIPS / "postcode-ruled.png").read_bytes())
+    response, _ = ribbon_of(recognizer, gray)
+    zoom = 2.0
+    labels = list(response.scores.labels)
+    glow = np.asarray(heat(response, 0, zoom, round(gray.shape[1] * zoom))).sum(axis=2)
+    rows = [row_of(index, labels) + CELL // 2 for index in range(10)]
+    assert response.digits
+    for digit in response.digits:
+        grid = response.scores.centers
+        column = round((grid.origin_x + round(digit.position) * grid.step_x) * zoom)
+        assert labels[int(glow[rows, column].argmax())] == digit.label
+
+
+def test_a_long_strip_goes_on_in_further_panels(recognizer):
+    gray = decode((STRIPS / "amount-blue-ink.jpg").read_bytes())
+    _, short = ribbon_of(recognizer, gray)
+    _, long = ribbon_of(recognizer, np.tile(gray, (1, 12)))
+    assert long.shape[1] <= GUTTER + PANEL_WIDTH + 50
+    assert long.shape[0] > 1.5 * short.shape[0]
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 500), (500, 3), (40, 40)])
+def test_a_page_of_any_shape_without_digits_is_drawn(recognizer, shape):
+    response, picture = ribbon_of(recognizer, np.full(shape, 200, np.uint8))
+    assert response.text == ""
+    assert picture.ndim == 3

@@ -1,0 +1,403 @@
+import re
+from itertools import product
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from service.recognition import model_metadata
+from service.recognition.decoding import ctc_lattice, ctc_search
+from service.recognition.decoding.constraints import all_of, allowed, length, luhn, mod97, verhoeff
+from service.recognition.decoding.ctc_search import (
+    RUNNERS_UP,
+    SEARCHED,
+    Outcome,
+    decode,
+    log_probability,
+)
+from service.recognition.decoding.regex import pattern
+from service.recognition.model_metadata import VERSION, ModelContract
+
+CONTRACT = ModelContract(VERSION, (*"0123456789", "none"), 32, 4, "{}")
+NONE = CONTRACT.none
+EVERY = 10_000  # more strings than small maps have
+WEIGHTS = [1.0, 0.1, 0.0]  # of touching digits
+
+
+def scores_of(path, sure=0.9):
+    """Scores under which each position says its label with probability `sure`."""
+    scores = np.full((len(path), 11), (1 - sure) / 10)
+    labels = [NONE if label == "." else int(label) for label in path]
+    scores[np.arange(len(path)), labels] = sure
+    return np.log(scores).astype(np.float32)
+
+
+def random_scores(seed, digits="012", positions=5, peak=2.0):
+    """Scores of few digits at few positions, so that every path can be walked; the rest has 0."""
+    chances = np.zeros((positions, 11))
+    labels = [*map(int, digits), NONE]
+    rng = np.random.default_rng(seed)
+    chances[:, labels] = np.exp(peak * rng.normal(size=(positions, len(labels))))
+    with np.errstate(divide="ignore"):
+        return np.log(chances / chances.sum(axis=1, keepdims=True))
+
+
+def every_string(scores, touching=1.0):
+    """Return the probability of every string that any path says, by walking all of them."""
+    chances = np.exp(scores)
+    labels = [label for label in range(11) if chances[:, label].any()]
+    sums = {}
+    for path in product(labels, repeat=len(scores)):
+        mass = np.prod([chances[position, label] for position, label in enumerate(path)])
+        text, before = "", NONE
+        for label in path:
+            if label not in (before, NONE):
+                text += str(label)
+                mass *= touching if before != NONE else 1.0
+            before = label
+        sums[text] = sums.get(text, 0.0) + mass
+    total = sum(sums.values())
+    return {text: mass / total for text, mass in sums.items() if mass > 0}
+
+
+def ranked(strings):
+    return sorted(strings.items(), key=lambda pair: (-pair[1], pair[0]))
+
+
+def listed(reading):
+    return [(reading.text, reading.confidence), *reading.alternatives]
+
+
+def assert_same(found, expected):
+    assert [text for text, _ in found] == [text for text, _ in expected]
+    assert [p for _, p in found] == pytest.approx([p for _, p in expected], rel=1e-6)
+
+
+# Reading strings.
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("1.1.0.0", "1100"),
+        ("..11..11..00.00..", "1100"),
+        (".1..", "1"),
+        ("7777", "7"),
+        ("77.11", "71"),
+        ("....", ""),
+        (".", ""),
+        ("0", "0"),
+    ],
+)
+@pytest.mark.parametrize("touching", [*WEIGHTS, model_metadata.TOUCHING])
+def test_runs_are_digits_and_none_between_keeps_equal_ones_apart(path, text, touching):
+    assert decode(scores_of(path), CONTRACT, touching=touching).text == text
+
+
+def test_plain_ctc_reads_two_runs_side_by_side_as_two_digits():
+    assert decode(scores_of("77771111"), CONTRACT, touching=1.0).text == "71"
+
+
+def test_two_names_for_one_place_are_one_digit_the_surer():
+    scores = scores_of("..71..")
+    scores[3] = np.log(np.full(11, 0.05))
+    scores[3, 1] = np.log(0.5)
+    assert decode(scores, CONTRACT).text == "7"
+
+
+@given(st.text("0123456789", max_size=12), st.integers(1, 3), st.integers(1, 3))
+@settings(max_examples=40, deadline=None)
+def test_any_string_written_apart_is_read_as_it_is(text, run, gap):
+    path = "." * gap + "".join(label * run + "." * (gap + 1) for label in text)
+    reading = decode(scores_of(path, sure=0.99), CONTRACT)
+    assert reading.text == text
+    assert len(reading.digits) == len(text)
+    assert all(
+        before.last < after.first
+        for before, after in zip(reading.digits[:-1], reading.digits[1:], strict=True)
+    )
+
+
+def test_labels_are_found_wherever_the_contract_has_them():
+    labels = ("none", *"9876543210")
+    order = [labels.index(label) for label in CONTRACT.labels]
+    scores = random_scores(3)
+    shuffled = np.empty_like(scores)
+    shuffled[:, order] = scores
+    other = ModelContract(VERSION, labels, 32, 4, "{}")
+    assert decode(shuffled, other) == decode(scores, CONTRACT)
+
+
+# Exactness, against every string.
+
+
+@pytest.mark.parametrize("touching", WEIGHTS)
+@given(seed=st.integers(0, 10**6), positions=st.integers(1, 5), peak=st.floats(0, 4))
+@settings(max_examples=25, deadline=None)
+def test_probabilities_are_the_sums_over_paths_and_sum_to_one(seed, positions, peak, touching):
+    scores = random_scores(seed, positions=positions, peak=peak)
+    strings = every_string(scores, touching)
+    logs = [log_probability(scores, text, CONTRACT, touching) for text in strings]
+    assert np.exp(logs) == pytest.approx(list(strings.values()), rel=1e-6)
+    assert np.exp(logs).sum() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("touching", WEIGHTS)
+@given(seed=st.integers(0, 10**6), positions=st.integers(1, 5), peak=st.floats(0.1, 4))
+@settings(max_examples=25, deadline=None)
+def test_a_search_for_every_string_finds_each_once_in_order(seed, positions, peak, touching):
+    scores = random_scores(seed, positions=positions, peak=peak)
+    reading = decode(scores, CONTRACT, strings=EVERY, touching=touching)
+    assert reading.exact
+    assert_same(listed(reading), ranked(every_string(scores, touching)))
+
+
+CONSTRAINTS = {
+    "length": length(2, 2),
+    "range of lengths": length(1, 3),
+    "at least": length(3),
+    "too long but for one": length(5, 5),
+    "pattern": pattern(r"(0|12)*\d?"),
+    "list": allowed(["012", "1", "2200", "20", "777"]),
+    "luhn": luhn(),
+    "mod 97": mod97(),
+    "verhoeff": verhoeff(),
+    "product": all_of(length(2, 4), pattern(r"[01]*2\d*"), allowed(["012", "20", "1", "0212"])),
+    "product with check digit": all_of(luhn(), length(0, 4), pattern(r"\d*0")),
+}
+
+
+@pytest.mark.parametrize("touching", WEIGHTS)
+@pytest.mark.parametrize("summed", [True, False], ids=["completions summed", "not"])
+@pytest.mark.parametrize("name", CONSTRAINTS)
+@given(seed=st.integers(0, 10**6), positions=st.integers(1, 5), peak=st.floats(0.1, 4))
+@settings(max_examples=12, deadline=None)
+def test_a_constrained_search_finds_every_allowed_string_in_order(
+    name, summed, seed, positions, peak, touching
+):
+    constraint = CONSTRAINTS[name]
+    scores = random_scores(seed, positions=positions, peak=peak)
+    strings = every_string(scores, touching)
+    fitting = {text: p for text, p in strings.items() if constraint.allows(text)}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ctc_lattice, "CELLS", ctc_lattice.CELLS if summed else 0)
+        reading = decode(scores, CONTRACT, constraint, EVERY, touching)
+    assert reading.exact
+    if not fitting:
+        assert reading.outcome is Outcome.IMPOSSIBLE
+        assert reading.text == ranked(strings)[0][0]
+        return
+    assert_same(listed(reading), ranked(fitting))
+    best = ranked(strings)[0][0]
+    assert reading.outcome is (Outcome.FREE if best in fitting else Outcome.CHANGED)
+    if summed:
+        assert reading.allowed == pytest.approx(sum(fitting.values()))
+    else:
+        assert reading.allowed >= sum(fitting.values()) - 1e-9
+
+
+@pytest.mark.parametrize("touching", WEIGHTS)
+@given(seed=st.integers(0, 10**6), strings=st.integers(1, 8))
+@settings(max_examples=25, deadline=None)
+def test_fewer_strings_asked_for_are_the_first_of_all(seed, strings, touching):
+    scores = random_scores(seed, positions=4)
+    few = listed(decode(scores, CONTRACT, strings=strings, touching=touching))
+    assert few == listed(decode(scores, CONTRACT, strings=EVERY, touching=touching))[:strings]
+
+
+@given(st.integers(0, 10**6), st.sampled_from(["", "1", "12", "2", "0110", "11"]))
+@settings(max_examples=40, deadline=None)
+def test_a_given_text_is_found_with_its_probability_where_it_fits(seed, text):
+    scores = random_scores(seed, positions=3)
+    constraint = pattern(text) if text else length(0, 0)
+    reading = decode(scores, CONTRACT, constraint)
+    log = log_probability(scores, text, CONTRACT)
+    if log == -np.inf:
+        assert reading.outcome is Outcome.IMPOSSIBLE
+    else:
+        assert (reading.text, reading.alternatives) == (text, ())
+        assert reading.confidence == pytest.approx(np.exp(log), rel=1e-6)
+
+
+# Digits.
+
+
+@pytest.mark.parametrize("touching", WEIGHTS)
+@given(seed=st.integers(0, 10**6), positions=st.integers(1, 5))
+@settings(max_examples=30, deadline=None)
+def test_a_digit_is_weighed_against_every_other_label_and_none_in_its_place(
+    seed, positions, touching
+):
+    scores = random_scores(seed, positions=positions)
+    strings = every_string(scores, touching)
+    reading = decode(scores, CONTRACT, touching=touching)
+    for place, digit in enumerate(reading.digits):
+        before, after = reading.text[:place], reading.text[place + 1 :]
+        shares = {
+            label: strings.get(before + label.replace("none", "") + after, 0.0)
+            for label in CONTRACT.labels
+        }
+        total = sum(shares.values())
+        assert digit.confidence == pytest.approx(shares[digit.label] / total, rel=1e-6)
+        others = sorted((p for label, p in shares.items() if label != digit.label), reverse=True)
+        found = [other.confidence for other in digit.runners_up]
+        assert found == pytest.approx([p / total for p in others[:RUNNERS_UP]], abs=1e-9)
+
+
+@given(seed=st.integers(0, 10**6), positions=st.integers(1, 5))
+@settings(max_examples=40, deadline=None)
+def test_digits_lie_where_the_best_path_of_the_text_has_their_runs(seed, positions):
+    scores = random_scores(seed, positions=positions, digits="01")
+    reading = decode(scores, CONTRACT, touching=0.1)
+    chances = np.exp(scores)
+    best, runs = -1.0, []
+    for path in product([0, 1, NONE], repeat=positions):
+        mass = np.prod([chances[position, label] for position, label in enumerate(path)])
+        found = []
+        for position, label in enumerate(path):
+            if label != NONE and position > 0 and path[position - 1] == label:
+                found[-1][2] = position
+            elif label != NONE:
+                mass *= 0.1 if position > 0 and path[position - 1] != NONE else 1.0
+                found.append([str(label), position, position])
+        if "".join(label for label, _, _ in found) == reading.text and mass > best:
+            best, runs = mass, found
+    assert [[digit.label, digit.first, digit.last] for digit in reading.digits] == runs
+    for digit in reading.digits:
+        assert digit.first <= digit.position <= digit.last
+
+
+def test_a_digits_place_is_the_middle_of_what_sees_it():
+    (digit,) = decode(scores_of("...555.."), CONTRACT).digits
+    assert (digit.first, digit.last) == (3, 5)
+    assert digit.position == pytest.approx(4)
+
+
+def test_runners_up_come_in_the_order_of_their_probability():
+    chances = np.full(11, 0.01)
+    chances[[3, 8, 5, NONE]] = 0.6, 0.2, 0.1, 0.05
+    reading = decode(np.log(chances / chances.sum())[None].astype(np.float32), CONTRACT)
+    (digit,) = reading.digits
+    assert [other.label for other in digit.runners_up] == ["8", "5", "none"]
+    assert len(digit.runners_up) == RUNNERS_UP
+    assert digit.runners_up[0].confidence == pytest.approx(0.2 / chances.sum())
+    assert reading.confidence == pytest.approx(0.6 / chances.sum())
+
+
+# Constraints.
+
+
+def test_text_is_written_as_the_pattern_writes_it():
+    scores = scores_of(".1.2.3.4.5.6.")
+    reading = decode(scores, CONTRACT, pattern(r"\d{3}-\d{3}"))
+    assert (reading.text, reading.outcome) == ("123-456", Outcome.FREE)
+    assert "".join(digit.label for digit in reading.digits) == "123456"
+    assert all(re.fullmatch(r"\d{3}-\d{3}", text) for text, _ in reading.alternatives)
+
+
+def test_a_constraint_is_searched_for_not_filtered_afterwards():
+    # What is allowed is no more than one string in thousands, and far from the best.
+    scores = scores_of(".1.2.3.4.5.6.7.8.")
+    reading = decode(scores, CONTRACT, allowed(["90817263"]))
+    assert (reading.text, reading.outcome) == ("90817263", Outcome.CHANGED)
+    assert reading.exact
+
+
+@pytest.mark.parametrize(
+    "constraint", [length(4), pattern("11"), all_of(length(1), allowed(["12"]), pattern("34"))]
+)
+def test_what_cannot_fit_is_impossible_and_the_free_reading_is_returned(constraint):
+    scores = scores_of("1.")
+    reading = decode(scores, CONTRACT, constraint)
+    assert reading.outcome is Outcome.IMPOSSIBLE
+    free = decode(scores, CONTRACT)
+    assert (reading.text, reading.confidence, reading.digits) == (
+        free.text,
+        free.confidence,
+        free.digits,
+    )
+    assert reading.allowed == 0
+
+
+# Ties, and limits.
+
+
+@pytest.mark.parametrize("positions", [1, 3, 8])
+@pytest.mark.parametrize("constraint", [None, luhn()])
+def test_ties_fall_to_the_smaller_text_every_time(positions, constraint):
+    scores = np.full((positions, 11), -np.log(11), np.float32)
+    reading = decode(scores, CONTRACT, constraint)
+    assert reading == decode(scores.copy(), CONTRACT, constraint)
+    pairs = listed(reading)
+    assert pairs == sorted(pairs, key=lambda pair: (-round(pair[1], 12), pair[0]))
+
+
+def test_a_search_beyond_its_budget_says_so_and_still_reads(monkeypatch):
+    monkeypatch.setattr(ctc_search, "BUDGET", 0)
+    scores = np.log(np.random.default_rng(0).dirichlet(np.full(11, 0.5), size=12))
+    for constraint in (None, length(3, 3)):
+        reading = decode(scores, CONTRACT, constraint)
+        assert not reading.exact
+        assert constraint is None or constraint.allows(reading.text)
+
+
+@pytest.mark.parametrize("positions", [SEARCHED, SEARCHED + 1, 20_000])
+@pytest.mark.parametrize("kind", ["clear", "noise", "blank"])
+def test_long_maps_are_read_to_their_end(positions, kind):
+    if kind == "noise":
+        chances = np.random.default_rng(0).dirichlet(np.full(11, 0.3), size=positions)
+        scores = np.log(np.maximum(chances, 1e-30)).astype(np.float32)
+    else:
+        path = "...7...12" if kind == "clear" else "........."
+        scores = scores_of((path * positions)[:positions], sure=0.9999)
+    reading = decode(scores, CONTRACT, touching=1.0)
+    if kind == "clear":
+        assert reading.text == ("712" * positions)[: len(reading.text)]
+        assert len(reading.text) >= positions // 3 - 2
+    if kind == "blank":
+        assert reading.text == ""
+    assert reading.exact <= (positions <= SEARCHED)
+    assert reading.text == "".join(digit.label for digit in reading.digits)
+    firsts = [digit.first for digit in reading.digits]
+    assert firsts == sorted(set(firsts))
+    assert all(digit.last < positions for digit in reading.digits)
+
+
+def test_pieces_of_a_long_map_read_as_the_whole_would(monkeypatch):
+    path = "..1..2.2..34...5.6......7..8..9.." * 12
+    scores = scores_of(path, sure=0.99)
+    whole = decode(scores, CONTRACT)
+    monkeypatch.setattr(ctc_search, "SEARCHED", 100)
+    monkeypatch.setattr(ctc_search, "SECTION", 50)
+    pieces = decode(scores, CONTRACT)
+    assert pieces.text == whole.text
+    assert not pieces.exact
+    assert [digit.first for digit in pieces.digits] == [digit.first for digit in whole.digits]
+    assert len({text for text, _ in listed(pieces)}) == len(listed(pieces))
+
+
+def test_texts_of_two_pieces_are_joined_once_each_the_most_probable_first():
+    left = [ctc_search.Candidate("1", 0.6), ctc_search.Candidate("11", 0.4)]
+    right = [
+        ctc_search.Candidate("12", 0.5),
+        ctc_search.Candidate("2", 0.3),
+        ctc_search.Candidate("", 0.2),
+    ]
+    joined = ctc_search._joined(left, right)
+    assert [text for text, _ in joined] == ["112", "1112", "12", "1", "11"]
+    assert [p for _, p in joined] == pytest.approx([0.3, 0.2, 0.18, 0.12, 0.08])
+
+
+def test_no_probability_overflows_where_completions_are_not_summed(monkeypatch):
+    monkeypatch.setattr(ctc_lattice, "CELLS", 0)
+    scores = np.log(np.random.default_rng(0).dirichlet(np.full(11, 0.3), size=900) + 1e-12)
+    assert decode(scores, CONTRACT, luhn()).allowed == 1.0
+
+
+def test_a_constraint_is_only_checked_on_a_long_map():
+    scores = scores_of("..1.." * (SEARCHED // 5 + 1), sure=0.999)
+    digits = SEARCHED // 5 + 1
+    held = decode(scores, CONTRACT, length(digits, digits))
+    assert (held.outcome, held.text) == (Outcome.FREE, "1" * digits)
+    assert decode(scores, CONTRACT, length(3, 3)).outcome is Outcome.UNSEARCHED

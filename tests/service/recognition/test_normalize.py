@@ -1,0 +1,166 @@
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from service.imaging.decode import decode
+from service.recognition.normalize import (
+    DIGIT_HEIGHT,
+    HEIGHT,
+    MARGIN,
+    Polarity,
+    find_band,
+    find_ink,
+    find_polarity,
+    find_rules,
+    normalise,
+    remove_background,
+)
+from tests.conftest import STRIPS
+
+
+def page_with_bars(height=100, width=300, top=30, bottom=70, paper=230, ink=30):
+    """Three upright strokes on paper, at columns 50, 150 and 250."""
+    page = np.full((height, width), paper, np.uint8)
+    for x in (50, 150, 250):
+        page[top:bottom, x - 3 : x + 3] = ink
+    return page
+
+
+@pytest.mark.parametrize(("paper", "ink"), [(230, 30), (30, 230), (140, 100), (100, 140)])
+def test_dark_and_light_ink_give_the_same_strip(paper, ink):
+    page = page_with_bars(paper=paper, ink=ink)
+    strip = normalise(page).strip()
+    assert strip.polarity is (Polarity.DARK_ON_LIGHT if ink < paper else Polarity.LIGHT_ON_DARK)
+    assert np.array_equal(strip.pixels, normalise(page_with_bars()).strip().pixels)
+
+
+def test_a_gradient_of_the_light_is_no_ink():
+    page = page_with_bars().astype(np.float64) * np.linspace(1, 0.5, 300)
+    strip = normalise(page.astype(np.uint8))
+    assert strip.polarity is Polarity.DARK_ON_LIGHT
+    columns = np.flatnonzero((strip.pixels > 128).any(axis=0))
+    groups = np.split(columns, np.flatnonzero(np.diff(columns) > 1) + 1)
+    assert len(groups) == 3
+
+
+@pytest.mark.parametrize("height", [40, 100, 400, 1500])
+def test_the_band_of_the_text_is_scaled_to_the_digits_height(height):
+    top, bottom = round(0.3 * height), round(0.7 * height)
+    strip = normalise(page_with_bars(height, 3 * height, top, bottom)).strip()
+    rows = np.flatnonzero((strip.pixels > 128).any(axis=1))
+    assert strip.pixels.shape[0] == HEIGHT
+    assert abs(len(rows) - DIGIT_HEIGHT) <= 1
+    assert abs(rows.mean() + 0.5 - HEIGHT / 2) <= 1
+    assert strip.band.top == pytest.approx(top, abs=0.02 * height)
+    assert strip.band.bottom == pytest.approx(bottom, abs=0.02 * height)
+
+
+@pytest.mark.parametrize("height", [60, 100, 700])
+def test_ink_maps_back_to_the_source_pixels_it_came_from(height):
+    page = np.full((height, 500), 230, np.uint8)
+    left, top, right, bottom = 203, round(0.25 * height), 212, round(0.8 * height)
+    page[top:bottom, left:right] = 30
+    strip = normalise(page).strip()
+    box = strip.ink_box(0, strip.pixels.shape[1])
+    pixel = 1 / min(strip.scale_x, strip.scale_y)  # of the strip, in the source
+    for found, true in zip(
+        (box.left, box.top, box.right, box.bottom), (left, top, right, bottom), strict=True
+    ):
+        assert found == pytest.approx(true, abs=1.5 * pixel)
+
+
+def test_a_box_without_ink_is_the_height_of_the_text():
+    strip = normalise(page_with_bars()).strip()
+    box = strip.ink_box(MARGIN + 1, MARGIN + 4)
+    assert box.bottom - box.top == pytest.approx(DIGIT_HEIGHT / strip.scale_y)
+
+
+def test_rules_are_removed_and_the_strokes_that_cross_them_stay():
+    plain = page_with_bars()
+    ruled = plain.copy()
+    ruled[80:82] = 60
+    ruled[50:52] = 60  # right through the digits
+    difference = np.abs(
+        normalise(plain).strip().pixels.astype(int) - normalise(ruled).strip().pixels
+    )
+    assert (difference > 128).mean() < 0.01
+
+
+def test_rules_are_found_as_lines_alone():
+    mask = np.zeros((60, 300), bool)
+    mask[40:42] = True
+    mask[10:55, 100:106] = True
+    rules = find_rules(mask)
+    assert rules[40:42, :95].all()
+    assert not rules[10:39].any()
+    assert not rules[10:55, 101:105].any()
+
+
+@pytest.mark.parametrize("paper", [0, 128, 255])
+def test_a_blank_page_gives_a_strip_of_zeros(paper):
+    strip = normalise(np.full((50, 200), paper, np.uint8)).strip()
+    assert not strip.pixels.any()
+    assert (strip.band.top, strip.band.bottom) == (0, 50)
+
+
+def test_faint_grain_is_no_ink():
+    rng = np.random.default_rng(0)
+    page = np.clip(rng.normal(220, 3, (80, 300)), 0, 255).astype(np.uint8)
+    assert not find_ink(remove_background(255 - page)).any()
+
+
+def test_faint_ink_is_as_bright_as_strong_ink():
+    strong, faint = normalise(page_with_bars()), normalise(page_with_bars(paper=220, ink=180))
+    assert strong.pixels.max() == faint.pixels.max() == 255
+
+
+def test_one_tall_stroke_or_a_dot_does_not_decide_the_band():
+    mask = np.zeros((100, 400), bool)
+    for x in range(40, 360, 40):
+        mask[40:70, x : x + 12] = True
+    band = find_band(mask)
+    mask[10:95, 370:374] = True  # a tall stroke
+    mask[66:70, 20:24] = True  # a dot
+    assert find_band(mask) == band == (40, 70)
+
+
+def test_a_small_page_is_not_taken_for_paper_where_ink_meets_its_edge():
+    page = np.full((30, 40), 240, np.uint8)
+    page[:, 18:23] = 20
+    assert find_polarity(page) is Polarity.DARK_ON_LIGHT
+    assert normalise(page).strip().pixels.max() == 255
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    hnp.arrays(np.uint8, st.tuples(st.integers(1, 70), st.integers(1, 70))),
+)
+def test_any_page_gives_a_strip_with_room_at_its_ends(page):
+    strip = normalise(page).strip()
+    height, width = strip.pixels.shape
+    assert height == HEIGHT
+    assert width >= 2 * MARGIN + 1
+    assert not strip.pixels[:, :MARGIN].any()
+    assert not strip.pixels[:, -MARGIN:].any()
+    assert strip.source_point(MARGIN, 0)[0] == pytest.approx(0)
+    assert strip.source_point(width - MARGIN, 0)[0] == pytest.approx(page.shape[1])
+
+
+def test_size_of_the_scan_hardly_changes_the_strip():
+    page = decode((STRIPS / "amount-blue-ink.jpg").read_bytes())
+    double = cv2.resize(page, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
+    small, large = normalise(page).strip().pixels, normalise(double).strip().pixels
+    width = min(small.shape[1], large.shape[1])
+    assert abs(small.shape[1] - large.shape[1]) <= 3
+    correlation = np.corrcoef(small[:, :width].ravel(), large[:, :width].ravel())[0, 1]
+    assert correlation > 0.9
+
+
+@pytest.mark.parametrize("shape", [(1, 50_000), (100, 20_000)])
+def test_specks_do_not_blow_a_page_up(shape):
+    page = np.full(shape, 240, np.uint8)
+    page[shape[0] // 2, 10::40] = 0
+    assert normalise(page).strip().pixels.shape[1] <= 4 * shape[1] + 2 * MARGIN

@@ -1,0 +1,84 @@
+import re
+
+import numpy as np
+import pytest
+
+from service.imaging.decode import decode, from_raster
+from service.recognition.decoding.regex import pattern
+from service.recognition.model import Scorer
+from service.recognition.recognizer import Options, Recognizer
+from tests.conftest import STRIPS
+
+
+@pytest.fixture(scope="module")
+def recognizer():
+    return Recognizer(Scorer())
+
+
+def page(name):
+    return decode((STRIPS / name).read_bytes())
+
+
+def test_most_example_strips_are_read_exactly(recognizer, truths):
+    texts = {name: recognizer.recognize(page(name)).reading.text for name in truths}
+    wrong = {name: text for name, text in texts.items() if text != truths[name]}
+    assert len(wrong) <= len(truths) // 4, wrong
+
+
+def test_a_constraint_is_what_the_reading_satisfies(recognizer):
+    gray = page("postcode-ruled.png")
+    free = recognizer.recognize(gray).reading
+    assert free.outcome is None
+    reading = recognizer.recognize(gray, Options(pattern(r"\d{2}-\d{3}"))).reading
+    assert re.fullmatch(r"\d{2}-\d{3}", reading.text)
+    assert len(recognizer.recognize(gray, Options(pattern(r"\d{2}-\d{3}"))).boxes) == 5
+
+
+def test_raw_raster_reads_as_its_png(recognizer):
+    gray = page("postcode-ruled.png")
+    raster = from_raster(gray.tobytes(), gray.shape[1], gray.shape[0])
+    as_png, as_raster = recognizer.recognize(gray), recognizer.recognize(raster)
+    assert as_png.reading == as_raster.reading
+    assert np.array_equal(as_png.scores, as_raster.scores)
+
+
+def test_inverted_page_reads_the_same(recognizer):
+    gray = page("amount-blue-ink.jpg")
+    assert recognizer.recognize(255 - gray).reading == recognizer.recognize(gray).reading
+
+
+@pytest.mark.parametrize("level", [0, 120, 255])
+def test_blank_page_reads_as_empty_text(recognizer, level):
+    reading = recognizer.recognize(np.full((60, 300), level, np.uint8)).reading
+    assert reading.text == ""
+    assert reading.digits == ()
+    assert reading.confidence > 0.9
+
+
+def test_every_digit_has_a_box_inside_the_image_and_left_of_the_next(recognizer):
+    gray = page("account-small.png")
+    found = recognizer.recognize(gray)
+    assert len(found.boxes) == len(found.reading.digits) > 0
+    for box in found.boxes:
+        assert 0 <= box.left < box.right <= gray.shape[1]
+        assert 0 <= box.top < box.bottom <= gray.shape[0]
+    lefts = [box.left for box in found.boxes]
+    assert lefts == sorted(lefts)
+
+
+def test_boxes_hold_the_ink_of_well_spaced_digits(recognizer):
+    gray = np.full((60, 400), 240, np.uint8)
+    gray[15:45, 100:104] = 20
+    gray[15:45, 300:304] = 20
+    first, last = recognizer.recognize(gray).boxes
+    assert first.left == pytest.approx(100, abs=2)
+    assert first.right == pytest.approx(104, abs=2)
+    assert last.left == pytest.approx(300, abs=2)
+    assert (last.top, last.bottom) == pytest.approx((15, 45), abs=2)
+
+
+def test_a_very_wide_strip_is_read_to_its_end(recognizer):
+    gray = page("amount-blue-ink.jpg")
+    many = np.tile(gray, (1, 40))
+    one = recognizer.recognize(gray).reading.text
+    assert recognizer.recognize(many).reading.text == one * 40

@@ -1,0 +1,263 @@
+import dataclasses
+
+import numpy as np
+import onnx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.special import expit
+from typer.testing import CliRunner
+
+from service.recognition.model import SHIPPED_MODEL, Scorer
+from service.recognition.model_metadata import Calibration, log_odds
+from service.recognition.recognizer import Decision, Options, Recognizer
+from tests.conftest import STRIPS
+from training.cli.main import app
+from training.data.digits import DatasetError
+from training.evaluation.calibrate import (
+    ERROR_RATES,
+    FEWEST,
+    calibrate,
+    calibrated,
+    calibration,
+    fit,
+    made_strips,
+    promise,
+    read_all,
+    thresholds,
+)
+from training.evaluation.evaluate import read_strips
+from training.evaluation.metrics import Read, reliability
+from training.export import write_contract
+
+trusted = st.lists(
+    st.tuples(st.integers(0, 20).map(lambda n: n / 20), st.integers(0, 30).map(bool)),
+    min_size=1,
+    max_size=300,
+)
+
+
+def drawn(count, scale, offset, seed=1):
+    """Probabilities, and strings right as often as a calibration of them says."""
+    rng = np.random.default_rng(seed)
+    odds = rng.normal(1, 2, count)
+    return expit(odds), rng.random(count) < expit(scale * odds + offset)
+
+
+def reads_of(probabilities, right):
+    return [
+        Read(f"{n}", "1", "1" if good else "2", float(p))
+        for n, (p, good) in enumerate(zip(probabilities, right, strict=True))
+    ]
+
+
+def test_log_odds_undo_the_logistic_function_and_stay_finite():
+    assert log_odds(expit(1.7)) == pytest.approx(1.7)
+    assert -30 < log_odds(0) < -20
+    assert 20 < log_odds(1) < 30
+
+
+@pytest.mark.parametrize(("scale", "offset"), [(1, 0), (0.5, -0.7), (2, 1)])
+def test_the_fit_finds_the_scale_and_offset_that_strings_were_drawn_with(scale, offset):
+    found = fit(*drawn(20_000, scale, offset))
+    assert found == pytest.approx((scale, offset), abs=0.1)
+
+
+def test_a_calibration_makes_overconfidence_honest():
+    probabilities, right = drawn(40_000, 0.4, -0.5)  # chance alone is some 0.7%
+    by = calibration(reads_of(probabilities, right), "drawn")
+    assert reliability(probabilities, right).error > 0.1
+    assert reliability(calibrated(probabilities, by), right).error < 0.02
+    assert by.source == "drawn"
+
+
+def test_strings_that_confidence_tells_apart_without_fail_have_a_finite_fit():
+    probabilities = np.array([0.1] * 50 + [0.9] * 50)
+    scale, offset = fit(probabilities, probabilities > 0.5)
+    assert 0 < scale < 10
+    assert abs(offset) < 10
+
+
+@pytest.mark.parametrize(
+    ("strips", "good"), [(FEWEST - 1, 20), (FEWEST, FEWEST), (FEWEST, 0), (0, 0)]
+)
+def test_too_few_strips_or_only_one_kind_are_refused(strips, good):
+    right = np.arange(strips) < good
+    with pytest.raises(DatasetError, match=f"on {strips} strips, {good} of them read right; exp"):
+        fit(np.linspace(0.1, 0.9, strips), right)
+
+
+def test_confidences_that_point_the_wrong_way_are_refused():
+    probabilities, right = drawn(500, 1, 0)
+    with pytest.raises(DatasetError, match="less probable readings are right more often"):
+        fit(probabilities, ~right)
+
+
+# --- thresholds
+
+
+@given(trusted)
+def test_thresholds_are_the_least_that_keep_their_rule(rows):
+    confidences = np.array([confidence for confidence, _ in rows])
+    right = np.array([good for _, good in rows])
+    found = {each.error_rate: each.confidence for each in thresholds(confidences, right)}
+    for rate in ERROR_RATES:
+        keeping = []
+        for least in confidences:
+            taken = confidences >= least
+            if ((~right[taken]).sum() + 1) / (taken.sum() + 1) <= rate:
+                keeping.append(least)
+        assert found.get(rate) == (min(keeping) if keeping else None)
+
+
+def test_rates_that_the_strips_cannot_support_are_left_out():
+    # 1 in 100 needs 99 right ones: (0 + 1) / (99 + 1).
+    for strips, least in ((98, 0.02), (99, 0.01)):
+        found = thresholds(np.full(strips, 0.9), np.full(strips, True))
+        assert min(each.error_rate for each in found) == least
+    assert thresholds(np.array([0.9]), np.array([True])) == ()
+
+
+def test_thresholds_stand_by_falling_error_rate_and_rising_confidence():
+    probabilities, right = drawn(20_000, 1, 0)
+    found = thresholds(probabilities, right)
+    rates = [each.error_rate for each in found]
+    confidences = [each.confidence for each in found]
+    assert rates == sorted(rates, reverse=True)
+    assert confidences == sorted(confidences)
+    assert len(found) >= 4
+
+
+def test_thresholds_keep_their_promise_on_strings_drawn_alike():
+    found = thresholds(*drawn(20_000, 1, 0, seed=1))
+    confidences, right = drawn(20_000, 1, 0, seed=2)
+    for each in found:
+        if each.error_rate >= 0.01:
+            taken = confidences >= each.confidence
+            assert (~right[taken]).mean() < 1.3 * each.error_rate
+
+
+def test_a_promise_counts_what_the_threshold_of_one_in_a_hundred_accepts():
+    probabilities = [0.99] * 99 + [0.5] * 101
+    told = reads_of(probabilities, [True] * 99 + [False] * 101)
+    by = calibration(told, "")
+    found = promise("some", told, by)
+    assert (found.strips, found.coverage, found.risk) == (200, 99 / 200, 0)
+    before = promise("some", told, Calibration())
+    assert (before.coverage, before.risk) == (0, 0)  # no threshold: nothing is accepted
+    assert found.error < before.error
+
+
+# --- a model file
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory):
+    """The shipped model without its calibration."""
+    out = tmp_path_factory.mktemp("plain") / "model.onnx"
+    contract = dataclasses.replace(Scorer(SHIPPED_MODEL).contract, calibration=Calibration())
+    write_contract(SHIPPED_MODEL, contract, out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def told(plain, validation):
+    return read_all(plain, [], False, made_strips(validation, 3, 160, 0.5))
+
+
+@pytest.fixture(scope="module")
+def written(plain, told, tmp_path_factory):
+    out = tmp_path_factory.mktemp("calibrated") / "model.onnx"
+    return out, calibrate(plain, out, told)
+
+
+def test_made_strips_are_pages_and_strings_as_shared(validation):
+    for share, counts in ((0.5, [4, 3]), (0, [0, 7]), (1, [7, 0])):
+        made = made_strips(validation, 3, 7, share)
+        assert [len(strips) for _, strips in made] == counts
+    (_, pages), (_, strings) = made_strips(validation, 3, 4, 0.5)
+    assert all(len(strip.text) == 0 or strip.text.isdigit() for strip in [*pages, *strings])
+
+
+def test_a_calibrated_model_differs_in_its_calibration_alone(written, plain):
+    out, _ = written
+    before, after = onnx.load(plain), onnx.load(out)
+    assert after.graph == before.graph
+    old, new = Scorer(plain).contract, Scorer(out).contract
+    assert dataclasses.replace(new, calibration=old.calibration) == old
+    assert new.calibration != old.calibration
+    assert new.calibration.source == "made pages (80) and synthetic strings (80)"
+
+
+def test_a_calibration_is_repeatable_to_the_byte(written, plain, told, tmp_path):
+    again = tmp_path / "again.onnx"
+    calibrate(plain, again, told)
+    assert again.read_bytes() == written[0].read_bytes()
+
+
+def test_calibrating_a_calibrated_model_in_place_changes_nothing(written, validation, tmp_path):
+    model = tmp_path / "model.onnx"
+    model.write_bytes(written[0].read_bytes())
+    told = read_all(model, [], False, made_strips(validation, 3, 160, 0.5))
+    calibrate(model, model, told)
+    assert model.read_bytes() == written[0].read_bytes()
+
+
+def test_promises_are_of_each_source_and_of_all(written):
+    _, promises = written
+    assert [before.source for before, _ in promises] == ["made pages", "synthetic strings", "all"]
+    for before, after in promises:
+        assert before.strips == after.strips
+    everything = promises[-1]
+    assert everything[1].error < everything[0].error
+
+
+def test_the_service_decides_as_the_new_thresholds_promise(written, plain, validation):
+    out, _ = written
+    before, after = Recognizer(Scorer(plain)), Recognizer(Scorer(out))
+    by = after.contract.calibration
+    rate = by.thresholds[0].error_rate
+    decisions = set()
+    for _, strips in made_strips(validation, 3, 160, 0.5):
+        for strip in strips[:25]:
+            old = before.recognize(strip.gray(), Options(error_rate=rate))
+            new = after.recognize(strip.gray(), Options(error_rate=rate))
+            assert new.reading.text == old.reading.text
+            assert old.decision is Decision.REVIEW
+            enough = new.reading.confidence >= by.thresholds[0].confidence
+            assert new.decision is (Decision.ACCEPT if enough else Decision.REVIEW)
+            decisions.add(new.decision)
+    assert decisions == {Decision.ACCEPT, Decision.REVIEW}
+
+
+def test_reads_for_a_calibration_leave_the_model_s_own_aside(written, plain, validation):
+    out, _ = written
+    ((source, strips),) = made_strips(validation, 5, 6, 1.0)[:1]
+    uncalibrated = read_strips(Recognizer(Scorer(plain)), source, strips)
+    (found,) = read_all(out, [], False, [(source, strips)])
+    assert found.reads == uncalibrated.reads
+    own = read_strips(Recognizer(Scorer(out)), source, strips)
+    assert [read.confidence for read in own.reads] != [read.confidence for read in found.reads]
+
+
+def test_the_command_calibrates_on_made_strips_and_shows_before_and_after(tmp_path):
+    out = tmp_path / "model.onnx"
+    arguments = ["calibrate", str(SHIPPED_MODEL), str(out), "--data", "mnist5k", "--made", "120"]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    for word in ("before", "after", "made pages", "synthetic strings", "all (120)"):
+        assert word in result.output
+    assert Scorer(out).contract.calibration.source == (
+        "made pages (60) and synthetic strings (60), by --data mnist5k --made 120 --pages 0.5 "
+        "--seed 1"
+    )
+
+
+def test_the_command_refuses_a_folder_of_too_few_strips_and_writes_nothing(tmp_path):
+    out = tmp_path / "model.onnx"
+    result = CliRunner().invoke(
+        app, ["calibrate", str(SHIPPED_MODEL), str(out), "--strips", str(STRIPS)]
+    )
+    assert isinstance(result.exception, DatasetError)
+    assert "expected 50 or more" in str(result.exception)
+    assert not out.exists()

@@ -1,0 +1,195 @@
+import dataclasses
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from service.recognition.decoding.ctc_search import log_probability
+from service.recognition.model_metadata import VERSION, ModelContract
+from training.config import SequenceConfig
+from training.data.scans import LabelledLine, LineSet
+from training.networks import LABELS, NONE, LeNet5
+from training.stages.sequences import (
+    COMPOSED,
+    SequenceBatches,
+    SequenceData,
+    SequenceStage,
+    best_path,
+    composed_line,
+    lay_end_to_end,
+    line_scores,
+    lines_loss,
+    made_line,
+    seen,
+)
+from training.stages.train import Run, fit
+
+CONTRACT = ModelContract(VERSION, LABELS, 32, 4, "{}", touching=1.0)
+
+
+@pytest.fixture(scope="session")
+def few():
+    return SequenceConfig(epochs=2, steps=2, lines=4, windows=16, held_out_lines=3, average=0.5)
+
+
+@pytest.fixture(scope="session")
+def scans(training):
+    rng = np.random.default_rng(5)
+    return LineSet.of([made_line(training, rng) for _ in range(6)])
+
+
+@pytest.fixture(scope="session")
+def stage(config, few, training, validation, scans):
+    learned, held_out = SequenceData(training, scans), SequenceData(validation, scans)
+    return SequenceStage(config, few, learned, held_out, ["mnist5k", "scans"])
+
+
+def strips_of(*widths):
+    rng = np.random.default_rng(0)
+    return [(rng.integers(0, 256, (32, width), dtype=np.uint8), "12") for width in widths]
+
+
+def test_strips_laid_end_to_end_are_scored_as_each_alone():
+    network = LeNet5().eval()
+    strips = strips_of(60, 33, 120, 32)
+    row, widths, targets, lengths = lay_end_to_end(strips)
+    assert row.shape == (1, 1, 32, 60 + 36 + 120 + 32)
+    assert widths.tolist() == [60, 36, 120, 32]
+    assert targets.tolist() == [1, 2] * 4
+    assert lengths.tolist() == [2] * 4
+    with torch.inference_mode():
+        scores, positions = line_scores(network, row, widths)
+        for index, (strip, _) in enumerate(strips):
+            padded = np.pad(strip, ((0, 0), (0, -strip.shape[1] % 4)))
+            alone = network(torch.from_numpy(padded[None, None]))[0, 0]
+            count = int(positions[index])
+            assert alone.shape[0] == count
+            torch.testing.assert_close(scores[:count, index], alone, atol=1e-5, rtol=0)
+
+
+def test_a_strip_narrower_than_a_window_gets_paper_at_its_right():
+    row, widths, _, _ = lay_end_to_end(strips_of(9, 40))
+    assert widths.tolist() == [32, 40]
+    assert not row[..., 9:32].any()
+
+
+def test_the_loss_is_the_decoder_s_log_probability_per_digit():
+    network = LeNet5().eval()
+    texts = ["7", "902", ""]
+    lines = [(strip, text) for (strip, _), text in zip(strips_of(64, 90, 40), texts, strict=True)]
+    with torch.inference_mode():
+        batch = lay_end_to_end(lines)
+        scores, positions = line_scores(network, *batch[:2])
+        loss = lines_loss(scores, positions, *batch[2:]).item()
+    by_decoder = [
+        -log_probability(scores[: int(count), index].numpy(), text, CONTRACT) / max(len(text), 1)
+        for index, (text, count) in enumerate(zip(texts, positions, strict=True))
+    ]
+    assert loss == pytest.approx(np.mean(by_decoder), rel=1e-4)
+
+
+def test_a_text_without_room_in_its_line_counts_for_nothing():
+    scores = torch.log_softmax(torch.randn(3, 1, 11), -1)
+    one = torch.tensor([3]), torch.tensor([1, 1, 1]), torch.tensor([3])  # needs five positions
+    assert lines_loss(scores, *one).item() == 0
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [("", ""), ("nnn", ""), ("11n1", "11"), ("n55n77", "57"), ("12n2", "122"), ("0", "0")],
+)
+def test_the_best_path_drops_repeats_and_none(path, text):
+    labels = torch.tensor([NONE if label == "n" else int(label) for label in path] or [NONE])
+    assert best_path(F.one_hot(labels, 11).float()) == [int(digit) for digit in text]
+
+
+def test_a_view_that_changes_nothing_is_the_line_s_middle(scans):
+    still = SequenceConfig(upright=0, slant=0, scale=0, stretch=0, lift=0, sharpen=0, stroke=0)
+    line = scans.line(0)
+    assert np.array_equal(seen(line, np.random.default_rng(0), still), line.pixels[8:40])
+
+
+@pytest.mark.parametrize("knob", ["upright", "slant", "scale", "stretch", "lift"])
+def test_each_knob_alone_changes_what_is_seen(scans, knob):
+    still = SequenceConfig(upright=0, slant=0, scale=0, stretch=0, lift=0, sharpen=0, stroke=0)
+    config = dataclasses.replace(still, **{knob: 0.9})
+    line = dataclasses.replace(scans.line(0), slant=0.4)
+    once, again, other = (seen(line, np.random.default_rng(n), config) for n in (1, 1, 2))
+    assert np.array_equal(once, again)
+    assert once.shape != other.shape or (once != other).any()
+
+
+@pytest.mark.parametrize(("knob", "effect"), [("sharpen", "sharpen"), ("stroke", "stroke")])
+def test_strokes_and_edges_change_where_they_are_asked_to(scans, knob, effect):
+    still = SequenceConfig(upright=0, slant=0, scale=0, stretch=0, lift=0, sharpen=0, stroke=0)
+    line = scans.line(0)
+    changed = seen(line, np.random.default_rng(1), dataclasses.replace(still, **{knob: 1.0}))
+    assert (changed != seen(line, np.random.default_rng(1), still)).any(), effect
+
+
+def test_composed_lines_have_2_to_10_digits(training, config):
+    rng = np.random.default_rng(0)
+    lengths = {len(composed_line(training, rng, config, 0.5).text) for _ in range(80)}
+    assert lengths == set(range(COMPOSED[0], COMPOSED[1] + 1))
+
+
+def test_a_batch_depends_on_the_seed_and_its_step_alone(stage):
+    several, alone = stage.batches(range(5, 8))[2], stage.batches([7])[0]
+    other = stage.batches([8])[0]
+    for one, same in zip(several, alone, strict=True):
+        assert torch.equal(one, same)
+    assert (alone[0] != other[0]).any()
+    assert alone[2].shape != other[2].shape or (alone[2] != other[2]).any()
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_the_share_of_scans_is_the_config_s(training, config, few, share):
+    strange = LabelledLine(np.zeros((48, 64), np.uint8), 0.0, "31415926535897")
+    data = SequenceData(training, LineSet.of([strange]))
+    only = dataclasses.replace(few, scanned=share)
+    _, _, _, _, targets, lengths = SequenceBatches(data, config, only, [0])[0]
+    texts = ["".join(map(str, part.tolist())) for part in targets.split(lengths.tolist())]
+    assert [text == strange.text for text in texts] == [share == 1.0] * few.lines
+
+
+def test_without_scans_every_line_is_made(training, config, few):
+    batch = SequenceBatches(SequenceData(training), config, few, [0])[0]
+    assert len(batch[5]) == few.lines
+
+
+def test_the_loss_falls_on_a_batch_that_is_seen_again_and_again(tmp_path, stage):
+    stage = SequenceStage(
+        stage.windows,
+        dataclasses.replace(stage.config, learning_rate=1e-3, warmup=0.0, epochs=20),
+        stage.training,
+        stage.held_out,
+        stage.sources,
+    )
+    losses = list(Run(tmp_path, stage).run_epoch(itertools.repeat(stage.batches([0])[0], 12)))
+    assert np.isfinite(losses).all()
+    assert np.mean(losses[-2:]) < 0.8 * np.mean(losses[:2])
+
+
+def test_held_out_figures_are_shares_and_repeat(stage):
+    torch.manual_seed(0)
+    network = LeNet5()
+    judged = stage.judge(network, torch.device("cpu"))
+    assert judged == stage.judge(network, torch.device("cpu"))
+    assert judged.loss > 0
+    assert judged.string_error == 1.0  # an untrained network reads nothing right
+
+
+def test_the_stage_goes_on_from_given_weights_and_tells_what_came_before(tmp_path, stage):
+    initial = LeNet5()
+    before = [{"stage": "windows", "data": "mnist5k"}]
+    run = Run(tmp_path, stage, before, initial)
+    for ours, theirs in zip(run.network.parameters(), initial.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+    done = fit(tmp_path, stage, before, initial, workers=0)
+    assert done.finished
+    assert done.best.epoch == stage.epochs  # the last, whatever its loss
+    told = torch.load(tmp_path / "best.pt", weights_only=True)["training"]
+    assert '"stages": [{"stage": "windows"' in told
+    assert '"data": "mnist5k, scans"' in told

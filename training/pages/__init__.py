@@ -1,0 +1,1 @@
+"""Made pages: what is drawn."""

@@ -1,0 +1,1 @@
+"""What a network learns, and the loop that teaches it."""
