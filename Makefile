@@ -19,10 +19,11 @@ demo: .venv/base  ## set up without torch, serve the shipped model, read the exa
 test: .venv/all  ## set up with everything, run every test
 	$(BIN)/python -m pytest -q
 
-check: .venv/all  ## formatting, lint, types, schema
+check: .venv/all  ## formatting, lint, types, layers, schema
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 	$(BIN)/buf lint proto
 
 fuzz: .venv/all  ## damaged images and requests of every kind, for MINUTES=10

@@ -1,4 +1,4 @@
-"""What each part is worth: strings of labelled scans read without it.
+"""What each part is worth: strings of labeled scans read without it.
 
 `reading` takes parts of the reading away from one model. `training` trains short second stages,
 all from the same weights and for the same number of steps, each without one part of the data.
@@ -20,7 +20,7 @@ from service.recognition.decoding.constraints import length
 from service.recognition.decoding.ctc_search import decode
 from service.recognition.model import Scorer, Scores
 from service.recognition.model_metadata import ModelContract
-from service.recognition.normalize import PLAIN, View, normalise
+from service.recognition.normalize import PLAIN, View, normalize
 from service.recognition.recognizer import Options, Recognizer
 from training.config import Config, SequenceConfig, StripConfig
 from training.data.digits import load_mnist, split
@@ -42,7 +42,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=("reading", "training"))
     parser.add_argument("model", type=Path, help="read with this, or begin training from it")
-    parser.add_argument("strips", type=Path, help="the folder of labelled scans to read")
+    parser.add_argument("strips", type=Path, help="the folder of labeled scans to read")
     parser.add_argument("--learned", type=Path, help="training: the folder of scans to learn from")
     parser.add_argument("--data-dir", type=Path, help="training: MNIST's four files")
     parser.add_argument("--runs", type=Path, default=Path("runs/ablations"))
@@ -62,7 +62,7 @@ def reading(model: Path, strips: Strips) -> None:
     contract = scorer.contract
 
     def once(view: View, decoder: Callable[[Scores, ModelContract], str]) -> Callable[[Gray], str]:
-        return lambda gray: decoder(scorer.score(normalise(gray).strip(view).pixels)[0], contract)
+        return lambda gray: decoder(scorer.score(normalize(gray).strip(view).pixels)[0], contract)
 
     half, whole = View(upright=0.5), View(upright=1.0)
     show("best path, slant left as it is", once(PLAIN, best_path), strips)

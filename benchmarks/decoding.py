@@ -18,7 +18,7 @@ from service.recognition.decoding.ctc_search import decode
 from service.recognition.decoding.regex import pattern
 from service.recognition.model import Scorer, Scores
 from service.recognition.model_metadata import ModelContract
-from service.recognition.normalize import normalise
+from service.recognition.normalize import normalize
 
 STRIPS = Path(__file__).parent.parent / "examples" / "strips"
 
@@ -39,7 +39,7 @@ def main() -> None:
         rows = list(csv.DictReader(file))
     for row in rows:
         page = decode_image((STRIPS / row["file"]).read_bytes())
-        scores = scorer.score(normalise(page).strip().pixels)[0]
+        scores = scorer.score(normalize(page).strip().pixels)[0]
         digits = len(row["text"])
         exact = length(digits, digits)
         written = pattern(rf"\d{{{(digits + 1) // 2}}}-?\d*")

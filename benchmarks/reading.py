@@ -13,7 +13,7 @@ from service.imaging.decode import decode as decode_image
 from service.imaging.files import expand
 from service.recognition.decoding.ctc_search import decode
 from service.recognition.model import SHIPPED_MODEL, Scorer
-from service.recognition.normalize import normalise
+from service.recognition.normalize import normalize
 from service.recognition.recognizer import FIRST, OTHERS, SURE, Recognizer
 
 STRIPS = Path(__file__).parent.parent / "examples" / "strips"
@@ -42,7 +42,7 @@ def main() -> None:
         again = 0
         for encoded in files:
             gray = timed("decode the image", decode_image, encoded)
-            line = timed("normalise", normalise, gray)
+            line = timed("normalize", normalize, gray)
             strip = timed("estimate the slant, view", line.strip, FIRST)
             scores = timed("one pass of the network", scorer.score, strip.pixels)
             reading = timed("decode the scores", decode, scores[0], contract)

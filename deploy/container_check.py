@@ -169,7 +169,7 @@ def small(docker: Docker, tag: str) -> str:
     return f"{size:.0f} MB"
 
 
-def labelled(docker: Docker, tag: str) -> str:
+def labeled(docker: Docker, tag: str) -> str:
     """The image tells its version, user, health and entry point."""
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     told = docker(
@@ -323,7 +323,7 @@ def check(docker: Docker, checks: Checks, tag: str) -> None:
     checks(build, docker, tag)
     if checks.failed:
         return
-    for each in (small, labelled, owns_nothing, knows_its_cpus):
+    for each in (small, labeled, owns_nothing, knows_its_cpus):
         checks(each, docker, tag)
     began = time.monotonic()
     with running(docker, tag, f"{tag}-check", "--health-interval=1s") as container:

@@ -15,7 +15,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 COLUMNS = 24
 CELL = (0.68, 0.42)  # inches of a grid cell
 GROUND, PANEL, EDGE, INK, FAINT = "#f4f5f5", "#ffffff", "#dfe1e4", "#24292e", "#72777d"
-COLOURS = ["#3274d9", "#e0752d", "#37872d", "#c4162a", "#8f3bb8", "#b8860b", "#0a9396"]
+COLORS = ["#3274d9", "#e0752d", "#37872d", "#c4162a", "#8f3bb8", "#b8860b", "#0a9396"]
 STYLE = {"font.family": "DejaVu Sans", "font.size": 8, "axes.edgecolor": EDGE, "text.color": INK}
 
 Answers = Mapping[tuple[int, str], list[dict[str, Any]]]
@@ -112,8 +112,8 @@ def _draw_stat(small: Axes, lines: list[Line], write: Callable[[float], str], ca
     _, times, values = lines[0]
     card.text(0.5, 0.6, write(values[-1]), transform=card.transAxes, ha="center", va="center",
               fontsize=20)  # fmt: skip
-    small.fill_between(times, values, color=COLOURS[0], alpha=0.15, linewidth=0)
-    small.plot(times, values, color=COLOURS[0], linewidth=0.8)
+    small.fill_between(times, values, color=COLORS[0], alpha=0.15, linewidth=0)
+    small.plot(times, values, color=COLORS[0], linewidth=0.8)
     small.set_ylim(bottom=0)
 
 
@@ -131,10 +131,10 @@ def _draw_series(
             np.interp(times, each, values, left=0) for _, each, values in lines
         ]  # (seconds,) each
         names = [line[0] for line in lines]
-        axes.stackplot(times, np.nan_to_num(heights), labels=names, colors=COLOURS, alpha=0.55)
+        axes.stackplot(times, np.nan_to_num(heights), labels=names, colors=COLORS, alpha=0.55)
     else:
-        for colour, (label, times, values) in zip(COLOURS, lines, strict=False):
-            axes.plot(times, values, label=label, color=colour, linewidth=1.2)
+        for color, (label, times, values) in zip(COLORS, lines, strict=False):
+            axes.plot(times, values, label=label, color=color, linewidth=1.2)
     axes.set_ylim(0, defaults.get("max"))
     axes.grid(color=EDGE, linewidth=0.6)
     axes.set_axisbelow(True)

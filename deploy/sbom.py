@@ -2,7 +2,7 @@
 
     python deploy/sbom.py out/sbom.cdx.json [--image digitstrip]
 
-lists the packages that `deploy/requirements.txt` locks, with their hashes; their licences are told
+lists the packages that `deploy/requirements.txt` locks, with their hashes; their licenses are told
 by the same versions, as set-up installs them. With a built image, Debian's packages as well.
 """
 
@@ -48,13 +48,13 @@ def python_components() -> Iterator[Component]:
             version=version,
             bom_ref=str(purl),
             purl=purl,
-            licenses=licences(name),
+            licenses=licenses(name),
             external_references=[files],
         )
 
 
-def licences(name: str) -> list[License]:
-    """Return what the installed package says of its licence; nothing if it does not say."""
+def licenses(name: str) -> list[License]:
+    """Return what the installed package says of its license; nothing if it does not say."""
     told = metadata.metadata(name)
     classifiers = told.get_all("Classifier", [])
     names = [each.rpartition(" :: ")[2] for each in classifiers if each.startswith("License ::")]

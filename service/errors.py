@@ -113,7 +113,7 @@ class ModelError(DigitstripError):
 
 
 class SettingsError(DigitstripError):
-    """A setting has a value that is not allowed, or cannot be honoured."""
+    """A setting has a value that is not allowed, or cannot be honored."""
 
     reason = "BAD_SETTING"
     code = "FAILED_PRECONDITION"

@@ -21,8 +21,8 @@ class Config:
     dropout: float = 0.3  # of the 500 hidden units
     average: float = 0.999  # decay per step of the weights' running average
 
-    none_share: float = 0.15  # of single windows that have no digit in their centre
-    flanked_share: float = 0.4  # of digit windows that get neighbours at their sides
+    none_share: float = 0.15  # of single windows that have no digit in their center
+    flanked_share: float = 0.4  # of digit windows that get neighbors at their sides
 
     plain: float = 0.2  # share of digits that are not distorted
     shift: float = 2.0  # pixels, each way; horizontally no more than half a stride
@@ -34,7 +34,7 @@ class Config:
     stroke: float = 0.6  # strength of thickening or thinning, 0 to 1
     elastic: float = 1.0  # pixels, standard deviation of the elastic field
     sharpness: float = 1.5  # contrast of edges, factor 1 to 1 + this
-    gap_min: float = -4.0  # pixels between the ink of neighbours; negative overlaps
+    gap_min: float = -4.0  # pixels between the ink of neighbors; negative overlaps
     gap_max: float = 8.0  # pixels
 
     def to_dict(self) -> dict[str, Any]:
@@ -112,8 +112,8 @@ class StripConfig:
     drift: float = 0.8  # of strings: digits above and below the line
     climb: float = 0.5  # of strings: the line rises or falls
     overlap: float = 0.12  # of strings: digits touch and overlap
-    chain: float = 0.2  # of strings: neighbouring zeros in one stroke
-    connect: float = 0.04  # of neighbours: a stroke from one to the next
+    chain: float = 0.2  # of strings: neighboring zeros in one stroke
+    connect: float = 0.04  # of neighbors: a stroke from one to the next
 
     # What is written beside the digits.
     separator: float = 0.55  # of strings of four digits and more: a mark between groups
@@ -147,7 +147,7 @@ class StripConfig:
     height: Range = (16, 42)  # of the digits, pixels
     pen: Range = (0.05, 0.13)  # width, digit heights
     slants: Range = (-0.2, 0.55)  # tangent, to the right
-    gaps: Range = (0.06, 0.62)  # between digits, from pen's centre to centre, digit heights
+    gaps: Range = (0.06, 0.62)  # between digits, from pen's center to center, digit heights
     overlaps: Range = (-0.08, 0.1)  # the same, where digits touch
     margins: Range = (0.08, 0.6)  # paper round the digits, digit heights
 

@@ -79,7 +79,7 @@ def _digit(digit: FoundDigit, box: Box) -> pb.Digit:
 def _score_map(recognition: Recognition, contract: ModelContract) -> pb.ScoreMap:
     rows, positions, _ = recognition.scores.shape
     strip = recognition.strip
-    first_x, first_y = strip.source_point(contract.centre(0), HEIGHT / 2)
+    first_x, first_y = strip.source_point(contract.center(0), HEIGHT / 2)
     return pb.ScoreMap(
         rows=rows,
         positions=positions,

@@ -77,7 +77,7 @@ def to_asked(
     """Return what the options ask, checked as a server would.
 
     Raises:
-        typer.BadParameter: an option cannot be honoured.
+        typer.BadParameter: an option cannot be honored.
     """
     from service.api.requests import Asked, to_length, to_options
     from service.pb import recognizer_pb2 as pb

@@ -25,7 +25,7 @@ Picture = npt.NDArray[np.uint8]  # (height, width, 3), RGB
 def draw(gray: Gray, response: pb.RecognizeResponse) -> Image.Image:
     """Draw a reading.
 
-    Every position's scores stand under the pixel that its window is centred on, so what the
+    Every position's scores stand under the pixel that its window is centered on, so what the
     network saw can be followed down from the ink.
 
     Args:
@@ -85,17 +85,17 @@ def _panel(
         left, right = ((edge - start) * zoom for edge in (digit.extent.left, digit.extent.right))
         if right < 0 or left > width:
             continue
-        colour = _trust(digit.confidence)
+        color = _trust(digit.confidence)
         middle = min(max(place(digit.position), 16), max(width - 16, 16))
         bracket = IMAGE_HEIGHT + 5
-        canvas.line([(left + 1, bracket), (right - 1, bracket)], colour, 3)
-        canvas.text((middle, bracket + 24), digit.label, colour, _font(32), "mm")
+        canvas.line([(left + 1, bracket), (right - 1, bracket)], color, 3)
+        canvas.text((middle, bracket + 24), digit.label, color, _font(32), "mm")
         if digit.confidence < 0.995:  # what is sure needs no figure
             canvas.text((middle, bracket + 48), f"{digit.confidence:.0%}", DIM, _font(12), "mm")
         row = heat_top + row_of(labels.index(digit.label), labels)
         cells = [place(digit.first_position - 0.5), row - 1]
         cells += [place(digit.last_position + 0.5), row + CELL - 1]
-        canvas.rectangle(cells, None, colour, 1)
+        canvas.rectangle(cells, None, color, 1)
     return panel
 
 
@@ -112,12 +112,12 @@ def _zoomed(gray: Gray, start: float, stop: float, width: int) -> Image.Image:
 
 
 def heat(response: pb.RecognizeResponse, start: float, zoom: float, width: int) -> Image.Image:
-    """Colour every label's probability at every position, `none` apart and paler."""
+    """Color every label's probability at every position, `none` apart and paler."""
     scores = response.scores
     labels = list(scores.labels)
     shape = (scores.rows, scores.positions, len(labels))
     chances = np.exp(np.array(scores.log_probabilities, np.float32).reshape(shape)[0])
-    # Column of the picture -> the position whose window is centred nearest.
+    # Column of the picture -> the position whose window is centered nearest.
     columns = start + (np.arange(width) + 0.5) / zoom
     nearest = np.rint((columns - scores.centers.origin_x) / scores.centers.step_x).astype(int)
     seen = (nearest >= 0) & (nearest < scores.positions)
@@ -125,11 +125,11 @@ def heat(response: pb.RecognizeResponse, start: float, zoom: float, width: int) 
     picture = np.full((CELL * len(labels) + 8, width, 3), PANEL, np.uint8)
     for index, label in enumerate(labels):
         levels = (255 * np.sqrt(chosen[:, index])).astype(np.uint8)  # faint chances show as well
-        colours = cv2.applyColorMap(levels[None], cv2.COLORMAP_MAGMA)[0, :, ::-1]
+        colors = cv2.applyColorMap(levels[None], cv2.COLORMAP_MAGMA)[0, :, ::-1]
         if label == "none":
-            colours = _mix(PANEL, (96, 110, 138), chosen[:, index])
+            colors = _mix(PANEL, (96, 110, 138), chosen[:, index])
         top = row_of(index, labels)
-        picture[top : top + CELL - 1] = np.maximum(colours, np.array(PANEL, np.uint8))
+        picture[top : top + CELL - 1] = np.maximum(colors, np.array(PANEL, np.uint8))
     return Image.fromarray(picture)
 
 

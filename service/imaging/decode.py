@@ -71,7 +71,7 @@ UNLIMITED = Limits(*[sys.maxsize] * 4)  # for those who leave the limits to anot
 def decode(encoded: bytes, page: int = 0, limits: Limits | None = None) -> Gray:
     """Decode one page of an encoded image, turned upright as its EXIF orientation says.
 
-    Gray levels of 16 bits are reduced to 8; colour becomes luminance; what is transparent
+    Gray levels of 16 bits are reduced to 8; color becomes luminance; what is transparent
     becomes white paper.
 
     Raises:

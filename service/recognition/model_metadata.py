@@ -9,7 +9,7 @@ from typing import Self
 from service.errors import ModelError
 
 VERSION = 1  # of this contract; raised when a service could no longer read an older model
-NONE = "none"  # the label of a window with no digit in its centre
+NONE = "none"  # the label of a window with no digit in its center
 
 
 # The weight of a path for each digit that it sets at the position next to another's, without
@@ -105,8 +105,8 @@ class ModelContract:
         """Return how many windows a strip of that many pixels has."""
         return (max(width, self.receptive_field) - self.receptive_field) // self.stride + 1
 
-    def centre(self, position: float) -> float:
-        """Return the strip's column, in pixels, that a position's window is centred on."""
+    def center(self, position: float) -> float:
+        """Return the strip's column, in pixels, that a position's window is centered on."""
         return position * self.stride + self.receptive_field / 2
 
     def to_metadata(self) -> dict[str, str]:

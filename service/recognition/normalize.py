@@ -66,9 +66,9 @@ PLAIN = View()
 
 @dataclass(frozen=True)
 class Strip:
-    """A normalised strip, and the map from its points to the source image's.
+    """A normalized strip, and the map from its points to the source image's.
 
-    Coordinates are continuous: pixel i covers i to i + 1, its centre is at i + 0.5.
+    Coordinates are continuous: pixel i covers i to i + 1, its center is at i + 0.5.
     """
 
     pixels: npt.NDArray[np.uint8]  # (32, width), ink bright on 0
@@ -156,7 +156,7 @@ class Line:
         )
 
 
-def normalise(gray: Gray) -> Line:
+def normalize(gray: Gray) -> Line:
     """Find the ink of a page, the band of its text, and scale that to the network's height.
 
     Args:

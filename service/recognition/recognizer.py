@@ -17,7 +17,7 @@ from service.recognition.decoding.ctc_search import (
 )
 from service.recognition.model import Scorer, Scores
 from service.recognition.model_metadata import Calibration
-from service.recognition.normalize import Box, Strip, View, normalise
+from service.recognition.normalize import Box, Strip, View, normalize
 from service.recognition.stage_timer import Stopwatch
 
 FIRST = View(upright=0.5)
@@ -57,7 +57,7 @@ class Recognition:
     strip: Strip  # the view in which the text is likeliest
     scores: Scores  # (rows, positions, labels) log-probabilities of it; a strip has one row
     decision: Decision | None  # None if no error rate was given
-    seconds: Mapping[str, float]  # what took them: normalise, score, search
+    seconds: Mapping[str, float]  # what took them: normalize, score, search
 
 
 class Recognizer:
@@ -82,10 +82,10 @@ class Recognizer:
             options: what the string must satisfy, and what to tell of it.
         """
         watch = Stopwatch()
-        line = normalise(gray)
+        line = normalize(gray)
         strings = max(STRINGS, 1 + options.alternatives)
         strips = [line.strip(FIRST)]
-        watch.took("normalise")
+        watch.took("normalize")
         scores = [self.scorer.score(strips[0].pixels)]
         watch.took("score")
         reading = decode_views([scores[0][0]], self.contract, options.constraint, strings)
@@ -93,7 +93,7 @@ class Recognizer:
         # The largest view must still be searched whole.
         if reading.confidence < SURE and scores[0].shape[1] <= SEARCHED // 2:
             strips += [line.strip(view) for view in OTHERS]
-            watch.took("normalise")
+            watch.took("normalize")
             scores += self.scorer.score_each([strip.pixels for strip in strips[1:]])
             watch.took("score")
             maps = [each[0] for each in scores]
@@ -130,13 +130,13 @@ class Recognizer:
         return Decision.ACCEPT if sure and reading.satisfied else Decision.REVIEW
 
     def _boxes(self, digits: tuple[FoundDigit, ...], strip: Strip) -> tuple[Box, ...]:
-        """Give each digit the ink nearer to its centre than to a neighbour's."""
+        """Give each digit the ink nearer to its center than to a neighbor's."""
         reach = self.contract.receptive_field / 2
-        centres = [self.contract.centre(digit.position) for digit in digits]
-        middles = [(before + after) / 2 for before, after in pairwise(centres)]
+        centers = [self.contract.center(digit.position) for digit in digits]
+        middles = [(before + after) / 2 for before, after in pairwise(centers)]
         return tuple(
-            strip.ink_box(max(left, centre - reach), min(right, centre + reach))
-            for left, centre, right in zip(
-                [-math.inf, *middles], centres, [*middles, math.inf], strict=False
+            strip.ink_box(max(left, center - reach), min(right, center + reach))
+            for left, center, right in zip(
+                [-math.inf, *middles], centers, [*middles, math.inf], strict=False
             )
         )

@@ -12,7 +12,7 @@ from service.imaging.decode import Gray
 
 HEIGHT = 32  # of a strip, pixels
 FIELD = 48  # rows of a line: a strip's, and what a view at a smaller scale shows beside them
-MARGIN = HEIGHT // 2  # empty columns at each end, so that an end digit can be centred
+MARGIN = HEIGHT // 2  # empty columns at each end, so that an end digit can be centered
 
 SLANTS = np.arange(-6, 11) / 10  # tangents that a line is tried at; hands lean to the right
 _SEEN = slice((FIELD - 28) // 2, (FIELD + 28) // 2)  # rows of digits, without what is round them
@@ -84,7 +84,7 @@ def view(line: Gray, matrix: Matrix) -> Gray:
     """
     ink = line.shape[1] - 2 * MARGIN
     size = (max(round(ink * matrix[0, 0]), 1) + 2 * MARGIN, HEIGHT)
-    # OpenCV counts pixels by their centres.
-    centred = matrix.copy()
-    centred[:, 2] += matrix[:, :2] @ [0.5, 0.5] - 0.5
-    return np.asarray(cv2.warpAffine(line, centred, size, flags=cv2.INTER_LINEAR), np.uint8)
+    # OpenCV counts pixels by their centers.
+    centered = matrix.copy()
+    centered[:, 2] += matrix[:, :2] @ [0.5, 0.5] - 0.5
+    return np.asarray(cv2.warpAffine(line, centered, size, flags=cv2.INTER_LINEAR), np.uint8)

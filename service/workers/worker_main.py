@@ -71,7 +71,7 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
 
 
 def prepare(setup: Setup, model: bytes) -> Recognizer:
-    """Load the model, and be a good neighbour.
+    """Load the model, and be a good neighbor.
 
     Raises:
         ModelError, SettingsError: as `Scorer` does.

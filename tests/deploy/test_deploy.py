@@ -138,7 +138,7 @@ def test_a_manifest_is_one_that_kubernetes_knows(manifest):
     kubernetes_validate.validate(manifest, KUBERNETES, strict=True)
 
 
-def test_a_misspelt_manifest_is_found():
+def test_a_misspelled_manifest_is_found():
     wrong = manifest("Deployment")
     wrong["spec"]["template"]["spec"]["containers"][0]["readynessProbe"] = {}
     with pytest.raises(kubernetes_validate.ValidationError):

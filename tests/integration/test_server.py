@@ -70,7 +70,7 @@ def test_scores_come_with_the_source_pixel_of_every_position(client):
         assert best[:10].argmax() == int(digit.label)
 
 
-def test_normalisation_is_told(client):
+def test_normalization_is_told(client):
     done = client.recognize(encoded()).normalization
     height, width = decode(encoded()).shape
     assert (done.source_width, done.source_height) == (width, height)

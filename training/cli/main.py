@@ -232,7 +232,7 @@ def samples(
         typer.Option(metavar="EFFECT", help="Show this effect and no other; repeatable."),
     ] = None,
 ) -> None:
-    """Draw a contact sheet of made pages: each with its normalised strip and its text."""
+    """Draw a contact sheet of made pages: each with its normalized strip and its text."""
     from training.pages.samples import draw
     from training.pages.strips import make_pages
 

@@ -31,7 +31,7 @@ class DatasetError(DigitstripError):
 
 @dataclass(frozen=True)
 class DigitSet:
-    """Digits centred in their windows, ink bright on 0."""
+    """Digits centered in their windows, ink bright on 0."""
 
     images: npt.NDArray[np.uint8]  # (digits, 32, 32)
     labels: npt.NDArray[np.uint8]  # (digits,), 0 to 9
@@ -95,8 +95,8 @@ def load_mnist(data_dir: Path | None = None) -> tuple[DigitSet, DigitSet]:
         return read_idx(find(file, data_dir) if data_dir else download(file), file)
 
     return (
-        DigitSet(centre(array(TRAINING_IMAGES)), array(TRAINING_LABELS)),
-        DigitSet(centre(array(TEST_IMAGES)), array(TEST_LABELS)),
+        DigitSet(center(array(TRAINING_IMAGES)), array(TRAINING_LABELS)),
+        DigitSet(center(array(TEST_IMAGES)), array(TEST_LABELS)),
     )
 
 
@@ -106,7 +106,7 @@ def load_mnist5k() -> DigitSet:
 
     pixels, labels = mnist_data()
     return DigitSet(
-        centre(pixels.reshape(-1, 28, 28).astype(np.uint8)),
+        center(pixels.reshape(-1, 28, 28).astype(np.uint8)),
         labels.astype(np.uint8),
     )
 
@@ -129,8 +129,8 @@ def digest(digits: DigitSet) -> str:
     return content.hexdigest()[:16]
 
 
-def centre(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Pad images to the window size; MNIST's digits have their centre of mass in the middle."""
+def center(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Pad images to the window size; MNIST's digits have their center of mass in the middle."""
     margin = (RECEPTIVE_FIELD - images.shape[-1]) // 2
     return np.pad(images, ((0, 0), (margin, margin), (margin, margin)))
 

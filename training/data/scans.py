@@ -1,4 +1,4 @@
-"""Folders of scanned strips that people have labelled: `labels.csv` with `file,text`."""
+"""Folders of scanned strips that people have labeled: `labels.csv` with `file,text`."""
 
 import csv
 import hashlib
@@ -13,7 +13,7 @@ from rich.progress import track
 
 from service.errors import InputError
 from service.imaging.decode import Gray, decode
-from service.recognition.normalize import normalise
+from service.recognition.normalize import normalize
 from training.data.digits import DatasetError
 
 HELD_OUT_SHARE = 10  # one scan in so many is held out of training
@@ -42,8 +42,8 @@ class Scan:
 
 
 @dataclass(frozen=True)
-class LabelledLine:
-    """A normalised line, and what it says."""
+class LabeledLine:
+    """A normalized line, and what it says."""
 
     pixels: Gray  # (FIELD, width), ink bright on 0
     slant: float  # tangent, by estimate
@@ -52,7 +52,7 @@ class LabelledLine:
 
 @dataclass(frozen=True)
 class LineSet:
-    """Normalised lines and what they say, in few arrays, which processes share quickly."""
+    """Normalized lines and what they say, in few arrays, which processes share quickly."""
 
     pixels: npt.NDArray[np.uint8]  # (FIELD, columns) all lines side by side, ink bright on 0
     starts: npt.NDArray[np.int64]  # (lines + 1,) the first column of each
@@ -62,13 +62,13 @@ class LineSet:
     def __len__(self) -> int:
         return len(self.texts)
 
-    def line(self, index: int) -> LabelledLine:
+    def line(self, index: int) -> LabeledLine:
         """Return one of the lines."""
         pixels = self.pixels[:, self.starts[index] : self.starts[index + 1]]
-        return LabelledLine(pixels, float(self.slants[index]), self.texts[index])
+        return LabeledLine(pixels, float(self.slants[index]), self.texts[index])
 
     @classmethod
-    def of(cls, lines: Sequence[LabelledLine]) -> "LineSet":
+    def of(cls, lines: Sequence[LabeledLine]) -> "LineSet":
         """Put lines, at least one, side by side."""
         widths = [line.pixels.shape[1] for line in lines]
         return cls(
@@ -119,31 +119,31 @@ def read_scans(folder: Path) -> Iterator[Scan]:
             yield Scan(row["file"], text, content)
 
 
-def normalised(folder: Path, scans: Iterable[Scan]) -> Iterator[LabelledLine]:
-    """Normalise a folder's scans as the service does.
+def normalized(folder: Path, scans: Iterable[Scan]) -> Iterator[LabeledLine]:
+    """Normalize a folder's scans as the service does.
 
     Raises:
         DatasetError: one is no image that can be read.
     """
     for scan in scans:
         try:
-            line = normalise(scan.gray())
+            line = normalize(scan.gray())
         except InputError as error:
             raise DatasetError(f"{folder / scan.name}: {error}") from error
-        yield LabelledLine(line.pixels, line.slant, scan.text)
+        yield LabeledLine(line.pixels, line.slant, scan.text)
 
 
 def load_scans(folders: Iterable[Path]) -> tuple[LineSet, LineSet | None]:
-    """Return the lines of labelled folders: those to learn from, and those held out, if any.
+    """Return the lines of labeled folders: those to learn from, and those held out, if any.
 
     Raises:
         DatasetError: a folder's table or an image cannot be read, or there is nothing to learn.
     """
-    training: list[LabelledLine] = []
-    held_out: list[LabelledLine] = []
+    training: list[LabeledLine] = []
+    held_out: list[LabeledLine] = []
     for folder in folders:
         scans = list(read_scans(folder))
-        lines = normalised(folder, track(scans, f"normalising {folder}", transient=True))
+        lines = normalized(folder, track(scans, f"normalizing {folder}", transient=True))
         for scan, line in zip(scans, lines, strict=True):
             (held_out if scan.held_out else training).append(line)
     if not training:

@@ -1,4 +1,4 @@
-"""The service over labelled digits and strips: what a model's figures are made of."""
+"""The service over labeled digits and strips: what a model's figures are made of."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,13 +18,13 @@ from training.config import Config
 from training.data.digits import DatasetError, DigitSet
 from training.data.scans import read_scans
 from training.evaluation.metrics import Read, StripFigures
-from training.pages.augment import blank, noise, uncentred
+from training.pages.augment import blank, noise, uncentered
 from training.pages.strips import random_strip
 
 BATCH = 500  # windows scored in one run
 
 
-class Labelled(Protocol):
+class Labeled(Protocol):
     """A strip and what it says; a `Scan` is one."""
 
     @property
@@ -75,7 +75,7 @@ class WindowFigures:
     """How well single windows were told."""
 
     digits: int
-    digit_error: float  # share of centred digits not told; `none` is a mistake too
+    digit_error: float  # share of centered digits not told; `none` is a mistake too
     nothing: dict[str, int]  # windows without a digit, by kind
     none_found: dict[str, float]  # by kind, the share of windows without a digit told as `none`
 
@@ -100,7 +100,7 @@ class Figures:
 
 
 def evaluate_windows(scorer: Scorer, digits: DigitSet, seed: int) -> WindowFigures:
-    """Score each digit in its centred window, and as many windows with nothing in the centre.
+    """Score each digit in its centered window, and as many windows with nothing in the center.
 
     Args:
         scorer: the model.
@@ -114,7 +114,7 @@ def evaluate_windows(scorer: Scorer, digits: DigitSet, seed: int) -> WindowFigur
         "noise": np.stack([noise(rng) for _ in range(1000)]),
         "side digits": np.stack(
             [
-                uncentred(
+                uncentered(
                     rng, list(digits.images[rng.integers(len(digits), size=rng.integers(1, 3))])
                 )
                 for _ in range(8000)
@@ -155,8 +155,8 @@ def synthetic_strips(
         yield Made(f"synthetic-{index}", strip.text, 255 - strip.pixels)
 
 
-def read_strips(recognizer: Recognizer, source: str, strips: Sequence[Labelled]) -> Reads:
-    """Read labelled strips just as the service would; what is no image is set aside.
+def read_strips(recognizer: Recognizer, source: str, strips: Sequence[Labeled]) -> Reads:
+    """Read labeled strips just as the service would; what is no image is set aside.
 
     Raises:
         DatasetError: there is no strip, or none that can be read.
@@ -183,7 +183,7 @@ def read_strips(recognizer: Recognizer, source: str, strips: Sequence[Labelled])
 
 
 def read_folder(recognizer: Recognizer, folder: Path, held_out: bool) -> Reads:
-    """Read a labelled folder's scans, or only those that `fit` holds out.
+    """Read a labeled folder's scans, or only those that `fit` holds out.
 
     Raises:
         DatasetError: the table cannot be read, or none of the images.

@@ -22,7 +22,7 @@ RATES = (0.01, 0.02, 0.05)  # of error among accepted strings, for which coverag
 
 @dataclass(frozen=True)
 class Read:
-    """One labelled strip and what was read."""
+    """One labeled strip and what was read."""
 
     source: str  # the strip's name
     truth: str  # digits only, as the text
@@ -61,9 +61,9 @@ class Length:
 
 @dataclass(frozen=True)
 class Repeated:
-    """Strings with two equal neighbours, against the others of their lengths."""
+    """Strings with two equal neighbors, against the others of their lengths."""
 
-    strips: int  # that have two equal neighbours, and others of their length beside them
+    strips: int  # that have two equal neighbors, and others of their length beside them
     exact: float | None  # of these; None if there are none
     others: float | None  # of the other strings, weighted to the same lengths
 
@@ -195,7 +195,7 @@ def repeats(text: str) -> bool:
 
 
 def repeated(reads: Sequence[Read]) -> Repeated:
-    """Compare strings that have two equal neighbours with the others of their lengths."""
+    """Compare strings that have two equal neighbors with the others of their lengths."""
     having = {each.length: each for each in by_length([r for r in reads if repeats(r.truth)])}
     lacking = {each.length: each for each in by_length([r for r in reads if not repeats(r.truth)])}
     lengths = having.keys() & lacking.keys()

@@ -12,7 +12,7 @@ from training.evaluation.plots import draw_trust
 from training.evaluation.report import Row, figure_rows
 from training.export import stages
 from training.networks import LABELS, NONE, RECEPTIVE_FIELD, STRIDE, LeNet5
-from training.pages.augment import APART, CENTRED
+from training.pages.augment import APART, CENTERED
 from training.stages.sequences import SequenceStage
 from training.stages.windows import WindowStage
 
@@ -65,7 +65,7 @@ This page is written by `digitstrip-train evaluate --card MODEL_CARD.md`; do not
 
 LeNet-5 without a dense layer: {weights:,} weights, {len(LABELS)} labels (ten digits and `none`),
 a receptive field of {RECEPTIVE_FIELD} pixels each way and a stride of {STRIDE}. It says which digit
-is centred in a window, or `none`; one pass over a strip of any width answers for every window,
+is centered in a window, or `none`; one pass over a strip of any width answers for every window,
 {STRIDE} pixels apart."""
 
 
@@ -100,12 +100,12 @@ def sources(stage: dict[str, Any]) -> list[str]:
 def windows_learned(stage: dict[str, Any]) -> str:
     """Return what the first stage's data and knobs were."""
     best, config = stage["validation"], stage["config"]
-    return f"""Single windows, and strips whose every position is labelled. `{stage["data"]}`:
+    return f"""Single windows, and strips whose every position is labeled. `{stage["data"]}`:
 {stage["training_digits"]:,} digits trained on and {stage["held_out_digits"]:,} held out to choose
 the epoch. The best of {config["epochs"]} epochs was number {best["epoch"]}: held-out digits
 {best["digit_error"]:.2%} wrong, `none` {best["none_error"]:.2%} wrong at the positions of strips.
 
-A position is labelled with a digit up to half a stride ({CENTRED:g} pixels) from its centre, so
+A position is labeled with a digit up to half a stride ({CENTERED:g} pixels) from its center, so
 that every digit has a position wherever it stands; `none` beyond a whole stride ({APART:g} pixels)
 from any; not at all in between.
 
@@ -212,7 +212,7 @@ In brackets are 95% intervals (bootstrap over strips).
 
 {markdown_table(("what", "on", "figure"), figure_rows(figures))}
 
-- *Digits* are MNIST's 10,000 test digits, one centred 32×32 window each, all 11 labels allowed.
+- *Digits* are MNIST's 10,000 test digits, one centered 32×32 window each, all 11 labels allowed.
   LeNet-5 in 1998 (LeCun et al., section III.C, ten labels): {LENET_5_1998:.2%}, trained with
   distortions {LENET_5_1998_DISTORTED:.1%}.
 - *`none`* is on windows of blank paper, of noise, and of test digits at the sides.
@@ -221,7 +221,7 @@ In brackets are 95% intervals (bootstrap over strips).
 - Folders named on the command line are read as `digitstrip read` reads them. `cheques` are 528
   courtesy amounts of ORAND-CAR-A (ICFHR 2014), real handwriting of a kind that the model has never
   seen; about one label in fifty may be wrong. They are not in this repository: ask its authors.
-- *Two equal neighbours*, as 00 in 1200: such strings, against others as long as they are.
+- *Two equal neighbors*, as 00 in 1200: such strings, against others as long as they are.
 - *Expected calibration error*: how far confidence and share of right strings are apart on average,
   in {BINS} bins of equal mass.
 - *Accepted at {RATES[0]:.0%} error*: how many strings the best threshold accepts, had one known it,

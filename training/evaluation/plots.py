@@ -104,8 +104,8 @@ def draw_confusions(sources: Sources, picture: Path) -> None:
         for (written, read), count in np.ndenumerate(table):
             if count:
                 deep = np.sqrt(count) > 0.6 * np.sqrt(table.max())
-                colour = "white" if deep else "black"
-                axes.text(read, written, f"{count}", ha="center", va="center", c=colour, size=8)
+                color = "white" if deep else "black"
+                axes.text(read, written, f"{count}", ha="center", va="center", c=color, size=8)
         axes.set_xticks(range(len(LABELS)), [*names, "missed"])
         axes.set_yticks(range(len(LABELS)), [*names, "invented"])
         for line in (axes.axhline, axes.axvline):

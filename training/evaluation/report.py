@@ -40,7 +40,7 @@ def source_rows(source: SourceFigures) -> Iterator[Row]:
     yield f"{name}: character error rate", strips, interval(of.character_error_rate, 2)
     some = f"{of.repeated.strips:,} strips"
     if of.repeated.exact is not None and of.repeated.others is not None:
-        yield f"{name}: exact, two equal neighbours", some, f"{of.repeated.exact:.1%}"
+        yield f"{name}: exact, two equal neighbors", some, f"{of.repeated.exact:.1%}"
         yield f"{name}: exact, others of their lengths", some, f"{of.repeated.others:.1%}"
     yield f"{name}: expected calibration error", strips, f"{of.reliability.error:.1%}"
     for rate, covered in of.coverage.at.items():

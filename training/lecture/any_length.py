@@ -19,7 +19,7 @@ from training.lecture.chapter import (
     picture,
     table,
 )
-from training.lecture.learning import initialise, randomness
+from training.lecture.learning import initialize, randomness
 from training.networks import LABELS, NONE, RECEPTIVE_FIELD, STRIDE, LeNet5, geometry
 
 WIDTHS = (10, 14, 18)
@@ -85,7 +85,7 @@ def shared_units(width: int) -> tuple[int, int]:
 def measure(setting: Setting) -> Figures:
     """Take the sides of every layer's maps for inputs of many sizes from the networks."""
     net = build()
-    initialise(net, randomness(setting.seed, 6))
+    initialize(net, randomness(setting.seed, 6))
     signal = torch.randn(1, 1, WIDTHS[-1], generator=randomness(setting.seed, 6, 1))
     with torch.inference_mode():
         whole = net(signal)[0, 0]
@@ -202,31 +202,31 @@ def _draw_units(axes: Axes, width: int) -> None:
     """Draw every unit, what it sees, and which the last output adds."""
     counts = lengths(width)
     # A unit stands over the middle of what it sees.
-    centres = [np.arange(counts[0], dtype=float)]
+    centers = [np.arange(counts[0], dtype=float)]
     for layer, count in zip(LAYERS, counts[1:], strict=True):
         starts = np.arange(count) * layer.stride
-        centres.append(
-            np.array([centres[-1][start : start + layer.kernel].mean() for start in starts])
+        centers.append(
+            np.array([centers[-1][start : start + layer.kernel].mean() for start in starts])
         )
     old = [set[int]() for _ in counts]
     for output in range(counts[-1] - 1):
         old = [a | b for a, b in zip(old, seen_by(width, output), strict=True)]
     fresh = [set(range(n)) - seen for n, seen in zip(counts, old, strict=True)]
     for level, layer in enumerate(LAYERS):
-        for unit, x in enumerate(centres[level + 1]):
+        for unit, x in enumerate(centers[level + 1]):
             new = unit in fresh[level + 1]
             for k in range(layer.kernel):
                 axes.plot(
-                    [centres[level][unit * layer.stride + k], x],
+                    [centers[level][unit * layer.stride + k], x],
                     [level, level + 1],
                     color=style.ORANGE if new else style.BLUE,
                     alpha=0.75 if new else 0.3,
                     lw=0.9,
                     zorder=1,
                 )
-    for level, xs in enumerate(centres):
-        colours = [style.ORANGE if unit in fresh[level] else style.BLUE for unit in range(len(xs))]
-        axes.scatter(xs, [level] * len(xs), s=62, c=colours, edgecolors="white", zorder=2)
+    for level, xs in enumerate(centers):
+        colors = [style.ORANGE if unit in fresh[level] else style.BLUE for unit in range(len(xs))]
+        axes.scatter(xs, [level] * len(xs), s=62, c=colors, edgecolors="white", zorder=2)
         axes.text(-1.1, level, f"{len(xs)}", ha="right", va="center")
     style.bare(axes).set(xlim=(-2.2, WIDTHS[-1] - 0.3), ylim=(-0.5, len(LAYERS) + 0.5))
     told = "one output" if counts[-1] == 1 else f"{counts[-1]} outputs"

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from training.config import Config
-from training.pages.augment import CENTRED, warp
+from training.pages.augment import CENTERED, warp
 
 Page = npt.NDArray[np.uint8]  # (32, width), ink bright on 0
 Draw = np.random.Generator
@@ -70,7 +70,7 @@ def _steps(first: float, last: float, step: float) -> tuple[float, ...]:
 
 KNOBS = Config()
 CHANGES = (
-    Change("slide", "pixels to the right", _steps(-12, 12, 1), 0, slide, (-CENTRED, CENTRED)),
+    Change("slide", "pixels to the right", _steps(-12, 12, 1), 0, slide, (-CENTERED, CENTERED)),
     Change(
         "shrink", "factor", _steps(0.4, 1.6, 0.1), 1, shrink, (1 - KNOBS.scale, 1 + KNOBS.scale)
     ),

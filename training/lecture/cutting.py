@@ -77,11 +77,11 @@ def characters(page: Page, cut_wide: bool) -> list[Page]:
         for left, right in thinnest(alone, span, height) if cut_wide else [span]:
             part = np.zeros_like(alone)
             part[:, left:right] = alone[:, left:right]
-            windows.append(centred(part))
+            windows.append(centered(part))
     return windows
 
 
-def centred(page: Page) -> Page:
+def centered(page: Page) -> Page:
     """Return a window with the page's ink in its middle; what is too wide is cut off."""
     side = RECEPTIVE_FIELD
     first, last = ink_columns(page)

@@ -152,19 +152,19 @@ def draw(figures: Figures, setting: Setting) -> None:
     """Draw how far, how exactly, and where not."""
     plot = style.figure(8.8, 3.6)
     far, rest = plot.subplots(1, 2)
-    for colour, name in zip(style.COLOURS, LAYERS, strict=True):
+    for color, name in zip(style.COLORS, LAYERS, strict=True):
         stride = figures["strides"][name]
         far.errorbar(
             list(SHIFTS),
             figures["far"][name],
             figures["spread"][name],
             fmt="o-" if name in ("conv 1", "pool 1", "pool 2") else ".:",
-            color=colour,
+            color=color,
             label=f"{name}: 1/{stride}" if stride > 1 else f"{name}: 1",
             lw=1.2,
             ms=4,
         )
-        rest.plot(list(SHIFTS), 100 * np.array(figures["rest"][name]), "o-", color=colour, ms=4)
+        rest.plot(list(SHIFTS), 100 * np.array(figures["rest"][name]), "o-", color=color, ms=4)
     far.set(xlabel="input moved, pixels", ylabel="maps moved, units", title="How far")
     far.legend(title="layer: units a pixel", fontsize=8)
     rest.set(xlabel="input moved, pixels", ylabel="unexplained by a move, %", title="How exactly")
@@ -174,11 +174,11 @@ def draw(figures: Figures, setting: Setting) -> None:
 
     plot = style.figure(8.8, 2.8)
     axes = plot.subplots()
-    for colour, (name, of), offset in zip(
+    for color, (name, of), offset in zip(
         (style.ORANGE, style.BLUE), figures["borders"].items(), (2, 8), strict=False
     ):
-        centres = STRIDE * (np.arange(1, len(of) + 1)) + offset
-        axes.plot(centres, 100 * np.array(of), "o-", color=colour, label=f"{name} edges")
+        centers = STRIDE * (np.arange(1, len(of) + 1)) + offset
+        axes.plot(centers, 100 * np.array(of), "o-", color=color, label=f"{name} edges")
     axes.set(xlabel="column of the strip, pixels", ylabel="unequal after a move, %")
     axes.set(title="Where a move by one stride is not exact", xlim=(0, BORDER_WIDTH))
     axes.legend()

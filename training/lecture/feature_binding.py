@@ -208,15 +208,13 @@ def draw(figures: Figures, setting: Setting) -> None:
         ends = [LABELS.index(path.before), LABELS.index(path.after)]
         others = [label for label in range(len(LABELS)) if label not in ends]
         loud = sorted(others, key=lambda label: -scores[:, label].max())[:2]
-        for label, colour in zip([*ends, *loud], style.COLOURS, strict=False):
+        for label, color in zip([*ends, *loud], style.COLORS, strict=False):
             if scores[:, label].max() > 0.03:
-                above.plot(
-                    path.distances, 100 * scores[:, label], color=colour, label=LABELS[label]
-                )
+                above.plot(path.distances, 100 * scores[:, label], color=color, label=LABELS[label])
         above.set(title=path.name, ylim=(-3, 103))
         above.legend(fontsize=8, loc="center left")
-        for name, colour in zip(LAYERS, style.COLOURS, strict=False):
-            below.plot(path.distances, 100 * np.array(of[name])[:, 0], color=colour, label=name)
+        for name, color in zip(LAYERS, style.COLORS, strict=False):
+            below.plot(path.distances, 100 * np.array(of[name])[:, 0], color=color, label=name)
         below.set(xlabel="stroke's distance from its place, pixels")
         for axes in (above, below):
             axes.invert_xaxis()
@@ -372,7 +370,7 @@ are how many pixels the stroke moves while the first layer, and while the class,
 across the maps as one piece; the other strokes' marks stay. Nothing in the first layers knows what is a
 digit. Only where a later unit sees the stroke's marks beside the others', at the right distance, does
 it answer: that is binding, and it happens within a few pixels. Before it, a stroke on its way may
-look like something else, or like a neighbour's ink, and the network may say `none`: it has learned to
+look like something else, or like a neighbor's ink, and the network may say `none`: it has learned to
 say so of windows with two things in them.
 """
     return Section(claims, text)

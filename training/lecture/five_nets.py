@@ -27,7 +27,7 @@ from training.lecture.chapter import (
 from training.lecture.learning import (
     Interval,
     error,
-    initialise,
+    initialize,
     interval,
     randomness,
     squared_error,
@@ -105,14 +105,14 @@ def measure(setting: Setting) -> Figures:
             training, test = tensors(images, labels), tensors(test_images, test_labels)
             for place, name in enumerate(REPORT):
                 net = build(name)
-                initialise(net, randomness(setting.seed, 1, seed, place), reach=2.4)
+                initialize(net, randomness(setting.seed, 1, seed, place), reach=2.4)
                 train(
                     net,
                     *training,
                     randomness(setting.seed, 1, seed),
                     passes=passes,
                     batch=BATCH,
-                    optimiser=torch.optim.SGD(net.parameters(), RATE, MOMENTUM),
+                    optimizer=torch.optim.SGD(net.parameters(), RATE, MOMENTUM),
                     loss=squared_error,
                 )
                 correct[way][name].append(1 - error(net, *test))
@@ -157,10 +157,10 @@ def draw(figures: Figures, setting: Setting) -> None:
     for axes, (way, says) in zip(plot.subplots(1, 2, sharey=True), SETS.items(), strict=True):
         for place, (name, (_, weights, paper)) in enumerate(REPORT.items()):
             of = Interval(**figures["correct"][way][name])
-            colour = style.COLOURS[place]
+            color = style.COLORS[place]
             reach = [[100 * (of.mean - of.low)], [100 * (of.high - of.mean)]]
-            axes.errorbar(weights, 100 * of.mean, reach, fmt="o", color=colour, capsize=4)
-            axes.plot(weights, 100 * paper, "o", mfc="white", mec=colour, ms=6, zorder=1)
+            axes.errorbar(weights, 100 * of.mean, reach, fmt="o", color=color, capsize=4)
+            axes.plot(weights, 100 * paper, "o", mfc="white", mec=color, ms=6, zorder=1)
             # Three nets have nearly as many weights; their names stand apart.
             right, up, side = NAMED.get(name, (9, 1, "left"))
             axes.annotate(
@@ -168,14 +168,14 @@ def draw(figures: Figures, setting: Setting) -> None:
                 (weights, 100 * of.mean),
                 xytext=(right, up),
                 textcoords="offset points",
-                color=colour,
+                color=color,
                 ha=side,
                 va="center",
             )
         axes.set(xlabel="free weights", title=f"{says[0].upper()}{says[1:]}", xlim=(600, 3500))
     plot.axes[0].set_ylabel("test digits correct, %")
-    plot.axes[1].plot([], [], "o", mfc="white", mec=style.GREY, label="the report")
-    plot.axes[1].errorbar([], [], [], fmt="o", color=style.GREY, capsize=4, label="ours, 95%")
+    plot.axes[1].plot([], [], "o", mfc="white", mec=style.GRAY, label="the report")
+    plot.axes[1].errorbar([], [], [], fmt="o", color=style.GRAY, capsize=4, label="ours, 95%")
     plot.axes[1].legend(loc="upper right")
     style.save(plot, setting.folder / "1-accuracy.png")
 
@@ -208,7 +208,7 @@ def tell(figures: Figures) -> Section:
             Held.of(all(counts[name] == REPORT[name][:2] for name in REPORT)),
         ),
         Claim(
-            "Each net generalises better than the one before (the report's way to make the set)",
+            "Each net generalizes better than the one before (the report's way to make the set)",
             ", ".join(percent(right) for _, _, right in REPORT.values()),
             ", ".join(percent(each.mean) for each in ours[way].values()),
             Held.of(*(each.low > 0 for each in steps[way].values())),

@@ -34,7 +34,7 @@ class Row:
     values: Values  # (height, width), 0 (nothing) to 1
     stride: int = 1  # pixels of the strip from one unit to the next
     field: int = 1  # pixels that a unit sees
-    heat: bool = False  # whether it is coloured as scores are
+    heat: bool = False  # whether it is colored as scores are
 
 
 def ribbon(
@@ -55,17 +55,17 @@ def ribbon(
     picture.paste(_ink(strip / 255, zoom), (GUTTER, HEADER))
     lane = HEADER + zoom * strip.shape[0] + 16
     for label, position, chance in found(chances):
-        centre = GUTTER + zoom * (position * STRIDE + RECEPTIVE_FIELD / 2)
-        canvas.text((centre, lane), LABELS[label], _trust(chance), _font(24), "mm")
+        center = GUTTER + zoom * (position * STRIDE + RECEPTIVE_FIELD / 2)
+        canvas.text((center, lane), LABELS[label], _trust(chance), _font(24), "mm")
     top = HEADER + zoom * strip.shape[0] + 34
     left = GUTTER + zoom * (RECEPTIVE_FIELD - STRIDE) // 2
     for label in range(len(LABELS)):
         row = top + label * CELL + (6 if label == NONE else 0)
-        colours = _heat(chances[None, :, label])
+        colors = _heat(chances[None, :, label])
         if label == NONE:
-            colours = _mix((30, 36, 48), (112, 126, 152), chances[None, :, label])
+            colors = _mix((30, 36, 48), (112, 126, 152), chances[None, :, label])
         sized = cv2.resize(
-            colours, (zoom * STRIDE * len(chances), CELL - 1), interpolation=cv2.INTER_NEAREST
+            colors, (zoom * STRIDE * len(chances), CELL - 1), interpolation=cv2.INTER_NEAREST
         )
         picture.paste(Image.fromarray(np.asarray(sized, np.uint8)), (left, row))
         canvas.text((left - 10, row + CELL / 2 - 1), LABELS[label], DIM, _font(11), "rm")
@@ -80,8 +80,8 @@ def found(chances: Values) -> list[tuple[int, float, float]]:
         if position == len(best) or best[position] != best[start]:
             if best[start] != NONE:
                 part = chances[start:position, best[start]]
-                centre = start + float((part * np.arange(len(part))).sum() / part.sum())
-                runs.append((int(best[start]), centre, float(part.max())))
+                center = start + float((part * np.arange(len(part))).sum() / part.sum())
+                runs.append((int(best[start]), center, float(part.max())))
             start = position
     return runs
 
@@ -154,15 +154,15 @@ def _scaled(row: Row, zoom: int) -> Image.Image:
 
 def _ink(values: Values, zoom: int, heat: bool = False) -> Image.Image:
     clipped = np.clip(values, 0, 1)
-    colours = _heat(clipped) if heat else _mix((24, 29, 39), INK, clipped)
-    sized = cv2.resize(colours, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_NEAREST)
+    colors = _heat(clipped) if heat else _mix((24, 29, 39), INK, clipped)
+    sized = cv2.resize(colors, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_NEAREST)
     return Image.fromarray(np.asarray(sized, np.uint8))
 
 
 def _heat(values: Values) -> npt.NDArray[np.uint8]:
     levels = (255 * np.sqrt(np.clip(values, 0, 1))).astype(np.uint8)  # faint chances show as well
-    colours = cv2.applyColorMap(levels, cv2.COLORMAP_MAGMA)[..., ::-1]
-    return np.maximum(colours, np.array((24, 29, 39), np.uint8))
+    colors = cv2.applyColorMap(levels, cv2.COLORMAP_MAGMA)[..., ::-1]
+    return np.maximum(colors, np.array((24, 29, 39), np.uint8))
 
 
 def _mix(

@@ -1,6 +1,6 @@
 """Chapter 9: what convolution is good for. Signals that are local, stationary and composed.
 
-Take the neighbourhood away, by one fixed permutation of all pixels, and see who minds.
+Take the neighborhood away, by one fixed permutation of all pixels, and see who minds.
 """
 
 import numpy as np
@@ -27,7 +27,7 @@ from training.lecture.layer_kinds import BASE
 from training.lecture.learning import (
     Interval,
     error,
-    initialise,
+    initialize,
     interval,
     randomness,
     tensors,
@@ -82,14 +82,14 @@ def measure(setting: Setting) -> Figures:
             training, test = (tensors(each.images / 255, each.labels) for each in pair)
             for name in NETS:
                 net = build(name, training[0])
-                initialise(net, randomness(setting.seed, 9, seed))
+                initialize(net, randomness(setting.seed, 9, seed))
                 train(
                     net,
                     *training,
                     randomness(setting.seed, 9, seed, 1),
                     passes=passes,
                     batch=BATCH,
-                    optimiser=torch.optim.Adam(net.parameters(), RATE),
+                    optimizer=torch.optim.Adam(net.parameters(), RATE),
                 )
                 errors[name][way].append(error(net, *test))
     sample = some(
@@ -233,16 +233,16 @@ def draw(figures: Figures, setting: Setting) -> None:
                 color=style.BLUE if way == "as they are" else style.ORANGE,
                 yerr=[[100 * (of.mean - of.low)], [100 * (of.high - of.mean)]],
                 capsize=4,
-                ecolor=style.GREY,
+                ecolor=style.GRAY,
                 label=way if place == 0 else None,
             )
     wrong.set_xticks(range(len(NETS)), NETS)
     wrong.set(ylabel="test digits wrong, %", title="Who minds?")
     wrong.grid(visible=False, axis="x")
     wrong.legend(fontsize=8)
-    for colour, (way, of) in zip(style.COLOURS, figures["correlation"].items(), strict=False):
-        local.plot(*np.array(of).T, "o-", color=colour, label=way, ms=4)
-    local.axhline(0, color=style.GREY, lw=0.8, ls=":")
+    for color, (way, of) in zip(style.COLORS, figures["correlation"].items(), strict=False):
+        local.plot(*np.array(of).T, "o-", color=color, label=way, ms=4)
+    local.axhline(0, color=style.GRAY, lw=0.8, ls=":")
     local.set(xlabel="distance, pixels", ylabel="correlation of two pixels", title="Locality")
     local.legend(fontsize=8)
     style.save(plot, setting.folder / "9-permuted.png")
@@ -275,15 +275,15 @@ def _draw_filters(setting: Setting) -> None:
 
 
 def _rows(axes: Axes, tiles: npt.NDArray[np.floating], title: str, filters: bool = True) -> None:
-    """Draw (rows, columns, side, side) tiles of -1 to 1, the first column in colour if filters."""
+    """Draw (rows, columns, side, side) tiles of -1 to 1, the first column in color if filters."""
     count, across, side, _ = tiles.shape
     pitch = side + max(side // 6, 1)
     style.bare(axes)
     for row, column in np.ndindex(count, across):
         x, y = column * pitch + (2 if column and filters else 0), row * pitch
-        colours = style.SIGNED_MAP if filters and column == 0 else style.INK_MAP
+        colors = style.SIGNED_MAP if filters and column == 0 else style.INK_MAP
         axes.imshow(
-            tiles[row, column], cmap=colours, vmin=-1, vmax=1, extent=(x, x + side, y + side, y)
+            tiles[row, column], cmap=colors, vmin=-1, vmax=1, extent=(x, x + side, y + side, y)
         )
     axes.set(xlim=(-0.5, across * pitch + 2), ylim=(count * pitch, -0.5), title=title)
     axes.set_aspect("equal")
@@ -368,7 +368,7 @@ information and loses all bets.
 
 {figures["learned"]:,} digits learned in {figures["passes"]} passes, {figures["tested"]:,} tested,
 {figures["seeds"]} seeds, each with a permutation of its own. A fully connected net cannot tell: it has no notion
-of which inputs are neighbours, and the permuted task is the same task with its weights in other places. The
+of which inputs are neighbors, and the permuted task is the same task with its weights in other places. The
 convolutional net can still learn, as its last layer sees everything, but its filters look at pixels
 that have nothing to do with each other. Locality is shown on the {BOX.stop - BOX.start}×{BOX.stop - BOX.start}
 pixels where MNIST has ink, permuted among themselves.

@@ -1,4 +1,4 @@
-"""The kinds of layer, one small module each: normalise, project, rectify, pool."""
+"""The kinds of layer, one small module each: normalize, project, rectify, pool."""
 
 import math
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-WINDOW = 7  # side of a neighbourhood, pixels
+WINDOW = 7  # side of a neighborhood, pixels
 SPREAD = 1.6  # of the Gaussian that weighs it
 
 
@@ -35,7 +35,7 @@ class Whitening(nn.Module):
         return ((below.flatten(1) - self.mean) @ self.root).reshape(below.shape)
 
 
-class _Neighbourhood(nn.Module):
+class _Neighborhood(nn.Module):
     """A Gaussian-weighted mean over a square and over all maps; edges are reflected."""
 
     weights: Tensor
@@ -54,15 +54,15 @@ class _Neighbourhood(nn.Module):
         return F.conv2d(padded, self.weights.to(below.dtype))
 
 
-class Subtractive(_Neighbourhood):
-    """Average removal, a high-pass: y = x - Σ w·x over the neighbourhood (Jarrett et al. 2009)."""
+class Subtractive(_Neighborhood):
+    """Average removal, a high-pass: y = x - Σ w·x over the neighborhood (Jarrett et al. 2009)."""
 
     def forward(self, below: Tensor) -> Tensor:
         """Map (batch, maps, height, width) to the same shape."""
         return below - self.mean(below)
 
 
-class Divisive(_Neighbourhood):
+class Divisive(_Neighborhood):
     """Local contrast: y = v / max(c, s), v the average removed, s = √(Σ w·v²), c the mean of s.
 
     What is as contrasted as its image is left; what is fainter than that is not blown up.

@@ -37,7 +37,7 @@ from training.lecture.kinds import (
 from training.lecture.learning import (
     Interval,
     error,
-    initialise,
+    initialize,
     interval,
     randomness,
     tensors,
@@ -45,8 +45,8 @@ from training.lecture.learning import (
 )
 from training.lecture.zip_code import some
 
-Normalisation = Callable[[Tensor], nn.Module]  # fitted to the training images
-NORMALISATIONS: dict[str, Normalisation] = {
+Normalization = Callable[[Tensor], nn.Module]  # fitted to the training images
+NORMALIZATIONS: dict[str, Normalization] = {
     "none": lambda _: nn.Identity(),
     "whitening": Whitening,
     "subtractive": lambda _: Subtractive(),
@@ -69,25 +69,25 @@ FEATURES = 16  # second convolution's filters
 
 @dataclass(frozen=True)
 class Recipe:
-    """Which kind stands in each place of normalise → filter bank → nonlinearity → pool, twice."""
+    """Which kind stands in each place of normalize → filter bank → nonlinearity → pool, twice."""
 
-    normalisation: str = "none"
+    normalization: str = "none"
     filters: int = 8
     nonlinearity: str = "ReLU"
     pooling: str = "maximum"
 
     def build(self, images: Tensor) -> nn.Sequential:
-        """Build the network; `images` are what a normalisation is fitted to."""
+        """Build the network; `images` are what a normalization is fitted to."""
         first, second = FilterBank(1, self.filters), FilterBank(self.filters, FEATURES)
         nonlinear, pool = NONLINEARITIES[self.nonlinearity], POOLINGS[self.pooling]
         body = [first, nonlinear(), pool(), second, nonlinear(), pool()]
-        normalise = NORMALISATIONS[self.normalisation](images)
-        return nn.Sequential(normalise, *body, nn.Flatten(), nn.Linear(FEATURES * 25, 10))
+        normalize = NORMALIZATIONS[self.normalization](images)
+        return nn.Sequential(normalize, *body, nn.Flatten(), nn.Linear(FEATURES * 25, 10))
 
 
 BASE = Recipe()
 SWAPS: dict[str, list[tuple[str, Recipe]]] = {
-    "normalisation": [(name, replace(BASE, normalisation=name)) for name in NORMALISATIONS],
+    "normalization": [(name, replace(BASE, normalization=name)) for name in NORMALIZATIONS],
     "filter bank": [
         (f"{filters} filters ({filters / 25:g}×)", replace(BASE, filters=filters))
         for filters in (2, 8, 32)
@@ -112,14 +112,14 @@ def measure(setting: Setting) -> Figures:
         test = tensors(tested.images / 255, tested.labels)
         for recipe in recipes:
             net = recipe.build(training[0])
-            initialise(net, randomness(setting.seed, 4, seed))
+            initialize(net, randomness(setting.seed, 4, seed))
             train(
                 net,
                 *training,
                 randomness(setting.seed, 4, seed, 1),
                 passes=passes,
                 batch=BATCH,
-                optimiser=torch.optim.Adam(net.parameters(), RATE),
+                optimizer=torch.optim.Adam(net.parameters(), RATE),
             )
             errors[recipe].append(error(net, *test))
             if recipe == replace(BASE, nonlinearity=recipe.nonlinearity):
@@ -176,7 +176,7 @@ def overcomplete(seed: int) -> list[list[float]]:
     found = []
     for filters in (2, 8, 16, 24, 25, 32, 50):
         bank = FilterBank(1, filters)
-        initialise(bank, rng)
+        initialize(bank, rng)
         projected = bank(patches.reshape(-1, 1, 5, 5)).flatten(1).detach()
         lost = (bank.restore(projected) - patches).square().sum() / patches.square().sum()
         found.append([filters, 1 - float(lost)])
@@ -184,7 +184,7 @@ def overcomplete(seed: int) -> list[list[float]]:
 
 
 def draw(figures: Figures, setting: Setting) -> None:
-    """Draw the errors, the limits of pooling, and what each normalisation makes of a digit."""
+    """Draw the errors, the limits of pooling, and what each normalization makes of a digit."""
     plot = style.figure(8.6, 4.2)
     axes = plot.subplots()
     _draw_errors(axes, figures)
@@ -194,16 +194,16 @@ def draw(figures: Figures, setting: Setting) -> None:
     powers, sharp, bank = plot.subplots(1, 3)
     powers.loglog(*np.array(figures["limits"]["p"]).T, "o-")
     powers.set(xlabel="p", ylabel="mean distance", title="L_p → the greatest |x|")
-    for (name, says), colour in zip(
+    for (name, says), color in zip(
         (("b to maximum", "from the maximum"), ("b to mean", "from the mean")),
-        style.COLOURS,
+        style.COLORS,
         strict=False,
     ):
-        sharp.loglog(*np.array(figures["limits"][name]).T, "o-", color=colour, label=says)
+        sharp.loglog(*np.array(figures["limits"][name]).T, "o-", color=color, label=says)
     sharp.set(xlabel="b", title="Log-prob between its limits")
     sharp.legend()
     bank.plot(*np.array(figures["overcomplete"]).T, "o-", color=style.GREEN)
-    bank.axvline(25, color=style.GREY, lw=0.8, ls=":")
+    bank.axvline(25, color=style.GRAY, lw=0.8, ls=":")
     bank.set(xlabel="filters over 25 pixels", ylabel="energy recovered")
     bank.set(title="Overcomplete from 25 on", ylim=(0, 1.05))
     style.save(plot, setting.folder / "4-limits.png")
@@ -211,31 +211,31 @@ def draw(figures: Figures, setting: Setting) -> None:
     digits = some(setting.training, 400, np.random.default_rng([setting.seed, 4]))
     images, _ = tensors(digits.images / 255, digits.labels)
     sheet = style.figure(8.6, 3.4)
-    grid = sheet.subplots(2, len(NORMALISATIONS))
-    for column, (name, kind) in zip(grid.T, NORMALISATIONS.items(), strict=True):
+    grid = sheet.subplots(2, len(NORMALIZATIONS))
+    for column, (name, kind) in zip(grid.T, NORMALIZATIONS.items(), strict=True):
         seen = kind(images)(images[:2]).numpy()
         for axes, shown in zip(column, seen[:, 0], strict=True):
             reach = float(np.abs(shown).max())
-            colours = style.INK_MAP if name == "none" else style.SIGNED_MAP
+            colors = style.INK_MAP if name == "none" else style.SIGNED_MAP
             low = 0 if name == "none" else -reach
-            style.bare(axes).imshow(shown, cmap=colours, vmin=low, vmax=reach)
+            style.bare(axes).imshow(shown, cmap=colors, vmin=low, vmax=reach)
         column[0].set_title({"none": "As it is"}.get(name, name.capitalize()))
-    style.save(sheet, setting.folder / "4-normalised.png")
+    style.save(sheet, setting.folder / "4-normalized.png")
 
 
 def _draw_errors(axes: Axes, figures: Figures) -> None:
     labels, height = [], 0.0
-    for colour, (place, of) in zip(style.COLOURS, figures["errors"].items(), strict=False):
+    for color, (place, of) in zip(style.COLORS, figures["errors"].items(), strict=False):
         for name, each in of.items():
             wrong = Interval(**each)
             reach = [[100 * (wrong.mean - wrong.low)], [100 * (wrong.high - wrong.mean)]]
-            axes.errorbar(100 * wrong.mean, height, xerr=reach, fmt="o", color=colour, capsize=3)
+            axes.errorbar(100 * wrong.mean, height, xerr=reach, fmt="o", color=color, capsize=3)
             labels.append((height, f"{place}: {name}"))
             height -= 1
         height -= 0.6
     axes.set_yticks([at for at, _ in labels], [name for _, name in labels])
     base = Interval(**figures["errors"]["pooling"]["maximum"])
-    axes.axvline(100 * base.mean, color=style.GREY, lw=0.8, ls=":", zorder=0)
+    axes.axvline(100 * base.mean, color=style.GRAY, lw=0.8, ls=":", zorder=0)
     axes.set(xlabel="test digits wrong, %", title="One kind swapped at a time")
     axes.margins(y=0.03)
 
@@ -260,13 +260,13 @@ def tell(figures: Figures) -> Section:
             return f"{100 * each.mean:+.1f}"
         return f"{100 * each.mean:+.1f} ({100 * each.low:+.1f} to {100 * each.high:+.1f})"
 
-    helped = {name: each.high < 0 for name, each in apart["normalisation"].items()}
+    helped = {name: each.high < 0 for name, each in apart["normalization"].items()}
     small, large = (next(iter(apart["filter bank"])), list(apart["filter bank"])[-1])
     claims = (
         Claim(
-            "Normalising the input helps",
+            "Normalizing the input helps",
             "",
-            "; ".join(f"{name} {points(each)}" for name, each in apart["normalisation"].items()),
+            "; ".join(f"{name} {points(each)}" for name, each in apart["normalization"].items()),
             Held.of(*helped.values()),
         ),
         Claim(
@@ -323,12 +323,12 @@ def tell(figures: Figures) -> Section:
         for name, of in kinds.items()
     ]
     text = f"""
-Every stage of a convolutional net is the same chain: normalise → filter bank → nonlinearity → pool.
+Every stage of a convolutional net is the same chain: normalize → filter bank → nonlinearity → pool.
 Each kind is a module of a few lines in `training/lecture/kinds.py`, its formula in the docstring,
 checked against numerical gradients and at its limits.
 
-- **Normalisation.** *Whitening* takes all correlation between pixels away. *Subtractive*
-  normalisation removes the local average, a high-pass filter; *divisive* normalisation then divides
+- **Normalization.** *Whitening* takes all correlation between pixels away. *Subtractive*
+  normalization removes the local average, a high-pass filter; *divisive* normalization then divides
   by the local deviation, which evens out contrast.
 - **Filter banks** project each square onto filters. With more filters than pixels the projection is
   overcomplete.
@@ -338,7 +338,7 @@ checked against numerical gradients and at its limits.
   sign round |x|^p. Meant is what stands here: only so does the first have the maximum and the mean as
   limits, and the second is a p-norm.
 
-{picture("4-normalised.png", "Two digits as they are, whitened, with the average removed, and with contrast evened")}
+{picture("4-normalized.png", "Two digits as they are, whitened, with the average removed, and with contrast evened")}
 
 One small network (two stages of 5×5 filters, {BASE.filters} and {FEATURES} of them, ReLU, maximum) learns
 {figures["learned"]:,} digits in {figures["passes"]} passes; one kind is swapped at a time; {figures["tested"]:,}
@@ -351,8 +351,8 @@ from the base on the same digits, in percentage points.
 
 {picture("4-limits.png", "How L_p and log-prob approach their limits, and what filter banks keep")}
 
-**What we think.** MNIST is already normalised: black paper, even ink. So little is left for
-normalisation to win, and whitening amplifies what hardly varies. On photographs, which the lecture
+**What we think.** MNIST is already normalized: black paper, even ink. So little is left for
+normalization to win, and whitening amplifies what hardly varies. On photographs, which the lecture
 speaks of, light and contrast differ from place to place. The nonlinearity is what makes two layers
 more than one, though max-pooling is a nonlinearity as well and saves the network without any other.
 """

@@ -51,7 +51,7 @@ def randomness(*path: int) -> torch.Generator:
 
 
 @torch.no_grad()
-def initialise(network: nn.Module, rng: torch.Generator, reach: float | None = None) -> None:
+def initialize(network: nn.Module, rng: torch.Generator, reach: float | None = None) -> None:
     """Draw all weights evenly from ±√(3/n), n being a unit's inputs; biases are 0.
 
     Args:
@@ -86,7 +86,7 @@ def train(
     *,
     passes: int,
     batch: int,
-    optimiser: torch.optim.Optimizer,
+    optimizer: torch.optim.Optimizer,
     loss: Loss = F.cross_entropy,
     after_pass: Callable[[int], None] | None = None,
 ) -> None:
@@ -99,19 +99,19 @@ def train(
         rng: decides the order.
         passes: over all digits.
         batch: digits a step.
-        optimiser: of the network's weights; its rate falls to 0 as a cosine if it is Adam.
+        optimizer: of the network's weights; its rate falls to 0 as a cosine if it is Adam.
         loss: of scores and labels.
         after_pass: is told how many passes are complete.
     """
     steps = passes * math.ceil(len(images) / batch)
-    falling = isinstance(optimiser, torch.optim.Adam)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps) if falling else None
+    falling = isinstance(optimizer, torch.optim.Adam)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps) if falling else None
     for done in range(1, passes + 1):
         network.train()
         for chosen in torch.randperm(len(images), generator=rng).split(batch):
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             loss(network(images[chosen]), labels[chosen]).backward()
-            optimiser.step()
+            optimizer.step()
             if schedule:
                 schedule.step()
         if after_pass:

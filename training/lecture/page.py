@@ -85,9 +85,9 @@ def claims_table(claims: tuple[Claim, ...]) -> str:
 def terminal(chapter: Chapter, section: Section) -> Table:
     """Return a chapter's claims, ours beside the paper's, for the terminal."""
     shown = Table("claim", "paper", "ours", "", title=heading(chapter), box=None, expand=True)
-    colours = {Held.YES: "green", Held.PARTLY: "yellow", Held.NO: "red"}
+    colors = {Held.YES: "green", Held.PARTLY: "yellow", Held.NO: "red"}
     for claim in section.claims:
-        verdict = f"[{colours[claim.held]}]{claim.held}[/]"
+        verdict = f"[{colors[claim.held]}]{claim.held}[/]"
         shown.add_row(claim.says, claim.paper or "–", claim.ours, verdict)
     return shown
 

@@ -24,7 +24,7 @@ from training.lecture.chapter import (
 from training.lecture.learning import (
     Interval,
     error,
-    initialise,
+    initialize,
     interval,
     proportion,
     randomness,
@@ -50,7 +50,7 @@ TABLE_1990: Table = [
     [2, 3],
     [2, 3],
 ]
-# 1998, table I: three or four neighbours, four in two pairs, all six.
+# 1998, table I: three or four neighbors, four in two pairs, all six.
 TABLE_1998: Table = [
     *([(first + step) % 6 for step in range(3)] for first in range(6)),
     *([(first + step) % 6 for step in range(4)] for first in range(6)),
@@ -123,14 +123,14 @@ def measure(setting: Setting) -> Figures:
         test = tensors(tested.images / 255, tested.labels)
         for place, (name, wiring) in enumerate(VARIANTS.items()):
             net = build(*wiring)
-            initialise(net, randomness(setting.seed, 3, seed, place))
+            initialize(net, randomness(setting.seed, 3, seed, place))
             train(
                 net,
                 *training,
                 randomness(setting.seed, 3, seed),
                 passes=passes,
                 batch=BATCH,
-                optimiser=torch.optim.Adam(net.parameters(), RATE),
+                optimizer=torch.optim.Adam(net.parameters(), RATE),
             )
             errors[name].append(error(net, *test))
     return {
@@ -158,14 +158,14 @@ def as_in_1990(setting: Setting) -> Figures:
     tested = some(setting.test, setting.pick(TESTED_1990, 500), rng)
     passes = setting.pick(12, 1)
     net = build(4, 12, TABLE_1990)
-    initialise(net, randomness(setting.seed, 3, 100))
+    initialize(net, randomness(setting.seed, 3, 100))
     train(
         net,
         *tensors(learned.images / 255, learned.labels),
         randomness(setting.seed, 3, 100, 1),
         passes=passes,
         batch=BATCH,
-        optimiser=torch.optim.Adam(net.parameters(), RATE),
+        optimizer=torch.optim.Adam(net.parameters(), RATE),
     )
     wrong = error(net, *tensors(tested.images / 255, tested.labels))
     return {
@@ -199,7 +199,7 @@ def draw(figures: Figures, setting: Setting) -> None:
             100 * of.mean,
             [[100 * (of.mean - of.low)], [100 * (of.high - of.mean)]],
             fmt="o" if VARIANTS[name][2] is None else "s",
-            color=style.COLOURS[place],
+            color=style.COLORS[place],
             capsize=4,
             label=name.removesuffix(" (the lecture)"),
         )

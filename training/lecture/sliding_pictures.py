@@ -10,7 +10,7 @@ from training.lecture.chapter import Figures, Setting
 from training.lecture.readers import DIGITS, GAPS, READERS, pair, read, string
 
 WIDTHS = (32, 64, 128, 256, 512, 1024)  # of strips whose cost is compared, pixels
-COLOUR = dict(zip(READERS, style.COLOURS, strict=False))
+COLOR = dict(zip(READERS, style.COLORS, strict=False))
 
 
 def draw(figures: Figures, setting: Setting) -> None:
@@ -42,7 +42,7 @@ def _draw_cost(figures: Figures, setting: Setting) -> None:
     widths, _, arithmetic, measured, _ = np.array(figures["cost"]).T
     axes.plot(widths, arithmetic, "o-", label="multiplications")
     axes.plot(widths, measured, "o-", label="time, measured")
-    axes.axhline(1, color=style.GREY, lw=0.8, ls=":")
+    axes.axhline(1, color=style.GRAY, lw=0.8, ls=":")
     axes.set_xscale("log", base=2)
     axes.set_xticks(WIDTHS, [str(width) for width in WIDTHS])
     axes.set(xlabel="width of the strip, pixels", ylabel="times one pass", ylim=(0, None))
@@ -56,8 +56,8 @@ def _draw_strings(figures: Figures, setting: Setting) -> None:
     axes = plot.subplots()
     for name, says in READERS.items():
         right = 100 * np.array(figures["strings"][name])
-        axes.plot(GAPS, right, "o-", color=COLOUR[name], label=says)
-    axes.axvline(0, color=style.GREY, lw=0.8, ls=":")
+        axes.plot(GAPS, right, "o-", color=COLOR[name], label=says)
+    axes.axvline(0, color=style.GRAY, lw=0.8, ls=":")
     axes.set(xlabel="gap between the digits' ink, pixels", ylabel="strings of four read exactly, %")
     axes.set(ylim=(0, 102), title="Digits move together")
     axes.invert_xaxis()
@@ -70,9 +70,9 @@ def _draw_curves(figures: Figures, setting: Setting) -> None:
     for axes, change in zip(plot.subplots(2, 3, sharey=True).flat, CHANGES, strict=True):
         of = figures["changes"][change.name]
         axes.axvspan(*change.learned, color=style.GREEN, alpha=0.12, lw=0)
-        axes.axvline(change.nothing, color=style.GREY, lw=0.8, ls=":")
+        axes.axvline(change.nothing, color=style.GRAY, lw=0.8, ls=":")
         axes.plot(of["amounts"], 100 * np.array(of["surest"]), "o-", ms=3, label="surest window")
-        axes.plot(of["amounts"], 100 * np.array(of["centre"]), "o-", ms=3, label="middle window")
+        axes.plot(of["amounts"], 100 * np.array(of["center"]), "o-", ms=3, label="middle window")
         axes.set(title=change.name.capitalize(), xlabel=change.unit, ylim=(0, 103))
     for axes in plot.axes[::3]:
         axes.set_ylabel("digits right, %")

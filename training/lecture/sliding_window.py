@@ -97,7 +97,7 @@ def cost(scorer: Scorer, setting: Setting, rng: np.random.Generator) -> list[lis
     """Compare one pass with a window at a time: (width, windows, arithmetic, measured, apart).
 
     `arithmetic` and `measured` are how many times dearer the windows are; they are run as one
-    batch, which favours them.
+    batch, which favors them.
     """
     rows = []
     for width in WIDTHS:
@@ -140,15 +140,15 @@ def stray(scorer: Scorer, change: Change, setting: Setting) -> dict[str, list[fl
     middle = (STRIP - RECEPTIVE_FIELD) // 2
     pages = np.zeros((len(digits), RECEPTIVE_FIELD, STRIP), np.uint8)
     pages[:, :, middle : middle + RECEPTIVE_FIELD] = digits.images
-    centre: list[float] = []
+    center: list[float] = []
     surest: list[float] = []
     for amount in change.amounts:
         changed = np.stack([change.apply(page, amount, rng) for page in pages])
         scores = scorer.run(changed)[:, 0]  # (digits, positions, labels)
-        centre.append(float((scores[:, middle // STRIDE].argmax(1) == digits.labels).mean()))
+        center.append(float((scores[:, middle // STRIDE].argmax(1) == digits.labels).mean()))
         best = scores[..., :NONE].max(1).argmax(1)
         surest.append(float((best == digits.labels).mean()))
-    return {"amounts": list(change.amounts), "centre": centre, "surest": surest}
+    return {"amounts": list(change.amounts), "center": center, "surest": surest}
 
 
 def stands(
@@ -173,7 +173,7 @@ def tell(figures: Figures) -> Section:
     ranges = {
         change.name: {
             which: stands(figures["changes"][change.name], which, change.nothing, 0.95)
-            for which in ("centre", "surest")
+            for which in ("center", "surest")
         }
         for change in CHANGES
     }
@@ -211,11 +211,11 @@ def tell(figures: Figures) -> Section:
         Claim(
             "The window need not find the digit: some window has it in its middle",
             "",
-            f"95% right at shifts of {span('slide', 'centre')} pixels by the middle window, of "
+            f"95% right at shifts of {span('slide', 'center')} pixels by the middle window, of "
             f"{span('slide')} by the surest",
             Held.of(
                 min(whole["surest"]) >= 0.95,
-                min(whole["centre"]) < 0.5,
+                min(whole["center"]) < 0.5,
             ),
         ),
         Claim(
@@ -264,9 +264,9 @@ cut? Digits touch, break, overlap. Whoever cuts must know what is written, and w
 written need not cut (Sayre's paradox, 1973). That circle is why this service has no segmentation.
 
 The network does not ask where digits are. It answers one question at every place: *which digit is
-centred here, or none?* `none` is a label like any other, learned from windows that look at the space
+centered here, or none?* `none` is a label like any other, learned from windows that look at the space
 between two digits or past the end of a line. Below each strip are the scores of all eleven labels; each
-column stands under the pixel that its window is centred on.
+column stands under the pixel that its window is centered on.
 
 {picture("7-ribbon.png", "Two strips; under each the digits found and the scores of every label at every position")}
 
@@ -277,7 +277,7 @@ through the map. No cut was ever chosen, so none can be wrong.
 ### What cutting costs
 
 The same network, asked in three ways about the same {figures["read"]} strings of four test digits, the ink
-of neighbours brought closer and closer. *Cut at gaps* takes connected pieces of ink for characters. The second cutter
+of neighbors brought closer and closer. *Cut at gaps* takes connected pieces of ink for characters. The second cutter
 also parts pieces that are too wide, where the ink is thinnest.
 
 {picture("7-strings.png", "Strings read exactly against the gap between digits, for one pass and two cutters")}

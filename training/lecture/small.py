@@ -16,7 +16,7 @@ Small = npt.NDArray[np.float32]  # (digits, 16, 16), -1 (paper) to 1 (ink)
 def fill(images: npt.NDArray[np.uint8], width: int = SIDE) -> Small:
     """Scale digits, keeping their proportions, to fill 16 rows or `width` columns.
 
-    That is how the zip codes were normalised (LeCun et al. 1989, section 2.2).
+    That is how the zip codes were normalized (LeCun et al. 1989, section 2.2).
 
     Args:
         images: (digits, height, width) uint8, ink bright on 0.

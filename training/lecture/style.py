@@ -12,9 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
-COLOURS = ("#2f6fde", "#e0672b", "#1f9e89", "#b4489a", "#8a6d1d", "#5b6576")
-BLUE, ORANGE, GREEN, PURPLE, OCHRE, GREY = COLOURS
-PAPER_COLOUR = "#5b6576"  # of the papers' own figures
+COLORS = ("#2f6fde", "#e0672b", "#1f9e89", "#b4489a", "#8a6d1d", "#5b6576")
+BLUE, ORANGE, GREEN, PURPLE, OCHRE, GRAY = COLORS
+PAPER_COLOR = "#5b6576"  # of the papers' own figures
 INK_MAP, SIGNED_MAP, HEAT_MAP = "gray_r", "RdBu_r", "magma"
 
 STYLE: Any = {  # of `matplotlib.rc_context`
@@ -22,7 +22,7 @@ STYLE: Any = {  # of `matplotlib.rc_context`
     "axes.edgecolor": "#8b95a5",
     "axes.grid": True,
     "axes.labelcolor": "#2b313b",
-    "axes.prop_cycle": cycler(color=COLOURS),
+    "axes.prop_cycle": cycler(color=COLORS),
     "axes.spines.right": False,
     "axes.spines.top": False,
     "axes.titlelocation": "left",

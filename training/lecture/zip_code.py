@@ -24,7 +24,7 @@ from training.lecture.chapter import (
 from training.lecture.learning import (
     Interval,
     error,
-    initialise,
+    initialize,
     proportion,
     randomness,
     squared_error,
@@ -94,14 +94,14 @@ def measure(setting: Setting) -> Figures:
             curve["test"].append(error(net, *test))  # noqa: B023
 
         net = build().double()
-        initialise(net, randomness(setting.seed, 2, seed), reach=2.4)
+        initialize(net, randomness(setting.seed, 2, seed), reach=2.4)
         train(
             net,
             *training,
             randomness(setting.seed, 2, seed, 1),
             passes=passes,
             batch=1,
-            optimiser=torch.optim.SGD(net.parameters(), RATE),
+            optimizer=torch.optim.SGD(net.parameters(), RATE),
             loss=squared_error,
             after_pass=judge,
         )
@@ -123,18 +123,18 @@ def draw(figures: Figures, setting: Setting) -> None:
     """Draw both errors by pass."""
     plot = style.figure(6.4, 3.6)
     axes = plot.subplots()
-    for name, colour in (("test", style.BLUE), ("training", style.ORANGE)):
+    for name, color in (("test", style.BLUE), ("training", style.ORANGE)):
         curves = 100 * np.array([curve[name] for curve in figures["curves"]])
         passes = np.arange(1, curves.shape[1] + 1)
         for curve in curves:
-            axes.plot(passes, curve, color=colour, alpha=0.3, lw=1)
-        axes.plot(passes, curves.mean(0), color=colour, label=f"{name}, ours")
-    for share, name, colour in (
+            axes.plot(passes, curve, color=color, alpha=0.3, lw=1)
+        axes.plot(passes, curves.mean(0), color=color, label=f"{name}, ours")
+    for share, name, color in (
         (PAPER_ERROR, "test", style.BLUE),
         (PAPER_TRAINING_ERROR, "training", style.ORANGE),
     ):
         label = f"{name}, the paper after {PASSES}"
-        axes.plot(PASSES, 100 * share, "o", mfc="white", mec=colour, label=label, zorder=5)
+        axes.plot(PASSES, 100 * share, "o", mfc="white", mec=color, label=label, zorder=5)
     axes.set(xlabel="passes over the training digits", ylabel="digits wrong, %", yscale="log")
     axes.set(title="The zip-code net learns", ylim=(0.05, None))
     axes.yaxis.set_major_formatter("{x:g}")
@@ -188,7 +188,7 @@ pseudo-Newton steps. {figures["learned"]:,} digits are learned and {figures["tes
 of so many digits.
 
 **Where this differs, and why we think so.** The paper's digits were cut from real envelopes, with
-bits of neighbours and breaks, and its test set held a share of badly segmented ones; MNIST was
+bits of neighbors and breaks, and its test set held a share of badly segmented ones; MNIST was
 cleaned and was written on forms. {"So the same net errs less here." if easier else "Still the same net errs more here."} The
 training error stays above the paper's: plain gradients with one step size for all weights are slower
 than its second derivatives, which give each weight its own.

@@ -1,7 +1,7 @@
-"""What pens, scanners and neighbours do to a digit: pure functions of (image, rng).
+"""What pens, scanners and neighbors do to a digit: pure functions of (image, rng).
 
 Images are (32, 32) uint8, ink bright on 0, and keep that shape. The augmentations are the
-lecture's (shift, size, digits at the sides, an eleventh class of nothing centred) and Simard et
+lecture's (shift, size, digits at the sides, an eleventh class of nothing centered) and Simard et
 al. 2003's (affine and elastic distortion).
 """
 
@@ -17,12 +17,12 @@ from training.config import Config
 from training.networks import RECEPTIVE_FIELD, STRIDE
 
 Image = npt.NDArray[np.uint8]
-Matrix = npt.NDArray[np.float64]  # (3, 3), homogeneous, acting round the image's centre
+Matrix = npt.NDArray[np.float64]  # (3, 3), homogeneous, acting round the image's center
 
-# A digit is `centred` up to half a stride from the window's centre: whatever its place in a
-# strip, at least one position answers for it. Past a whole stride a neighbouring position is
+# A digit is `centered` up to half a stride from the window's center: whatever its place in a
+# strip, at least one position answers for it. Past a whole stride a neighboring position is
 # the one to answer, and this one must say `none`. In between either would do.
-CENTRED = STRIDE / 2  # pixels
+CENTERED = STRIDE / 2  # pixels
 APART = float(STRIDE)  # pixels
 
 ROWS, COLUMNS = np.mgrid[0:RECEPTIVE_FIELD, 0:RECEPTIVE_FIELD].astype(np.float32)
@@ -84,7 +84,7 @@ def distort(
     digits is left as it is, because otherwise none would be as sharp as those to be read.
 
     Args:
-        image: (32, 32) the digit, centred.
+        image: (32, 32) the digit, centered.
         rng: decides everything.
         config: how strong the changes are.
         place: an affine map to apply last, in the same interpolation.
@@ -111,7 +111,7 @@ def distort(
 def flank(
     image: Image,
     rng: np.random.Generator,
-    neighbours: Sequence[Image],
+    neighbors: Sequence[Image],
     gaps: tuple[float, float] = (-4, 8),
 ) -> Image:
     """Insert digits at the sides: the first at the right, the second, if any, at the left.
@@ -119,22 +119,22 @@ def flank(
     Args:
         image: (32, 32) the window, its digit in the middle.
         rng: decides the gaps.
-        neighbours: one or two digits, (32, 32) each.
+        neighbors: one or two digits, (32, 32) each.
         gaps: the least and greatest gap between the ink of two digits, in pixels; at 0 they
             touch, below they overlap.
     """
     first, last = ink_columns(image)
     window = image
-    for neighbour, to_the_right in zip(neighbours, (True, False), strict=False):
-        left, right = ink_columns(neighbour)
+    for neighbor, to_the_right in zip(neighbors, (True, False), strict=False):
+        left, right = ink_columns(neighbor)
         gap = rng.uniform(*gaps)
-        # Never so close that the neighbour is centred in the window as well.
+        # Never so close that the neighbor is centered in the window as well.
         move = (
             max(last + gap - left, APART + 1)
             if to_the_right
             else min(first - gap - right, -APART - 1)
         )
-        window = np.maximum(window, _move(neighbour, round(move)))
+        window = np.maximum(window, _move(neighbor, round(move)))
     return window
 
 
@@ -150,16 +150,16 @@ def noise(rng: np.random.Generator) -> Image:
     kind = rng.integers(3)
     if kind == 1:  # specks
         for _ in range(rng.integers(1, 6)):
-            centre = (int(rng.integers(side)), int(rng.integers(side)))
-            cv2.circle(window, centre, int(rng.integers(0, 2)), int(rng.integers(80, 256)), -1)
+            center = (int(rng.integers(side)), int(rng.integers(side)))
+            cv2.circle(window, center, int(rng.integers(0, 2)), int(rng.integers(80, 256)), -1)
     elif kind == 2:  # rules
         y, fall = int(rng.integers(side)), int(rng.integers(-2, 3))
         cv2.line(window, (0, y), (side, y + fall), int(rng.integers(80, 256)), 1, cv2.LINE_AA)
     return window
 
 
-def uncentred(rng: np.random.Generator, digits: Sequence[Image]) -> Image:
-    """Return a window with digits at one or both sides and none in the centre.
+def uncentered(rng: np.random.Generator, digits: Sequence[Image]) -> Image:
+    """Return a window with digits at one or both sides and none in the center.
 
     Args:
         rng: decides how far out they stand.
@@ -168,7 +168,7 @@ def uncentred(rng: np.random.Generator, digits: Sequence[Image]) -> Image:
     window = blank(rng) // 3
     side = rng.choice([-1, 1])
     for digit in digits[:2]:
-        # A digit's width keeps the two at least a stride from the window's centre.
+        # A digit's width keeps the two at least a stride from the window's center.
         distance = rng.uniform(APART + 1, RECEPTIVE_FIELD / 2 + 6)
         window = np.maximum(window, _move(digit, round(side * distance)))
         side = -side
@@ -184,11 +184,11 @@ def ink_columns(image: Image) -> tuple[int, int]:
 
 
 def warp(image: Image, matrix: Matrix) -> Image:
-    """Apply an affine map round the image's centre; what comes in from outside is 0."""
+    """Apply an affine map round the image's center; what comes in from outside is 0."""
     height, width = image.shape
-    centre = np.array([(width - 1) / 2, (height - 1) / 2])
+    center = np.array([(width - 1) / 2, (height - 1) / 2])
     linear = matrix[:2, :2]
-    moved = matrix[:2, 2] + centre - linear @ centre
+    moved = matrix[:2, 2] + center - linear @ center
     return _uint8(
         cv2.warpAffine(
             image, np.column_stack([linear, moved]), (width, height), flags=cv2.INTER_LINEAR
@@ -221,7 +221,7 @@ def _rotation(rng: np.random.Generator, spread: float) -> Matrix:
 def _field(
     rng: np.random.Generator, spread: float
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Return displacements across and along, (32, 32) each, that leave the centre where it is."""
+    """Return displacements across and along, (32, 32) each, that leave the center where it is."""
     # A 5×5 grid, interpolated: the field of a wide Gaussian, far cheaper.
     grid = rng.normal(0, spread, (2, 5, 5)).astype(np.float32)
     grid -= grid[:, 2:3, 2:3]

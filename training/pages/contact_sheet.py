@@ -17,15 +17,15 @@ CAPTION = 6  # between a card's pictures and its text
 
 NIGHT, INK, DIM, WRONG = (16, 19, 26), (236, 240, 246), (122, 133, 152), (255, 138, 122)
 
-Colour = tuple[int, int, int]
+Color = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
 class Card:
-    """Pictures, one below the other, and lines of text in their colours."""
+    """Pictures, one below the other, and lines of text in their colors."""
 
     pictures: tuple[Image.Image, ...]
-    lines: tuple[tuple[str, Colour], ...]
+    lines: tuple[tuple[str, Color], ...]
 
     @property
     def width(self) -> int:
@@ -94,6 +94,6 @@ def _set(sheet: Image.Image, card: Card, left: int, top: int) -> None:
         sheet.paste(picture, (left, top))
         top += picture.height
     canvas = ImageDraw.Draw(sheet)
-    for number, (text, colour) in enumerate(card.lines):
+    for number, (text, color) in enumerate(card.lines):
         middle = top + CAPTION + LINE * (number + 0.5)
-        canvas.text((left, middle), text, colour, font(16), "lm")
+        canvas.text((left, middle), text, color, font(16), "lm")

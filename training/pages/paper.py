@@ -22,7 +22,7 @@ def sheet(shape: tuple[int, int], rng: np.random.Generator, dark: float) -> Leve
 
 
 def guilloche(page: Levels, rng: np.random.Generator, share: float) -> Levels:
-    """Print fine lines: one to three families, straight, waved, or round a far centre."""
+    """Print fine lines: one to three families, straight, waved, or round a far center."""
     if rng.random() >= share:
         return page
     rows, columns = _grid(page)

@@ -1,10 +1,10 @@
-"""A contact sheet of made pages: each with its normalised strip and its text below."""
+"""A contact sheet of made pages: each with its normalized strip and its text below."""
 
 from collections.abc import Sequence
 
 from PIL import Image
 
-from service.recognition.normalize import normalise
+from service.recognition.normalize import normalize
 from training.pages import contact_sheet
 from training.pages.strips import Page
 
@@ -14,12 +14,12 @@ STRIP_HEIGHT = 48
 
 def draw(pages: Sequence[Page], title: str) -> Image.Image:
     """Draw pages as a contact contact_sheet."""
-    note = "page  ·  what normalisation makes of it  ·  what it says"
+    note = "page  ·  what normalization makes of it  ·  what it says"
     return contact_sheet.draw([_card(page) for page in pages], title, note)
 
 
 def _card(page: Page) -> contact_sheet.Card:
-    strip = normalise(page.gray).strip().pixels
+    strip = normalize(page.gray).strip().pixels
     pictures = (
         contact_sheet.sized(page.gray, PAGE_HEIGHT),
         contact_sheet.sized(strip, STRIP_HEIGHT),

@@ -12,7 +12,7 @@ from training.config import Config, StripConfig
 from training.data.digits import DigitSet
 from training.networks import LABELS, NONE, RECEPTIVE_FIELD, STRIDE
 from training.pages import paper, stroke_effects
-from training.pages.augment import APART, CENTRED, Image, distort, ink_columns
+from training.pages.augment import APART, CENTERED, Image, distort, ink_columns
 from training.pages.glyphs import Strokes
 from training.pages.writing import Line, random_text, write
 
@@ -25,7 +25,7 @@ class Strip:
 
     pixels: Image  # (32, width), ink bright on 0
     digits: npt.NDArray[np.int64]  # (digits,), left to right
-    centres: npt.NDArray[np.float64]  # (digits,), pixels from the left edge
+    centers: npt.NDArray[np.float64]  # (digits,), pixels from the left edge
 
     @property
     def text(self) -> str:
@@ -41,7 +41,7 @@ def compose(
     Args:
         images: (32, 32) each, the digit in the middle.
         digits: what each one says.
-        gaps: pixels between the ink of neighbours, one fewer than digits; negative overlaps.
+        gaps: pixels between the ink of neighbors, one fewer than digits; negative overlaps.
         lead: pixels before the first digit's ink.
     """
     lefts: list[int] = []  # of each image's left edge in the strip
@@ -49,7 +49,7 @@ def compose(
     for image, gap in zip(images, [*gaps, 0.0], strict=True):
         first, last = ink_columns(image)
         left = round(cursor - first)
-        if lefts:  # however deep the overlap, the order of the centres is the order of the digits
+        if lefts:  # however deep the overlap, the order of the centers is the order of the digits
             left = max(left, lefts[-1] + STRIDE)
         lefts.append(left)
         cursor = left + last + gap
@@ -59,8 +59,8 @@ def compose(
         start, stop = max(left, 0), min(left + RECEPTIVE_FIELD, width)
         window = pixels[:, start:stop]
         np.maximum(window, image[:, start - left : stop - left], out=window)
-    centres = np.array(lefts, np.float64) + RECEPTIVE_FIELD / 2
-    return Strip(pixels, np.array(digits, np.int64), centres)
+    centers = np.array(lefts, np.float64) + RECEPTIVE_FIELD / 2
+    return Strip(pixels, np.array(digits, np.int64), centers)
 
 
 def random_strip(digits: DigitSet, rng: np.random.Generator, length: int, config: Config) -> Strip:
@@ -96,7 +96,7 @@ def training_strip(digits: DigitSet, rng: np.random.Generator, config: Config) -
     shown = strip.pixels[:, :width]
     pixels[:, : shown.shape[1]] = shown
     pixels = soil(clutter(pixels, strip, rng), rng)
-    return Strip(pixels, strip.digits, strip.centres)
+    return Strip(pixels, strip.digits, strip.centers)
 
 
 def clutter(pixels: Image, strip: Strip, rng: np.random.Generator) -> Image:
@@ -104,7 +104,7 @@ def clutter(pixels: Image, strip: Strip, rng: np.random.Generator) -> Image:
     marks = np.zeros_like(pixels)  # drawn apart: a faint mark must not fade the ink it crosses
     ink = int(rng.integers(150, 256))
     foot = int(rng.integers(22, 28))
-    for before, after in zip(strip.centres[:-1], strip.centres[1:], strict=True):
+    for before, after in zip(strip.centers[:-1], strip.centers[1:], strict=True):
         middle = round((before + after) / 2)
         room = after - before
         kind = rng.random()
@@ -117,7 +117,7 @@ def clutter(pixels: Image, strip: Strip, rng: np.random.Generator) -> Image:
             y = int(rng.integers(12, 22))
             end = (middle + half, y + int(rng.integers(-2, 3)))
             cv2.line(marks, (middle - half, y), end, ink, 2, cv2.LINE_AA)
-    if rng.random() < 0.15:  # a rule that normalisation left, above or below
+    if rng.random() < 0.15:  # a rule that normalization left, above or below
         y = int(rng.choice([rng.integers(0, 4), rng.integers(28, 32)]))
         width = pixels.shape[1]
         fall = int(rng.integers(-1, 2))
@@ -126,7 +126,7 @@ def clutter(pixels: Image, strip: Strip, rng: np.random.Generator) -> Image:
 
 
 def soil(pixels: Image, rng: np.random.Generator) -> Image:
-    """Fade the ink and add grain, as scanning and normalisation leave them."""
+    """Fade the ink and add grain, as scanning and normalization leave them."""
     faded = pixels * rng.uniform(0.6, 1.0)
     if rng.random() < 0.5:
         faded += rng.normal(0, rng.uniform(0, 20), pixels.shape).astype(np.float32)
@@ -134,7 +134,7 @@ def soil(pixels: Image, rng: np.random.Generator) -> Image:
 
 
 def position_labels(strip: Strip, positions: int) -> npt.NDArray[np.int64]:
-    """Label every position: the digit centred on it, `none`, or IGNORED in between.
+    """Label every position: the digit centered on it, `none`, or IGNORED in between.
 
     Args:
         strip: the strip and its truth.
@@ -147,18 +147,18 @@ def position_labels(strip: Strip, positions: int) -> npt.NDArray[np.int64]:
     labels = np.full(positions, NONE, np.int64)
     if strip.digits.size == 0:
         return labels
-    distances = np.abs(looks_at[:, None] - strip.centres[None, :])  # (positions, digits)
+    distances = np.abs(looks_at[:, None] - strip.centers[None, :])  # (positions, digits)
     nearest = distances.argmin(axis=1)
     distance = distances.min(axis=1)
     labels[distance <= APART] = IGNORED
-    centred = distance <= CENTRED
-    labels[centred] = strip.digits[nearest[centred]]
+    centered = distance <= CENTERED
+    labels[centered] = strip.digits[nearest[centered]]
     return labels
 
 
 @dataclass(frozen=True)
 class Style:
-    """How a page looks; colours are RGB, 0 to 255."""
+    """How a page looks; colors are RGB, 0 to 255."""
 
     zoom: float = 2.5  # page pixels per strip pixel
     paper: tuple[int, int, int] = (246, 244, 238)
@@ -201,7 +201,7 @@ class Page:
 def random_page(
     digits: DigitSet, rng: np.random.Generator, config: StripConfig, text: str | None = None
 ) -> Page:
-    """Write a string on paper and scan it: a page as `normalise` is given them.
+    """Write a string on paper and scan it: a page as `normalize` is given them.
 
     Args:
         digits: the digits whose strokes are traced, of all ten classes.

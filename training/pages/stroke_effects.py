@@ -14,18 +14,18 @@ from training.pages.augment import Image
 from training.pages.glyphs import Strokes, curve, drawn
 
 FINE = 2  # trace pixels per image pixel
-DIGIT = 32.0  # height of MNIST's digits in trace pixels, measured between the pen's centres
+DIGIT = 32.0  # height of MNIST's digits in trace pixels, measured between the pen's centers
 INK = 90  # gray level from which a trace pixel is ink
 CLOT = 1.9  # widest place of a clotted digit, of its strokes' usual width
 LOOPS = np.array([1, 0, 0, 0, 0, 0, 1, 0, 2, 1])  # without them nobody can read these digits
 
-# Zhang and Suen 1984: which ink pixels each half-step takes away, by their eight neighbours,
-# clockwise from the one above; bit i stands for neighbour i.
-NEIGHBOURS = np.array([[128, 1, 2], [64, 0, 4], [32, 16, 8]], np.float32)
+# Zhang and Suen 1984: which ink pixels each half-step takes away, by their eight neighbors,
+# clockwise from the one above; bit i stands for neighbor i.
+NEIGHBORS = np.array([[128, 1, 2], [64, 0, 4], [32, 16, 8]], np.float32)
 
 
 def _kept(half: int) -> Image:
-    """Return (256,) 1 where a half-step keeps an ink pixel with these neighbours."""
+    """Return (256,) 1 where a half-step keeps an ink pixel with these neighbors."""
     bits = (np.arange(256)[:, None] >> np.arange(8)) & 1
     count = bits.sum(axis=1)
     rises = ((bits == 0) & (np.roll(bits, -1, axis=1) == 1)).sum(axis=1)
@@ -48,7 +48,7 @@ def thin(ink: Image) -> Image:
     left = cv2.countNonZero(ink)
     while True:
         for kept in KEPT:
-            codes = cv2.filter2D(ink, cv2.CV_8U, NEIGHBOURS, borderType=cv2.BORDER_CONSTANT)
+            codes = cv2.filter2D(ink, cv2.CV_8U, NEIGHBORS, borderType=cv2.BORDER_CONSTANT)
             ink = np.asarray(cv2.bitwise_and(ink, cv2.LUT(codes, kept)), np.uint8)
         if (now := cv2.countNonZero(ink)) == left:
             return ink
@@ -245,7 +245,7 @@ def wobble(strokes: Strokes, rng: np.random.Generator, strength: float) -> Strok
 
 
 def connect(before: Strokes, after: Strokes, rng: np.random.Generator, share: float) -> Strokes:
-    """Return the stroke that leads from a digit to the next; none for most neighbours."""
+    """Return the stroke that leads from a digit to the next; none for most neighbors."""
     if rng.random() >= share or not len(before) or not len(after):
         return np.zeros((0, 2, 2), np.float32)
     exits, entries = before.reshape(-1, 2), after.reshape(-1, 2)
@@ -279,13 +279,13 @@ def ink(
     height, width = shape
     together = np.concatenate(strokes) if strokes else np.zeros((0, 2, 2), np.float32)
     blank = np.full((height * FINE, width * FINE), 255, np.uint8)
-    # Fixed-point coordinates, 1/16 pixel; the centre of the first fine pixel is at 0.
+    # Fixed-point coordinates, 1/16 pixel; the center of the first fine pixel is at 0.
     fixed = np.rint(np.clip((together * FINE - 0.5) * 16, -(2**20), 2**20)).astype(np.int32)
     cv2.polylines(blank, fixed, False, 0, 1, cv2.LINE_8, 4)
     distance = cv2.distanceTransform(blank, cv2.DIST_L2, 5)
     if not np.isscalar(pen):
         size = (width * FINE, height * FINE)
         pen = np.asarray(cv2.resize(np.asarray(pen), size), np.float32)
-    # A line through a pixel's centre is already one fine pixel wide.
+    # A line through a pixel's center is already one fine pixel wide.
     cover = np.clip(np.asarray(pen, np.float32) * (FINE / 2) + 0.5 - distance, 0, 1)
     return np.asarray(cv2.resize(cover, (width, height), interpolation=cv2.INTER_AREA), np.float32)

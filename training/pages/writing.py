@@ -12,7 +12,7 @@ from training.pages import marks, stroke_effects
 from training.pages.glyphs import Strokes, curve
 
 WIDEST = 1.5  # a digit's width, of its height
-LEAST_ADVANCE = 0.32  # digit heights between the middles of neighbours, however deep the overlap
+LEAST_ADVANCE = 0.32  # digit heights between the middles of neighbors, however deep the overlap
 AMOUNT_LENGTHS = (0.02, 0.06, 0.15, 0.28, 0.3, 0.14, 0.05)  # shares of 1 to 7 digits
 
 
@@ -186,7 +186,7 @@ def place(
         end = left + width
         left_over = count - 1 - index
         gap = rng.uniform(*config.overlaps) if deep else usual + rng.normal(0, spread)
-        if left_over:  # no digit disappears in its neighbour
+        if left_over:  # no digit disappears in its neighbor
             narrower = min(width, float(glyphs[index + 1][..., 0].max(initial=0.0)))
             gap = max(gap, -0.2 * narrower)
         if chained and numbers[index] == 0 and left_over and numbers[index + 1] == 0:

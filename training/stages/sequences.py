@@ -19,15 +19,15 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset
 
 from service.imaging.decode import Gray
-from service.recognition.normalize import normalise
+from service.recognition.normalize import normalize
 from service.recognition.views import view, view_matrix
 from training.config import Config, SequenceConfig, StripConfig
 from training.data.digits import DigitSet, digest
-from training.data.scans import LabelledLine, LineSet
+from training.data.scans import LabeledLine, LineSet
 from training.networks import LABELS, NONE, RECEPTIVE_FIELD, STRIDE
 from training.pages.augment import Image, distort, sharpen, stroke
 from training.pages.strips import compose, random_page
-from training.stages.stage import Batch, Judgement, Optimisation
+from training.stages.stage import Batch, Judgment, Optimization
 from training.stages.windows import HeldOutWindows, make_windows, window_loss
 
 COMPOSED = (2, 10)  # digits
@@ -68,7 +68,7 @@ class SequenceStage:
         self.seed = windows.seed
         self.epochs = config.epochs
         self.steps = config.steps
-        self.optimisation = Optimisation.of(config)
+        self.optimization = Optimization.of(config)
 
     def describe(self) -> dict[str, Any]:
         """Return the configs, the sources of digits and scans, and their digests."""
@@ -110,7 +110,7 @@ class SequenceStage:
         strips = [(view(line.pixels, view_matrix(line.slant)), line.text) for line in lines]
         return HeldOutWindows(digits, self.windows), lay_end_to_end(strips)
 
-    def judge(self, network: nn.Module, device: torch.device) -> Judgement:
+    def judge(self, network: nn.Module, device: torch.device) -> Judgment:
         """Return the figures on held-out digits and lines."""
         windows, (row, widths, targets, lengths) = self.judged
         judged = windows(network, device)
@@ -170,15 +170,15 @@ class SequenceBatches(Dataset[Batch]):
 
 def made_line(
     digits: DigitSet, rng: np.random.Generator, pages: StripConfig = WRITTEN
-) -> LabelledLine:
+) -> LabeledLine:
     """Return a made page's line."""
     page = random_page(digits, rng, pages)
-    return normalised_line(page.gray, page.text)
+    return normalized_line(page.gray, page.text)
 
 
 def composed_line(
     digits: DigitSet, rng: np.random.Generator, config: Config, untouched: float
-) -> LabelledLine:
+) -> LabeledLine:
     """Return the line of digits set side by side, touching and overlapping or apart.
 
     Args:
@@ -193,16 +193,16 @@ def composed_line(
         images = [distort(image, rng, config) for image in images]
     gaps = rng.uniform(config.gap_min, config.gap_max, len(chosen) - 1)
     strip = compose(images, digits.labels[chosen].tolist(), gaps.tolist())
-    return normalised_line(255 - strip.pixels, strip.text)
+    return normalized_line(255 - strip.pixels, strip.text)
 
 
-def normalised_line(gray: Gray, text: str) -> LabelledLine:
-    """Normalise a page as the service does."""
-    line = normalise(gray)
-    return LabelledLine(line.pixels, line.slant, text)
+def normalized_line(gray: Gray, text: str) -> LabeledLine:
+    """Normalize a page as the service does."""
+    line = normalize(gray)
+    return LabeledLine(line.pixels, line.slant, text)
 
 
-def seen(line: LabelledLine, rng: np.random.Generator, config: SequenceConfig) -> Image:
+def seen(line: LabeledLine, rng: np.random.Generator, config: SequenceConfig) -> Image:
     """View a line as the service might, and as another hand might have written it."""
     size = rng.uniform(-config.scale, config.scale)
     width = size + rng.uniform(-config.stretch, config.stretch)

@@ -14,17 +14,17 @@ Batch = tuple[Tensor, ...]
 
 
 @dataclass(frozen=True)
-class Judgement:
+class Judgment:
     """Held-out figures of one epoch; errors are shares."""
 
     loss: float
-    digit_error: float  # of centred digits
+    digit_error: float  # of centered digits
     none_error: float  # of positions that look at nothing
     string_error: float  # of whole strings, read along the best path
 
 
 @dataclass(frozen=True)
-class Optimisation:
+class Optimization:
     """How weights are moved."""
 
     learning_rate: float  # peak, reached after the warm-up, then a cosine down to 0
@@ -34,7 +34,7 @@ class Optimisation:
     average: float  # decay per step of the weights' running average
 
     @classmethod
-    def of(cls, config: Config | SequenceConfig) -> "Optimisation":
+    def of(cls, config: Config | SequenceConfig) -> "Optimization":
         """Return a config's knobs of these names."""
         return cls(**{each.name: getattr(config, each.name) for each in fields(cls)})
 
@@ -63,7 +63,7 @@ class Stage(Protocol):
         """Whether the last epoch's weights are kept, rather than those of the least loss."""
 
     @property
-    def optimisation(self) -> Optimisation:
+    def optimization(self) -> Optimization:
         """How weights are moved."""
 
     def describe(self) -> dict[str, Any]:
@@ -75,5 +75,5 @@ class Stage(Protocol):
     def loss(self, network: nn.Module, batch: Batch) -> Tensor:
         """Return a batch's loss."""
 
-    def judge(self, network: nn.Module, device: torch.device) -> Judgement:
+    def judge(self, network: nn.Module, device: torch.device) -> Judgment:
         """Return the held-out figures."""

@@ -67,7 +67,7 @@ class Run:
         self.before = list(before)
         self.device = torch.device(device)
         torch.manual_seed(stage.seed)
-        how = stage.optimisation
+        how = stage.optimization
         self.network = LeNet5(how.dropout)
         if initial is not None:
             self.network.load_state_dict(initial.state_dict())

@@ -1,4 +1,4 @@
-"""Stage one: single windows, and whole strips whose every position is labelled."""
+"""Stage one: single windows, and whole strips whose every position is labeled."""
 
 from collections.abc import Sequence
 from functools import cached_property
@@ -14,9 +14,9 @@ from torch.utils.data import Dataset
 from training.config import Config
 from training.data.digits import DigitSet, digest
 from training.networks import NONE, RECEPTIVE_FIELD, STRIDE
-from training.pages.augment import CENTRED, Image, blank, distort, flank, noise, shift, uncentred
+from training.pages.augment import CENTERED, Image, blank, distort, flank, noise, shift, uncentered
 from training.pages.strips import IGNORED, position_labels, training_strip
-from training.stages.stage import Batch, Judgement, Optimisation
+from training.stages.stage import Batch, Judgment, Optimization
 
 Labels = npt.NDArray[np.int64]
 
@@ -24,7 +24,7 @@ SCORED = 128  # held-out windows or strips scored at once
 
 
 class WindowStage:
-    """Learns which digit is centred in a window, or that none is."""
+    """Learns which digit is centered in a window, or that none is."""
 
     name = "windows"
     keeps_last = False
@@ -36,7 +36,7 @@ class WindowStage:
         self.held_out = held_out
         self.seed = config.seed
         self.epochs = config.epochs
-        self.optimisation = Optimisation.of(config)
+        self.optimization = Optimization.of(config)
 
     @property
     def steps(self) -> int:
@@ -70,7 +70,7 @@ class WindowStage:
         """The fixed data that an epoch is judged by."""
         return HeldOutWindows(self.held_out, self.config)
 
-    def judge(self, network: nn.Module, device: torch.device) -> Judgement:
+    def judge(self, network: nn.Module, device: torch.device) -> Judgment:
         """Return the figures on held-out digits; of strings, on the made strips' positions."""
         return self.judged(network, device)
 
@@ -93,7 +93,7 @@ class HeldOutWindows:
         self.strip_labels = torch.from_numpy(strip_labels)
 
     @torch.inference_mode()
-    def __call__(self, network: nn.Module, device: torch.device) -> Judgement:
+    def __call__(self, network: nn.Module, device: torch.device) -> Judgment:
         """Return the mean losses' sum, the digits' error and the error on `none` positions."""
         network.eval()
         of_windows = _scores(network, self.windows, device)[:, 0, 0]
@@ -104,7 +104,7 @@ class HeldOutWindows:
         told = of_strips.argmax(-1)
         wrong = (told != self.strip_labels) & (self.strip_labels != IGNORED)
         nothing = self.strip_labels == NONE
-        return Judgement(
+        return Judgment(
             loss=loss.item(),
             digit_error=(of_windows.argmax(1) != self.window_labels).double().mean().item(),
             none_error=wrong[nothing].double().mean().item(),
@@ -159,7 +159,7 @@ def make_windows(
             elif kind < 0.3:
                 image = noise(rng)
             else:
-                image = uncentred(rng, [any_digit()[0] for _ in range(rng.integers(1, 3))])
+                image = uncentered(rng, [any_digit()[0] for _ in range(rng.integers(1, 3))])
             label = NONE
         elif rng.random() < config.plain:
             pick = int(rng.integers(len(digits)))
@@ -167,9 +167,9 @@ def make_windows(
         else:
             image, label = any_digit()
             if rng.random() < config.flanked_share:
-                neighbours = [any_digit()[0] for _ in range(rng.integers(1, 3))]
-                image = flank(image, rng, neighbours, (config.gap_min, config.gap_max))
-            image = shift(image, rng, min(config.shift, CENTRED), config.lift)
+                neighbors = [any_digit()[0] for _ in range(rng.integers(1, 3))]
+                image = flank(image, rng, neighbors, (config.gap_min, config.gap_max))
+            image = shift(image, rng, min(config.shift, CENTERED), config.lift)
         images[index], labels[index] = image, label
     return images, labels
 

@@ -1,4 +1,4 @@
-"""Ray Data: the same recogniser in actors on many machines, a block of items at a time.
+"""Ray Data: the same recognizer in actors on many machines, a block of items at a time.
 
 Each actor keeps its session in a process of its own, as the local engine does, so that an image
 that kills a process costs neither the actor nor the block. A node that is lost costs the blocks

@@ -1,6 +1,6 @@
 """Reading tasks: what a worker process does, whichever engine runs it.
 
-A task is a few items. The bytes of the next ones are read while one is recognised.
+A task is a few items. The bytes of the next ones are read while one is recognized.
 """
 
 import hashlib
@@ -73,7 +73,7 @@ class Plan:
     version: str  # of the software that reads
     model: Path | None = None  # to read with here
     services: Services | None = None  # that read instead
-    asked: bytes = b""  # a serialised pb.RecognizeRequest without an image: what is asked of all
+    asked: bytes = b""  # a serialized pb.RecognizeRequest without an image: what is asked of all
     dpi: int = DPI
     seconds: float = 300.0  # that one item may take
     at_once: int = 1  # items in the hands of one worker
@@ -104,7 +104,7 @@ class Page(NamedTuple):
     status: Status
     confidence: float  # 0 if it was not read
     row: bytes
-    scores: bytes  # a serialised pb.ScoreMap, or empty
+    scores: bytes  # a serialized pb.ScoreMap, or empty
 
 
 class Answer(NamedTuple):
@@ -122,7 +122,7 @@ class Reads(Protocol):
         """Return what a page says; DigitstripError if it cannot be read."""
 
 
-class Recogniser:
+class Recognizer:
     """Reads in this process.
 
     Args:
@@ -189,7 +189,7 @@ class Worker:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.asked: pb.RecognizeRequest = pb.RecognizeRequest.FromString(plan.asked)
-        self.reads: Reads = Sender(plan, plan.services) if plan.services else Recogniser(plan)
+        self.reads: Reads = Sender(plan, plan.services) if plan.services else Recognizer(plan)
         self.threads = ThreadPoolExecutor(max(plan.at_once, AHEAD_REMOTE), "ahead")
 
     def read(self, task: Sequence[Place]) -> list[Answer]:

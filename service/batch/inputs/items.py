@@ -28,7 +28,7 @@ class Item:
     identity: str = ""
     id: str | None = None  # the manifest's
     page: int | None = None  # only this one, counted from 0
-    constraint: bytes = b""  # a serialised pb.Constraint; its fields outweigh the run's
+    constraint: bytes = b""  # a serialized pb.Constraint; its fields outweigh the run's
     member: str = ""
     offset: int = 0
     size: int = -1

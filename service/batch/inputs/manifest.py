@@ -122,7 +122,7 @@ def page_of(row: Mapping[str, Any]) -> int | None:
 
 
 def constraint_of(row: Mapping[str, Any]) -> bytes:
-    """Return a row's own constraint, serialised; empty if it has none.
+    """Return a row's own constraint, serialized; empty if it has none.
 
     Raises:
         BadConstraint: it is not written as it should be; the rest is found out by reading.

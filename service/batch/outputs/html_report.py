@@ -20,7 +20,7 @@ from service.errors import DigitstripError
 from service.imaging.decode import Gray, Limits, decode
 
 WIDE, HIGH = 520, 130  # pixels that a picture has at most
-SURE, UNSURE = (34, 128, 72), (196, 60, 40)  # colours of a digit's line
+SURE, UNSURE = (34, 128, 72), (196, 60, 40)  # colors of a digit's line
 
 STYLE = """
 :root { --ink: #1c2430; --pale: #66707f; --line: #dde2e9; --fill: #f6f8fa; --mark: #2f6f9f;

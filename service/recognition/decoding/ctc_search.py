@@ -68,7 +68,7 @@ class FoundDigit:
     confidence: float  # 0 to 1
     first: int  # the first position of the digit's run, on the text's best path
     last: int  # the last one, inclusive
-    position: float  # its centre: the mean of its run, weighted by the chance of being in it
+    position: float  # its center: the mean of its run, weighted by the chance of being in it
     runners_up: tuple[Alternative, ...]  # the likeliest of the ten other texts' labels
 
 

@@ -12,7 +12,7 @@ from service.errors import SettingsError
 if TYPE_CHECKING:
     from service.server.observability.observer import Call
 
-STAGES = ("queue", "decode", "normalise", "score", "search")  # in the order of an image's way
+STAGES = ("queue", "decode", "normalize", "score", "search")  # in the order of an image's way
 NANO = 1e9
 
 

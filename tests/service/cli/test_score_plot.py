@@ -20,7 +20,7 @@ def ribbon_of(recognizer, gray):
     return response, np.asarray(draw(gray, response))
 
 
-def test_every_digit_glows_in_its_row_under_the_pixel_it_is_centred_on(recognizer):
+def test_every_digit_glows_in_its_row_under_the_pixel_it_is_centered_on(recognizer):
     gray = decode((STRIPS / "postcode-ruled.png").read_bytes())
     response, _ = ribbon_of(recognizer, gray)
     zoom = 2.0

@@ -285,16 +285,16 @@ def test_tiff_whose_white_is_zero_comes_out_white(bits, data):
     assert decode(tiff_of_one_strip(2, 1, bits, data)).tolist() == [[0, 255]]
 
 
-def test_sixteen_bit_colour_png_becomes_luminance():
-    colour = np.repeat(noise()[:, :, None], 3, axis=2).astype(np.uint16) * 257
-    np.testing.assert_array_equal(decode(with_opencv(colour, ".png")), noise())
+def test_sixteen_bit_color_png_becomes_luminance():
+    color = np.repeat(noise()[:, :, None], 3, axis=2).astype(np.uint16) * 257
+    np.testing.assert_array_equal(decode(with_opencv(color, ".png")), noise())
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF", "BMP"])
-def test_colour_becomes_the_luminance_of_bt601(kind):
-    colour = np.random.default_rng(1).integers(0, 256, (17, 23, 3), np.uint8)
-    luminance = colour @ np.array([0.299, 0.587, 0.114])
-    np.testing.assert_allclose(decode(with_pillow(colour, kind)), luminance, atol=1)
+def test_color_becomes_the_luminance_of_bt601(kind):
+    color = np.random.default_rng(1).integers(0, 256, (17, 23, 3), np.uint8)
+    luminance = color @ np.array([0.299, 0.587, 0.114])
+    np.testing.assert_allclose(decode(with_pillow(color, kind)), luminance, atol=1)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF", "BMP"])
@@ -318,7 +318,7 @@ def test_transparent_palette_entry_becomes_white_paper(transparency):
     ("mode", "ink", "clear"),
     [("L", 40, 7), ("RGB", (40, 40, 40), (7, 7, 7))],
 )
-def test_colour_key_of_png_becomes_white_paper(mode, ink, clear):
+def test_color_key_of_png_becomes_white_paper(mode, ink, clear):
     image = Image.new(mode, (2, 1), ink)
     image.putpixel((1, 0), clear)
     assert decode(with_pillow(image, "PNG", transparency=clear)).tolist() == [[40, 255]]

@@ -7,7 +7,7 @@ from service.errors import ModelError, SettingsError
 from service.imaging.decode import decode
 from service.recognition.model import SHIPPED_MODEL, Scorer
 from service.recognition.model_metadata import VERSION, ModelContract
-from service.recognition.normalize import normalise
+from service.recognition.normalize import normalize
 from tests.conftest import STRIPS
 
 TOLERANCE = 1e-4  # of a log-probability
@@ -20,7 +20,7 @@ def scorer():
 
 @pytest.fixture(scope="module")
 def strip():
-    return normalise(decode((STRIPS / "thirty-digits.png").read_bytes())).strip().pixels
+    return normalize(decode((STRIPS / "thirty-digits.png").read_bytes())).strip().pixels
 
 
 def test_labels_are_ten_digits_and_none(scorer):
@@ -141,7 +141,7 @@ def test_contract_survives_its_metadata():
     assert ModelContract.from_metadata(contract.to_metadata()) == contract
 
 
-def test_positions_and_centres_follow_from_window_and_stride():
+def test_positions_and_centers_follow_from_window_and_stride():
     contract = ModelContract(VERSION, ("none",), 32, 4, "{}")
     assert [contract.positions(width) for width in (1, 32, 35, 36, 64)] == [1, 1, 1, 2, 9]
-    assert (contract.centre(0), contract.centre(3)) == (16, 28)
+    assert (contract.center(0), contract.center(3)) == (16, 28)

@@ -15,7 +15,7 @@ from service.recognition.normalize import (
     find_ink,
     find_polarity,
     find_rules,
-    normalise,
+    normalize,
     remove_background,
 )
 from tests.conftest import STRIPS
@@ -32,14 +32,14 @@ def page_with_bars(height=100, width=300, top=30, bottom=70, paper=230, ink=30):
 @pytest.mark.parametrize(("paper", "ink"), [(230, 30), (30, 230), (140, 100), (100, 140)])
 def test_dark_and_light_ink_give_the_same_strip(paper, ink):
     page = page_with_bars(paper=paper, ink=ink)
-    strip = normalise(page).strip()
+    strip = normalize(page).strip()
     assert strip.polarity is (Polarity.DARK_ON_LIGHT if ink < paper else Polarity.LIGHT_ON_DARK)
-    assert np.array_equal(strip.pixels, normalise(page_with_bars()).strip().pixels)
+    assert np.array_equal(strip.pixels, normalize(page_with_bars()).strip().pixels)
 
 
 def test_a_gradient_of_the_light_is_no_ink():
     page = page_with_bars().astype(np.float64) * np.linspace(1, 0.5, 300)
-    strip = normalise(page.astype(np.uint8))
+    strip = normalize(page.astype(np.uint8))
     assert strip.polarity is Polarity.DARK_ON_LIGHT
     columns = np.flatnonzero((strip.pixels > 128).any(axis=0))
     groups = np.split(columns, np.flatnonzero(np.diff(columns) > 1) + 1)
@@ -49,7 +49,7 @@ def test_a_gradient_of_the_light_is_no_ink():
 @pytest.mark.parametrize("height", [40, 100, 400, 1500])
 def test_the_band_of_the_text_is_scaled_to_the_digits_height(height):
     top, bottom = round(0.3 * height), round(0.7 * height)
-    strip = normalise(page_with_bars(height, 3 * height, top, bottom)).strip()
+    strip = normalize(page_with_bars(height, 3 * height, top, bottom)).strip()
     rows = np.flatnonzero((strip.pixels > 128).any(axis=1))
     assert strip.pixels.shape[0] == HEIGHT
     assert abs(len(rows) - DIGIT_HEIGHT) <= 1
@@ -63,7 +63,7 @@ def test_ink_maps_back_to_the_source_pixels_it_came_from(height):
     page = np.full((height, 500), 230, np.uint8)
     left, top, right, bottom = 203, round(0.25 * height), 212, round(0.8 * height)
     page[top:bottom, left:right] = 30
-    strip = normalise(page).strip()
+    strip = normalize(page).strip()
     box = strip.ink_box(0, strip.pixels.shape[1])
     pixel = 1 / min(strip.scale_x, strip.scale_y)  # of the strip, in the source
     for found, true in zip(
@@ -73,7 +73,7 @@ def test_ink_maps_back_to_the_source_pixels_it_came_from(height):
 
 
 def test_a_box_without_ink_is_the_height_of_the_text():
-    strip = normalise(page_with_bars()).strip()
+    strip = normalize(page_with_bars()).strip()
     box = strip.ink_box(MARGIN + 1, MARGIN + 4)
     assert box.bottom - box.top == pytest.approx(DIGIT_HEIGHT / strip.scale_y)
 
@@ -84,7 +84,7 @@ def test_rules_are_removed_and_the_strokes_that_cross_them_stay():
     ruled[80:82] = 60
     ruled[50:52] = 60  # right through the digits
     difference = np.abs(
-        normalise(plain).strip().pixels.astype(int) - normalise(ruled).strip().pixels
+        normalize(plain).strip().pixels.astype(int) - normalize(ruled).strip().pixels
     )
     assert (difference > 128).mean() < 0.01
 
@@ -101,7 +101,7 @@ def test_rules_are_found_as_lines_alone():
 
 @pytest.mark.parametrize("paper", [0, 128, 255])
 def test_a_blank_page_gives_a_strip_of_zeros(paper):
-    strip = normalise(np.full((50, 200), paper, np.uint8)).strip()
+    strip = normalize(np.full((50, 200), paper, np.uint8)).strip()
     assert not strip.pixels.any()
     assert (strip.band.top, strip.band.bottom) == (0, 50)
 
@@ -113,7 +113,7 @@ def test_faint_grain_is_no_ink():
 
 
 def test_faint_ink_is_as_bright_as_strong_ink():
-    strong, faint = normalise(page_with_bars()), normalise(page_with_bars(paper=220, ink=180))
+    strong, faint = normalize(page_with_bars()), normalize(page_with_bars(paper=220, ink=180))
     assert strong.pixels.max() == faint.pixels.max() == 255
 
 
@@ -131,7 +131,7 @@ def test_a_small_page_is_not_taken_for_paper_where_ink_meets_its_edge():
     page = np.full((30, 40), 240, np.uint8)
     page[:, 18:23] = 20
     assert find_polarity(page) is Polarity.DARK_ON_LIGHT
-    assert normalise(page).strip().pixels.max() == 255
+    assert normalize(page).strip().pixels.max() == 255
 
 
 @settings(deadline=None, max_examples=60)
@@ -139,7 +139,7 @@ def test_a_small_page_is_not_taken_for_paper_where_ink_meets_its_edge():
     hnp.arrays(np.uint8, st.tuples(st.integers(1, 70), st.integers(1, 70))),
 )
 def test_any_page_gives_a_strip_with_room_at_its_ends(page):
-    strip = normalise(page).strip()
+    strip = normalize(page).strip()
     height, width = strip.pixels.shape
     assert height == HEIGHT
     assert width >= 2 * MARGIN + 1
@@ -152,7 +152,7 @@ def test_any_page_gives_a_strip_with_room_at_its_ends(page):
 def test_size_of_the_scan_hardly_changes_the_strip():
     page = decode((STRIPS / "amount-blue-ink.jpg").read_bytes())
     double = cv2.resize(page, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
-    small, large = normalise(page).strip().pixels, normalise(double).strip().pixels
+    small, large = normalize(page).strip().pixels, normalize(double).strip().pixels
     width = min(small.shape[1], large.shape[1])
     assert abs(small.shape[1] - large.shape[1]) <= 3
     correlation = np.corrcoef(small[:, :width].ravel(), large[:, :width].ravel())[0, 1]
@@ -163,4 +163,4 @@ def test_size_of_the_scan_hardly_changes_the_strip():
 def test_specks_do_not_blow_a_page_up(shape):
     page = np.full(shape, 240, np.uint8)
     page[shape[0] // 2, 10::40] = 0
-    assert normalise(page).strip().pixels.shape[1] <= 4 * shape[1] + 2 * MARGIN
+    assert normalize(page).strip().pixels.shape[1] <= 4 * shape[1] + 2 * MARGIN

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.imaging.decode import decode
-from service.recognition.normalize import View, normalise
+from service.recognition.normalize import View, normalize
 from service.recognition.views import FIELD, HEIGHT, MARGIN, SLANTS, slant_of, view, view_matrix
 from tests.conftest import STRIPS
 
@@ -23,7 +23,7 @@ def leaning_line(slant, width=200):
 
 
 def line_of(name):
-    return normalise(decode((STRIPS / name).read_bytes()))
+    return normalize(decode((STRIPS / name).read_bytes()))
 
 
 @pytest.mark.parametrize("slant", [-0.4, -0.15, 0.0, 0.22, 0.5, 0.8])
@@ -83,7 +83,7 @@ def test_ink_of_every_view_maps_back_to_where_it_came_from(look):
     page = np.full((90, 400), 230, np.uint8)
     for x in (60, 160, 260):  # strokes that lean by 0.4
         cv2.line(page, (x - 12, 75), (x + 12, 15), 30, 5)
-    strip = normalise(page).strip(look)
+    strip = normalize(page).strip(look)
     assert strip.view == look
     assert strip.slant == pytest.approx(0.4 * look.upright, abs=0.05)
     box = strip.ink_box(0, strip.pixels.shape[1])

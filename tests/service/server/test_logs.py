@@ -16,7 +16,7 @@ NAME = "postcode-ruled.png"
 REQUEST = pb.RecognizeRequest(image=to_image((STRIPS / NAME).read_bytes()), omit_scores=True)
 BAD = pb.RecognizeRequest(image=to_image(b"hello, world"))
 MILLISECONDS = {
-    f"{stage}_ms" for stage in ("queue", "decode", "normalise", "score", "search", "total")
+    f"{stage}_ms" for stage in ("queue", "decode", "normalize", "score", "search", "total")
 }
 
 

@@ -15,7 +15,7 @@ from tests.conftest import STRIPS, until
 from tests.support.observed import Observed
 
 NAME = "postcode-ruled.png"
-STAGES = {"queue", "decode", "normalise", "score", "search", "total"}
+STAGES = {"queue", "decode", "normalize", "score", "search", "total"}
 
 
 @pytest.fixture(scope="module")

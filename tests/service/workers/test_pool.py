@@ -117,7 +117,7 @@ async def test_a_pool_answers_as_the_recognizer_does_here(recognizer, truths):
             await read(pool, b"hello, world")
         assert pool.ready(pool.small) == 2
         answer = await pool.read(request().SerializeToString(), 1)
-        assert answer.seconds.keys() == {"queue", "decode", "normalise", "score", "search"}
+        assert answer.seconds.keys() == {"queue", "decode", "normalize", "score", "search"}
         assert all(seconds >= 0 for seconds in answer.seconds.values())
         assert [lane.in_flight for lane in pool.lanes] == [0, 0]
 

@@ -91,7 +91,7 @@ def test_a_reader_answers_as_the_recognizer_does_here(reader, recognizer, truths
         )
         assert pb.RecognizeResponse.FromString(body) == expected
         assert head["pixels"] == gray.size
-        assert head["seconds"].keys() == {"decode", "normalise", "score", "search"}
+        assert head["seconds"].keys() == {"decode", "normalize", "score", "search"}
         assert 0 < head["none_share"] < 1
 
 

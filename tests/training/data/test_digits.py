@@ -15,7 +15,7 @@ from training.data.digits import (
     TRAINING_LABELS,
     DatasetError,
     IdxFile,
-    centre,
+    center,
     download,
     find,
     load_mnist,
@@ -58,16 +58,16 @@ def test_mnist5k_images_are_whole_windows_of_gray_levels(mnist5k):
     assert np.median(mnist5k.images) == 0  # ink bright on 0
 
 
-def test_mnist5k_digits_have_their_centre_of_mass_in_the_window_s_middle(mnist5k):
+def test_mnist5k_digits_have_their_center_of_mass_in_the_window_s_middle(mnist5k):
     ink = mnist5k.images.astype(np.float64)
     rows, columns = np.mgrid[0:32, 0:32] + 0.5
     for places in (rows, columns):
-        centres = (ink * places).sum((1, 2)) / ink.sum((1, 2))
-        assert np.abs(centres - 16).max() < 1
+        centers = (ink * places).sum((1, 2)) / ink.sum((1, 2))
+        assert np.abs(centers - 16).max() < 1
 
 
-def test_centring_pads_evenly_and_keeps_every_pixel():
-    windows = centre(IMAGES)
+def test_centering_pads_evenly_and_keeps_every_pixel():
+    windows = center(IMAGES)
     assert windows.shape == (3, 32, 32)
     np.testing.assert_array_equal(windows[:, 2:30, 2:30], IMAGES)
     assert windows.sum(dtype=np.int64) == IMAGES.sum(dtype=np.int64)

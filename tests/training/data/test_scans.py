@@ -5,15 +5,15 @@ import numpy as np
 import pytest
 
 from service.imaging.decode import decode
-from service.recognition.normalize import normalise
+from service.recognition.normalize import normalize
 from tests.conftest import STRIPS
 from training.data.digits import DatasetError
-from training.data.scans import HELD_OUT_SHARE, LabelledLine, LineSet, Scan, load_scans, read_scans
+from training.data.scans import HELD_OUT_SHARE, LabeledLine, LineSet, Scan, load_scans, read_scans
 
 
 @pytest.fixture
 def folder(tmp_path):
-    """The example strips as a folder of labelled scans."""
+    """The example strips as a folder of labeled scans."""
     with (STRIPS / "labels.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     for row in rows:
@@ -35,7 +35,7 @@ def test_scans_are_read_with_their_texts_in_the_table_s_order(folder):
     assert all(scan.content == (folder / scan.name).read_bytes() for scan in scans)
 
 
-def test_lines_are_normalised_as_the_service_does_and_parted_by_their_bytes(folder):
+def test_lines_are_normalized_as_the_service_does_and_parted_by_their_bytes(folder):
     training, held_out = load_scans([folder])
     scans = list(read_scans(folder))
     kept = [scan for scan in scans if zlib.crc32(scan.content) % HELD_OUT_SHARE == 0]
@@ -43,7 +43,7 @@ def test_lines_are_normalised_as_the_service_does_and_parted_by_their_bytes(fold
     assert (held_out.texts if held_out else ()) == tuple(scan.text for scan in kept)
     learned = [scan for scan in scans if scan not in kept]
     for index, scan in enumerate(learned):
-        line, expected = training.line(index), normalise(decode(scan.content))
+        line, expected = training.line(index), normalize(decode(scan.content))
         assert line.text == scan.text
         assert line.slant == expected.slant
         assert np.array_equal(line.pixels, expected.pixels)
@@ -58,10 +58,10 @@ def test_several_folders_are_one_set(folder):
 def test_a_set_s_digest_tells_of_pixels_texts_and_where_lines_end():
     def digest(widths, texts):
         pixels = np.ones((48, 60), np.uint8)
-        first, second = (LabelledLine(pixels[:, :width], 0.0, "") for width in widths)
+        first, second = (LabeledLine(pixels[:, :width], 0.0, "") for width in widths)
         lines = [
-            LabelledLine(first.pixels, 0.0, texts[0]),
-            LabelledLine(second.pixels, 0, texts[1]),
+            LabeledLine(first.pixels, 0.0, texts[0]),
+            LabeledLine(second.pixels, 0, texts[1]),
         ]
         return LineSet.of(lines).digest()
 

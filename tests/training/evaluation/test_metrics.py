@@ -100,7 +100,7 @@ def test_confusions_count_every_digit_written_and_read_and_every_edit(pairs):
     assert table.sum() - table.trace() == sum(read.edits for read in some)
 
 
-# --- lengths and equal neighbours
+# --- lengths and equal neighbors
 
 
 def test_figures_by_length_are_those_of_the_strings_of_that_length():
@@ -108,7 +108,7 @@ def test_figures_by_length_are_those_of_the_strings_of_that_length():
     assert by_length(some) == (Length(2, 2, 0.5, 0.25), Length(3, 2, 0.5, 1 / 6))
 
 
-def test_equal_neighbours_are_compared_with_others_of_their_lengths():
+def test_equal_neighbors_are_compared_with_others_of_their_lengths():
     some = reads(
         *[("11", "1")] * 3,  # two digits: 3 with, none right, and 2 without, one right
         *[("12", "12"), ("12", "2")],
@@ -120,7 +120,7 @@ def test_equal_neighbours_are_compared_with_others_of_their_lengths():
     assert repeated(some) == Repeated(4, 0.25, (3 * 0.5 + 1 * 1) / 4)
 
 
-def test_where_no_neighbours_are_equal_there_is_nothing_to_compare():
+def test_where_no_neighbors_are_equal_there_is_nothing_to_compare():
     assert repeated(reads(("121", "121"))) == Repeated(0, None, None)
 
 

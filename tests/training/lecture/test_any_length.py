@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from training.lecture.any_length import LAYERS, build, lengths, seen_by, shared_units
-from training.lecture.learning import initialise, randomness
+from training.lecture.learning import initialize, randomness
 from training.networks import RECEPTIVE_FIELD, STRIDE
 
 
@@ -31,7 +31,7 @@ def test_an_output_sees_ten_inputs_four_further_on_each():
 
 def test_an_output_depends_on_what_it_sees_and_on_nothing_else():
     net = build().double()
-    initialise(net, randomness(1))
+    initialize(net, randomness(1))
     signal = torch.randn(1, 1, 18, dtype=torch.float64, generator=randomness(2))
     signal.requires_grad_()
     for output in range(3):

@@ -9,8 +9,8 @@ from training.lecture.equivariance import LAYERS, inexactness, moved, registrati
 def bumps(width=64, rows=3):
     rng = np.random.default_rng(1)
     columns = np.arange(width)
-    centres = rng.uniform(24, 40, (rows, 1))
-    return np.exp(-0.5 * ((columns - centres) / 2.5) ** 2)
+    centers = rng.uniform(24, 40, (rows, 1))
+    return np.exp(-0.5 * ((columns - centers) / 2.5) ** 2)
 
 
 @settings(max_examples=30)

@@ -13,7 +13,7 @@ from training.lecture.good_for import (
     stationarity,
     strongest,
 )
-from training.lecture.learning import initialise, randomness, tensors
+from training.lecture.learning import initialize, randomness, tensors
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def test_a_fully_connected_net_with_permuted_weights_cannot_tell(digits, setting
     images, _ = tensors(digits.images[:5] / 255, digits.labels[:5])
     mixed, _ = tensors(permuted(digits, order).images[:5] / 255, digits.labels[:5])
     net = build("fully connected", images)
-    initialise(net, randomness(1))
+    initialize(net, randomness(1))
     before = net(images)
     with torch.no_grad():
         net[1].weight.copy_(net[1].weight[:, order].clone())
@@ -57,7 +57,7 @@ def test_correlation_is_1_at_0_and_noise_has_none_elsewhere():
     assert max(abs(found[distance]) for distance in range(1, 15)) < 0.02
 
 
-def test_neighbours_in_digits_are_alike_and_far_pixels_are_not(quick):
+def test_neighbors_in_digits_are_alike_and_far_pixels_are_not(quick):
     found = quick.figures(9)["correlation"]
     near, mixed = dict(found["as they are"]), dict(found["permuted"])
     assert near[1] > 0.5

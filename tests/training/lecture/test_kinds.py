@@ -17,7 +17,7 @@ from training.lecture.kinds import (
     sparsity,
     squares,
 )
-from training.lecture.learning import initialise, randomness
+from training.lecture.learning import initialize, randomness
 
 
 def noise(*shape, seed=1):
@@ -26,7 +26,7 @@ def noise(*shape, seed=1):
 
 def bank(inputs=1, filters=4, kernel=5):
     made = FilterBank(inputs, filters, kernel).double()
-    initialise(made, randomness(2))
+    initialize(made, randomness(2))
     return made
 
 
@@ -65,7 +65,7 @@ def test_what_never_varies_is_not_blown_up_by_whitening():
     assert white[:, :, 0, 0].abs().max() < 1e-9
 
 
-def test_subtractive_normalisation_removes_even_light_and_keeps_a_fine_pattern():
+def test_subtractive_normalization_removes_even_light_and_keeps_a_fine_pattern():
     even = torch.full((1, 1, 12, 12), 3.0)
     torch.testing.assert_close(Subtractive()(even), torch.zeros_like(even), atol=1e-6, rtol=0)
     checks = (torch.arange(12)[:, None] + torch.arange(12)) % 2 * 2.0 - 1
@@ -73,12 +73,12 @@ def test_subtractive_normalisation_removes_even_light_and_keeps_a_fine_pattern()
     assert float((kept * checks).mean()) > 0.9
 
 
-def test_divisive_normalisation_does_not_mind_light_and_contrast():
+def test_divisive_normalization_does_not_mind_light_and_contrast():
     image = noise(1, 1, 16, 16)
     torch.testing.assert_close(Divisive()(5 * image + 2), Divisive()(image), atol=1e-6, rtol=1e-6)
 
 
-def test_divisive_normalisation_evens_out_contrast_but_does_not_blow_up_the_faint():
+def test_divisive_normalization_evens_out_contrast_but_does_not_blow_up_the_faint():
     image = noise(1, 1, 16, 32)
     image[..., :16] *= 10
     image[..., 16:] *= 0.1

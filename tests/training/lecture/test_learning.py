@@ -7,7 +7,7 @@ from torch import nn
 
 from training.lecture.learning import (
     error,
-    initialise,
+    initialize,
     interval,
     proportion,
     randomness,
@@ -46,7 +46,7 @@ def test_paths_of_numbers_have_randomness_of_their_own():
 @pytest.mark.parametrize("reach", [None, 2.4])
 def test_weights_are_drawn_by_what_a_unit_sees(reach):
     net = nn.Sequential(Dense(300, 50), Shared(9, 3, 6, 4, table=[[0, 1, 2]] * 4))
-    initialise(net, randomness(1), reach)
+    initialize(net, randomness(1), reach)
     for layer, inputs in zip(net, (300, 27), strict=True):
         bound = math.sqrt(3 / inputs) if reach is None else reach / inputs
         assert 0.9 * bound < layer.weight.abs().max() <= bound
@@ -65,7 +65,7 @@ def test_training_is_repeatable_and_learns(digits):
 
     def trained():
         net = nn.Sequential(Dense(1024, 10))
-        initialise(net, randomness(1))
+        initialize(net, randomness(1))
         passes = []
         train(
             net,
@@ -74,7 +74,7 @@ def test_training_is_repeatable_and_learns(digits):
             randomness(2),
             passes=3,
             batch=25,
-            optimiser=torch.optim.Adam(net.parameters(), 1e-2),
+            optimizer=torch.optim.Adam(net.parameters(), 1e-2),
             after_pass=passes.append,
         )
         assert passes == [1, 2, 3]

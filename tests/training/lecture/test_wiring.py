@@ -3,13 +3,13 @@ import torch
 from torch.autograd import gradcheck
 
 from training.lecture import five_nets, separate_pooling, zip_code
-from training.lecture.learning import initialise, randomness
+from training.lecture.learning import initialize, randomness
 from training.lecture.wiring import Averaged, Dense, Local, Shared, Squash, count
 
 
 def drawn(layer, reach=None):
     layer = layer.double()
-    initialise(layer, randomness(3), reach)
+    initialize(layer, randomness(3), reach)
     with torch.no_grad():
         for parameter in layer.parameters():
             parameter.add_(torch.randn(parameter.shape, generator=randomness(4)), alpha=0.1)

@@ -19,7 +19,7 @@ from training.pages.augment import (
     shift,
     slant,
     stroke,
-    uncentred,
+    uncentered,
     warp,
 )
 
@@ -35,7 +35,7 @@ FUNCTIONS = {
     "sharpen": sharpen,
     "distort": lambda image, rng: distort(image, rng, Config()),
     "flank": lambda image, rng: flank(image, rng, [image, image]),
-    "uncentred": lambda image, rng: uncentred(rng, [image, image]),
+    "uncentered": lambda image, rng: uncentered(rng, [image, image]),
     "blank": lambda _, rng: blank(rng),
     "noise": lambda _, rng: noise(rng),
 }
@@ -55,7 +55,7 @@ def ink(image):
     return image.sum(dtype=np.int64)
 
 
-def centre_of_mass(image):
+def center_of_mass(image):
     rows, columns = np.mgrid[0:32, 0:32]
     return np.array([(image * columns).sum(), (image * rows).sum()]) / ink(image)
 
@@ -63,7 +63,7 @@ def centre_of_mass(image):
 def tilt(image):
     """Pixels to the right per pixel downwards."""
     rows, columns = np.mgrid[0:32, 0:32].astype(float)
-    x, y = centre_of_mass(image)
+    x, y = center_of_mass(image)
     return (image * (columns - x) * (rows - y)).sum() / (image * (rows - y) ** 2).sum()
 
 
@@ -108,7 +108,7 @@ def test_an_image_keeps_its_shape_and_type(augmentation, digit):
 def test_shift_moves_the_digit_and_never_past_its_limits(digit):
     moves = np.array(
         [
-            centre_of_mass(shift(digit, rng_of(seed), across=2, along=3)) - centre_of_mass(digit)
+            center_of_mass(shift(digit, rng_of(seed), across=2, along=3)) - center_of_mass(digit)
             for seed in SEEDS
         ]
     )
@@ -148,14 +148,14 @@ def test_warp_moves_by_its_translation():
 @pytest.mark.parametrize(
     ("turn", "limit"), [(slant, 0.25), (rotate, np.tan(np.radians(10)))], ids=["slant", "rotate"]
 )
-def test_slant_and_rotate_tilt_either_way_within_the_limit_round_the_centre(turn, limit):
+def test_slant_and_rotate_tilt_either_way_within_the_limit_round_the_center(turn, limit):
     turned = [turn(bar((14, 18)), rng_of(seed)) for seed in SEEDS]
     tilts = np.array([tilt(image) for image in turned])
     assert (np.abs(tilts) <= limit + 0.01).all()
     assert tilts.min() < -limit / 2
     assert tilts.max() > limit / 2
     for image in turned:
-        np.testing.assert_allclose(centre_of_mass(image), [15.5, 15.5], atol=0.1)
+        np.testing.assert_allclose(center_of_mass(image), [15.5, 15.5], atol=0.1)
 
 
 def test_slant_keeps_the_height_and_rotate_keeps_the_ink():
@@ -180,9 +180,9 @@ def test_stroke_never_erases_a_line_of_one_pixel(line, strength):
         assert (stroke(line, rng_of(seed), strength)[line > 0] >= INK).all()
 
 
-def test_elastic_displaces_ink_and_leaves_the_digit_centred(digit):
+def test_elastic_displaces_ink_and_leaves_the_digit_centered(digit):
     bent = [elastic(digit, rng_of(seed)) for seed in range(200)]
-    moves = np.array([centre_of_mass(image) - centre_of_mass(digit) for image in bent])
+    moves = np.array([center_of_mass(image) - center_of_mass(digit) for image in bent])
     assert np.abs(moves.mean(axis=0)).max() < 0.2  # to no side in particular
     assert np.hypot(*moves.T).mean() < 2
     changed = [np.abs(image.astype(int) - digit).mean() for image in bent]
@@ -192,7 +192,7 @@ def test_elastic_displaces_ink_and_leaves_the_digit_centred(digit):
 def test_elastic_keeps_the_middle_of_the_window_in_place():
     point = bar((15, 17), rows=(15, 17))
     moves = [
-        centre_of_mass(image) - 15.5
+        center_of_mass(image) - 15.5
         for image in (elastic(point, rng_of(seed)) for seed in SEEDS)
         if image.any()
     ]
@@ -222,15 +222,15 @@ def test_distort_sets_the_digit_where_it_is_placed(digit, plain):
     config = dataclasses.replace(Config(), plain=plain)
     place = np.array([[1, 0, 3], [0, 1, -2], [0, 0, 1]])
     moves = [
-        centre_of_mass(distort(digit, rng_of(seed), config, place))
-        - centre_of_mass(distort(digit, rng_of(seed), config))
+        center_of_mass(distort(digit, rng_of(seed), config, place))
+        - center_of_mass(distort(digit, rng_of(seed), config))
         for seed in SEEDS
     ]
     # Elastic change acts on the page, so a digit placed elsewhere is bent otherwise.
     np.testing.assert_allclose(np.mean(moves, axis=0), [3, -2], atol=0.5)
 
 
-# --- neighbours
+# --- neighbors
 
 
 def test_flank_keeps_the_digit_s_own_ink(digit, mnist5k):
@@ -240,12 +240,12 @@ def test_flank_keeps_the_digit_s_own_ink(digit, mnist5k):
 
 
 @pytest.mark.parametrize(
-    ("neighbours", "left", "right"), [(0, False, False), (1, False, True), (2, True, True)]
+    ("neighbors", "left", "right"), [(0, False, False), (1, False, True), (2, True, True)]
 )
-def test_flank_puts_the_first_neighbour_right_and_the_second_left(neighbours, left, right):
+def test_flank_puts_the_first_neighbor_right_and_the_second_left(neighbors, left, right):
     digit = bar((12, 20))
     for seed in SEEDS:
-        window = flank(digit, rng_of(seed), [digit] * neighbours, gaps=(1, 8))
+        window = flank(digit, rng_of(seed), [digit] * neighbors, gaps=(1, 8))
         assert window[:, :12].any() == left
         assert window[:, 20:].any() == right
 
@@ -254,10 +254,10 @@ def test_flank_puts_the_first_neighbour_right_and_the_second_left(neighbours, le
     ("gap", "starts_at"), [(8, 28), (3, 23), (0, 20), (-1, 19), (-3, 17), (-20, 17)]
 )
 def test_flank_leaves_the_gap_asked_for_touches_at_0_and_overlaps_below(gap, starts_at):
-    digit, neighbour = bar((12, 20), rows=(4, 12)), bar((12, 20), rows=(20, 28))
-    window = flank(digit, rng_of(0), [neighbour, neighbour], gaps=(gap, gap))
+    digit, neighbor = bar((12, 20), rows=(4, 12)), bar((12, 20), rows=(20, 28))
+    window = flank(digit, rng_of(0), [neighbor, neighbor], gaps=(gap, gap))
     columns = np.flatnonzero(window[20:28].any(axis=0))
-    # Both sides alike; the neighbours' middle stays more than a stride from the window's.
+    # Both sides alike; the neighbors' middle stays more than a stride from the window's.
     expected = np.zeros(32, bool)
     expected[starts_at:][:8] = True
     expected |= expected[::-1]
@@ -265,17 +265,17 @@ def test_flank_leaves_the_gap_asked_for_touches_at_0_and_overlaps_below(gap, sta
     np.testing.assert_array_equal(window[4:12], digit[4:12])
 
 
-def test_flank_never_centres_a_neighbour():
+def test_flank_never_centers_a_neighbor():
     digit = bar((15, 17), rows=(4, 12))
-    neighbour = bar((15, 17), rows=(20, 28))
+    neighbor = bar((15, 17), rows=(20, 28))
     for seed in SEEDS:
-        window = flank(digit, rng_of(seed), [neighbour, neighbour], gaps=(-30, -10))
+        window = flank(digit, rng_of(seed), [neighbor, neighbor], gaps=(-30, -10))
         columns = np.flatnonzero(window[20:28].any(axis=0)) + 0.5
         assert len(columns) == 4
         assert (np.abs(columns - 16) > APART - 0.5).all()
 
 
-# --- nothing centred
+# --- nothing centered
 
 
 def test_a_blank_window_is_even_paper_without_ink():
@@ -295,18 +295,18 @@ def test_noise_has_windows_with_grain_alone_and_windows_with_marks():
 
 
 @pytest.mark.parametrize("count", [1, 2])
-def test_uncentred_keeps_every_digit_apart_from_the_middle(count):
-    column = bar((15, 17))  # its centre is exactly the window's
+def test_uncentered_keeps_every_digit_apart_from_the_middle(count):
+    column = bar((15, 17))  # its center is exactly the window's
     for seed in range(200):
-        columns = np.flatnonzero((uncentred(rng_of(seed), [column] * count) >= INK).any(axis=0))
+        columns = np.flatnonzero((uncentered(rng_of(seed), [column] * count) >= INK).any(axis=0))
         assert (np.abs(columns + 0.5 - 16) >= APART).all()  # even the column nearer the middle
 
 
-def test_uncentred_puts_one_digit_on_either_side_and_the_second_on_the_other():
+def test_uncentered_puts_one_digit_on_either_side_and_the_second_on_the_other():
     column = bar((15, 17))
 
     def sides(seed, count):
-        first, last = ink_columns(uncentred(rng_of(seed), [column] * count))
+        first, last = ink_columns(uncentered(rng_of(seed), [column] * count))
         return first < 16 < last, first < 16, last > 16
 
     alone = [sides(seed, 1) for seed in range(100)]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.recognition.normalize import normalise
+from service.recognition.normalize import normalize
 from training.config import Config, StripConfig
 from training.networks import NONE, RECEPTIVE_FIELD, STRIDE
 from training.pages.strips import (
@@ -47,10 +47,10 @@ def gaps_of(ends):
     return [after[0] - before[1] for before, after in itertools.pairwise(ends)]
 
 
-def strip_of(centres, digits=None):
-    digits = range(len(centres)) if digits is None else digits
+def strip_of(centers, digits=None):
+    digits = range(len(centers)) if digits is None else digits
     pixels = np.zeros((32, 400), np.uint8)
-    return Strip(pixels, np.array(list(digits), np.int64), np.array(centres, np.float64))
+    return Strip(pixels, np.array(list(digits), np.int64), np.array(centers, np.float64))
 
 
 # --- composing
@@ -63,7 +63,7 @@ def test_the_first_digit_s_ink_begins_after_the_lead(lead):
 
 
 @pytest.mark.parametrize("gap", [12, 5, 1, 0, -1, -4])
-def test_the_ink_of_neighbours_is_as_far_apart_as_asked(gap):
+def test_the_ink_of_neighbors_is_as_far_apart_as_asked(gap):
     images = [bar(10, 20, row=0), bar(12, 18, row=1), bar(8, 24, row=2)]
     strip = compose(images, [1, 2, 3], [gap, gap])
     ends = [ink_of_row(strip, row) for row in range(3)]
@@ -78,11 +78,11 @@ def test_broken_gaps_are_kept_to_half_a_pixel():
     assert np.abs(np.subtract(gaps_of(ends), gaps)).max() <= 0.5
 
 
-def test_a_centre_is_the_middle_of_its_digit_s_window():
+def test_a_center_is_the_middle_of_its_digit_s_window():
     images = [bar(12, 20, row=0), bar(10, 22, row=1), bar(15, 17, row=2)]  # all in the middle
     strip = compose(images, [7, 8, 9], [3, 4])
     middles = [sum(ink_of_row(strip, row)) / 2 for row in range(3)]
-    assert strip.centres.tolist() == middles
+    assert strip.centers.tolist() == middles
 
 
 def test_a_strip_ends_a_margin_after_its_last_ink():
@@ -94,9 +94,9 @@ def test_a_strip_is_never_narrower_than_one_window():
     assert compose([bar(15, 17)], [1], [], lead=0).pixels.shape == (32, RECEPTIVE_FIELD)
 
 
-def test_however_deep_the_overlap_the_centres_keep_their_order_a_stride_apart():
+def test_however_deep_the_overlap_the_centers_keep_their_order_a_stride_apart():
     strip = compose([bar(12, 20)] * 4, [1, 2, 3, 4], [-40, -40, -40])
-    assert np.diff(strip.centres).tolist() == [STRIDE] * 3
+    assert np.diff(strip.centers).tolist() == [STRIDE] * 3
 
 
 def test_overlapping_ink_adds_up_and_erases_nothing():
@@ -118,9 +118,9 @@ def test_a_random_strip_shows_digits_of_its_set_in_order(digits):
     for seed in range(10):
         strip = random_strip(digits, rng_of(seed), 6, Config())
         assert len(strip.text) == 6
-        assert (np.diff(strip.centres) >= STRIDE).all()
-        for digit, centre in zip(strip.digits, strip.centres, strict=True):
-            left = int(centre) - 16
+        assert (np.diff(strip.centers) >= STRIDE).all()
+        for digit, center in zip(strip.digits, strip.centers, strict=True):
+            left = int(center) - 16
             window = np.pad(strip.pixels, ((0, 0), (32, 32)))[:, left + 32 : left + 64]
             same = digits.images[digits.labels == digit]
             assert (same <= window).all(axis=(1, 2)).any()
@@ -173,20 +173,20 @@ def test_a_digit_beyond_the_last_position_labels_nothing():
     st.lists(st.integers(STRIDE * 8, 30 * 8), max_size=8),
 )
 def test_every_digit_is_answered_for_by_a_position_whatever_its_offset(first, distances):
-    centres = np.cumsum([first, *distances]) / 8  # eighths of a pixel, at least a stride apart
-    strip = strip_of(centres)
-    labels = position_labels(strip, int(centres[-1]) // STRIDE)
+    centers = np.cumsum([first, *distances]) / 8  # eighths of a pixel, at least a stride apart
+    strip = strip_of(centers)
+    labels = position_labels(strip, int(centers[-1]) // STRIDE)
     assert [int(label) for label in dict.fromkeys(labels[labels >= 0]) if label != NONE] == list(
-        range(len(centres))
+        range(len(centers))
     )
 
 
 @settings(deadline=None)  # a busy machine is no fault of the labels
 @given(st.integers(16 * 8, 48 * 8), st.lists(st.integers(61, 30 * 8), max_size=8))
-def test_a_label_is_a_digit_only_within_half_a_stride_of_its_centre(first, distances):
-    centres = np.cumsum([first, *distances]) / 8
-    for position, label in enumerate(position_labels(strip_of(centres), 60)):
-        nearest = np.abs(centres - (position * STRIDE + 16)).min()
+def test_a_label_is_a_digit_only_within_half_a_stride_of_its_center(first, distances):
+    centers = np.cumsum([first, *distances]) / 8
+    for position, label in enumerate(position_labels(strip_of(centers), 60)):
+        nearest = np.abs(centers - (position * STRIDE + 16)).min()
         assert (label not in (NONE, IGNORED)) == (nearest <= STRIDE / 2)
         assert (label == NONE) == (nearest > STRIDE)
 
@@ -201,21 +201,21 @@ def test_a_training_strip_has_exactly_the_width_of_the_config(digits, width):
         strip = training_strip(digits, rng_of(seed), config)
         assert strip.pixels.shape == (32, width)
         assert strip.pixels.dtype == np.uint8
-        assert len(strip.digits) == len(strip.centres) > 0
+        assert len(strip.digits) == len(strip.centers) > 0
 
 
 def test_a_training_strip_is_decided_by_its_generator(digits, config):
     strips = [training_strip(digits, rng_of(seed), config) for seed in (1, 1, 2)]
     np.testing.assert_array_equal(strips[0].pixels, strips[1].pixels)
-    np.testing.assert_array_equal(strips[0].centres, strips[1].centres)
+    np.testing.assert_array_equal(strips[0].centers, strips[1].centers)
     assert (strips[0].pixels != strips[2].pixels).any()
 
 
-def test_a_training_strip_has_ink_where_its_digits_are_centred(digits, config):
+def test_a_training_strip_has_ink_where_its_digits_are_centered(digits, config):
     for seed in range(20):
         strip = training_strip(digits, rng_of(seed), config)
-        for centre in strip.centres[(strip.centres > 16) & (strip.centres < 80)]:
-            window = strip.pixels[:, int(centre) - 10 : int(centre) + 10]
+        for center in strip.centers[(strip.centers > 16) & (strip.centers < 80)]:
+            window = strip.pixels[:, int(center) - 10 : int(center) + 10]
             assert window.max() > 100
 
 
@@ -341,8 +341,8 @@ def test_a_stranger_s_strokes_come_in_at_the_upper_or_lower_border(digits):
     assert peeking[True] > len(SEEDS) / 2
 
 
-def test_normalisation_finds_the_digits_of_a_plain_page(digits):
+def test_normalization_finds_the_digits_of_a_plain_page(digits):
     for page in pages_of(digits, OFF):
-        strip = normalise(page.gray)
+        strip = normalize(page.gray)
         assert strip.pixels.any()
         assert strip.band.bottom - strip.band.top > 0.3 * page.gray.shape[0]

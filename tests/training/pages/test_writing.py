@@ -169,7 +169,7 @@ def test_drift_moves_digits_up_and_down():
     assert np.std([strokes[..., 1].max() for strokes in line.digits]) > 0.003
 
 
-def test_a_chain_joins_neighbouring_zeros_and_no_other_digits():
+def test_a_chain_joins_neighboring_zeros_and_no_other_digits():
     for seed in SEEDS:
         line = place(stems(5), [5, 0, 0, 0, 5], rng_of(seed), StripConfig.only("chain"))
         joined = [other for other in line.others if len(other)]
@@ -177,7 +177,7 @@ def test_a_chain_joins_neighbouring_zeros_and_no_other_digits():
         assert (gaps(line)[1:3] < 0.05).all()
 
 
-def test_connections_lie_between_all_neighbours():
+def test_connections_lie_between_all_neighbors():
     line = place(stems(5), [1] * 5, rng_of(0), StripConfig.only("connect"))
     assert len([other for other in line.others if len(other)]) == 4
 

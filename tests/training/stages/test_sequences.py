@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from service.recognition.decoding.ctc_search import log_probability
 from service.recognition.model_metadata import VERSION, ModelContract
 from training.config import SequenceConfig
-from training.data.scans import LabelledLine, LineSet
+from training.data.scans import LabeledLine, LineSet
 from training.networks import LABELS, NONE, LeNet5
 from training.stages.sequences import (
     COMPOSED,
@@ -146,7 +146,7 @@ def test_a_batch_depends_on_the_seed_and_its_step_alone(stage):
 
 @pytest.mark.parametrize("share", [0.0, 1.0])
 def test_the_share_of_scans_is_the_config_s(training, config, few, share):
-    strange = LabelledLine(np.zeros((48, 64), np.uint8), 0.0, "31415926535897")
+    strange = LabeledLine(np.zeros((48, 64), np.uint8), 0.0, "31415926535897")
     data = SequenceData(training, LineSet.of([strange]))
     only = dataclasses.replace(few, scanned=share)
     _, _, _, _, targets, lengths = SequenceBatches(data, config, only, [0])[0]
