@@ -7,18 +7,18 @@ on the command line. The message is a sentence for people: what was seen, what i
 from collections.abc import Iterator
 
 DOMAIN = "digitstrip"
-QUOTED = 80  # characters of what was seen; gRPC drops an error of over some kilobytes
+QUOTED = 80  # characters quoted from the input; gRPC drops a status of over some kilobytes
 
 
 class DigitstripError(Exception):
-    """Anything Digitstrip refuses to do."""
+    """Base of all errors that Digitstrip raises."""
 
     reason = "INTERNAL"
     code = "INTERNAL"  # the name of a grpc.StatusCode
 
 
 class InputError(DigitstripError):
-    """The caller's input cannot be read; `field` names the offending part of the request."""
+    """Input that cannot be read; `field` names the offending part of the request."""
 
     reason = "INVALID_INPUT"
     code = "INVALID_ARGUMENT"
@@ -29,63 +29,63 @@ class InputError(DigitstripError):
 
 
 class EmptyImage(InputError):
-    """There are no bytes, or no pixels."""
+    """An image without bytes or without pixels."""
 
     reason = "EMPTY_IMAGE"
 
 
 class UnknownFormat(InputError):
-    """The bytes are not an image of a kind that is read here."""
+    """Bytes that are not an image in a supported format."""
 
     reason = "UNKNOWN_FORMAT"
 
 
 class DamagedImage(InputError):
-    """The bytes begin like an image but cannot be decoded to their end."""
+    """Bytes that begin like an image but cannot be decoded to the end."""
 
     reason = "DAMAGED_IMAGE"
 
 
 class UnsupportedPixels(InputError):
-    """The pixels are of a depth or kind that is not read here."""
+    """Pixels of an unsupported depth or type."""
 
     reason = "UNSUPPORTED_PIXELS"
 
 
 class TooManyBytes(InputError):
-    """The encoded image is larger than allowed."""
+    """An encoded image larger than the limit."""
 
     reason = "TOO_MANY_BYTES"
 
 
 class TooManyPixels(InputError):
-    """The image has more pixels than allowed."""
+    """An image with more pixels than the limit."""
 
     reason = "TOO_MANY_PIXELS"
-    pixels = 0  # that it has, where they are known
-    side = 0  # the longer one
+    pixels = 0  # of the image, if known
+    side = 0  # the longer side, pixels
 
 
 class TooManyPages(InputError):
-    """The image has more pages than allowed."""
+    """An image with more pages than the limit."""
 
     reason = "TOO_MANY_PAGES"
 
 
 class RasterMismatch(InputError):
-    """A raw raster's length is not its width times its height."""
+    """A raw raster whose length is not its width times its height."""
 
     reason = "RASTER_MISMATCH"
 
 
 class NoSuchPage(InputError):
-    """The image has no page of that number."""
+    """A page number that the image does not have."""
 
     reason = "NO_SUCH_PAGE"
 
 
 class BadConstraint(InputError):
-    """What a reading must satisfy is malformed, or needs more states than allowed."""
+    """A constraint that is malformed or needs more states than the limit."""
 
     reason = "BAD_CONSTRAINT"
 
@@ -94,71 +94,71 @@ class BadConstraint(InputError):
 
 
 class BadOption(InputError):
-    """What is asked of a reading, besides a constraint, is out of range."""
+    """A recognition option, other than a constraint, that is out of range."""
 
     reason = "BAD_OPTION"
 
 
 class UnreadableSource(InputError):
-    """A file or stream cannot be read at all."""
+    """A file or stream that cannot be read at all."""
 
     reason = "UNREADABLE_SOURCE"
 
 
 class ModelError(DigitstripError):
-    """The model file is missing, damaged, or not Digitstrip's."""
+    """A model file that is missing, damaged, or not Digitstrip's."""
 
     reason = "BAD_MODEL"
     code = "FAILED_PRECONDITION"
 
 
 class SettingsError(DigitstripError):
-    """A setting has a value that is not allowed, or cannot be honored."""
+    """A setting whose value is not allowed or cannot be honored."""
 
     reason = "BAD_SETTING"
     code = "FAILED_PRECONDITION"
 
 
 class MissingExtra(SettingsError):
-    """What is asked for needs a library that is not installed."""
+    """A feature whose library is not installed."""
 
     reason = "MISSING_EXTRA"
 
 
 class ModelChanged(SettingsError):
-    """A service reads with another model than the run began with."""
+    """A service whose model differs from the one that the run started with."""
 
     reason = "MODEL_CHANGED"
 
 
 class UnwritableOutput(DigitstripError):
-    """What was read cannot be written down."""
+    """An output that cannot be written."""
 
     reason = "UNWRITABLE_OUTPUT"
     code = "FAILED_PRECONDITION"
 
 
 class ServerError(DigitstripError):
-    """A server did not read, for a reason that is not the input; a client raises it too."""
+    """A server-side failure that the input did not cause; clients raise it too."""
 
     reason = "SERVER_FAILED"
 
 
 class ServerUnavailable(ServerError):
-    """A server does not answer, or takes no work."""
+    """A server that does not answer or accepts no work."""
 
     reason = "SERVER_UNAVAILABLE"
     code = "UNAVAILABLE"
 
 
 class ServerStopping(ServerUnavailable):
-    """The server drains; another one, or this one started again, will read."""
+    """A server that is draining; retry on another, or after a restart."""
 
     reason = "SERVER_STOPPING"
 
 
 class Overloaded(ServerError):
-    """The queue is full; `retry_after` says, in seconds, when it is worth asking again."""
+    """A full queue; retry after `retry_after` seconds."""
 
     reason = "OVERLOADED"
     code = "RESOURCE_EXHAUSTED"
@@ -169,46 +169,46 @@ class Overloaded(ServerError):
 
 
 class DeadlineTooShort(ServerError):
-    """The caller's deadline cannot be met, so the image was not worked on."""
+    """A deadline that cannot be met; the image was not processed."""
 
     reason = "DEADLINE_TOO_SHORT"
     code = "DEADLINE_EXCEEDED"
 
 
 class TimedOut(ServerError):
-    """The caller's time was over before the answer came."""
+    """A deadline that passed before the answer came."""
 
     reason = "TIMED_OUT"
     code = "DEADLINE_EXCEEDED"
 
 
 class ReadingTooLong(ServerError):
-    """Reading one image took longer than the server allows, and was ended."""
+    """An image that took longer than the server's limit and was cancelled."""
 
     reason = "READING_TOO_LONG"
     code = "DEADLINE_EXCEEDED"
 
 
-class ReaderDied(ServerError):
-    """The process that read the image died, and so did the next one that tried."""
+class WorkerDied(ServerError):
+    """An image that crashed its worker, and the worker of the retry."""
 
     reason = "READER_DIED"
 
 
 class Unauthenticated(ServerError):
-    """The call carries no token that the server knows."""
+    """A call without a valid token."""
 
     reason = "UNAUTHENTICATED"
     code = "UNAUTHENTICATED"
 
 
 def quoted(seen: str) -> str:
-    """Return what was seen as a message quotes it: in quotes, and only its begin if it is long."""
+    """Return the input as a message quotes it, truncated to `QUOTED` characters."""
     return repr(seen) if len(seen) <= QUOTED else f"{seen[:QUOTED]!r}…"
 
 
 def of_reason(reason: str, message: str, field: str) -> DigitstripError:
-    """Return the error that another process of ours raised."""
+    """Rebuild an error that another process raised, from its reason."""
     kind = _BY_REASON.get(reason, DigitstripError)
     return kind(message, field) if issubclass(kind, InputError) else kind(message)
 

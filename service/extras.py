@@ -1,4 +1,4 @@
-"""Libraries that only some commands need: what is missing is told with the extra that brings it."""
+"""Optional dependencies: a missing one is reported with the extra that installs it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,10 +8,10 @@ from service.errors import MissingExtra
 
 @contextmanager
 def needs(extra: str, why: str) -> Iterator[None]:
-    """Import an extra's libraries inside; one that is not there is told in a sentence.
+    """Guard the imports of an extra's libraries.
 
     Raises:
-        MissingExtra: with the extra to install.
+        MissingExtra: a library is not installed; the message names the extra.
     """
     try:
         yield

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from service.errors import DigitstripError, ReaderDied, ReadingTooLong, ServerStopping, of_reason
+from service.errors import DigitstripError, ReadingTooLong, ServerStopping, WorkerDied, of_reason
 from service.pb import recognizer_pb2 as pb
 from service.workers.admission_queue import Answer, Item, Lane
 from service.workers.framing import Head
@@ -89,7 +89,7 @@ class ReaderPool:
         """Start the readers and return what they say of their model.
 
         Raises:
-            ModelError, SettingsError, ReaderDied: a reader does not start.
+            ModelError, SettingsError, WorkerDied: a reader does not start.
         """
         self.described = await self._exchange(self._model)
         return self.described
@@ -98,7 +98,7 @@ class ReaderPool:
         """Read with another model from now on; what is being read is finished with the old one.
 
         Raises:
-            ModelError, SettingsError, ReaderDied: readers do not start with it; nothing changed.
+            ModelError, SettingsError, WorkerDied: readers do not start with it; nothing changed.
         """
         self.described = await self._exchange(model)
         return self.described
@@ -121,7 +121,7 @@ class ReaderPool:
         Raises:
             InputError: the image cannot be read.
             Overloaded, DeadlineTooShort: it was not taken in.
-            ReadingTooLong, ReaderDied: it was given up.
+            ReadingTooLong, WorkerDied: it was given up.
             ServerStopping: the pool closes.
         """
         loop = asyncio.get_running_loop()
@@ -364,7 +364,7 @@ class ReaderPool:
             self._refuse(lane, item, ServerStopping("reading was ended"))
         elif item.deaths == DEATHS:
             self._refuse(
-                lane, item, ReaderDied(f"{item.deaths} processes died while they read this image")
+                lane, item, WorkerDied(f"{item.deaths} processes died while they read this image")
             )
         else:
             lane.put_back(item)

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from typing import Protocol, cast
 
-from service.errors import ReaderDied, of_reason
+from service.errors import WorkerDied, of_reason
 from service.pb import recognizer_pb2 as pb
 from service.workers.admission_queue import Item
 from service.workers.framing import Frames, Head, pack
@@ -67,7 +67,7 @@ class Child(asyncio.SubprocessProtocol):
 
         Raises:
             ModelError, SettingsError: it says that it cannot.
-            ReaderDied: it ended without a word, or is not ready after a minute.
+            WorkerDied: it ended without a word, or is not ready after a minute.
             OSError: no process could be made.
         """
         _, child = await asyncio.get_running_loop().subprocess_exec(
@@ -85,7 +85,7 @@ class Child(asyncio.SubprocessProtocol):
                 await child._ready
         except TimeoutError:
             child.kill()
-            raise ReaderDied(f"a reader was not ready after {START_SECONDS} s") from None
+            raise WorkerDied(f"a reader was not ready after {START_SECONDS} s") from None
         except BaseException:
             child.kill()
             await child.gone.wait()
@@ -151,7 +151,7 @@ class Child(asyncio.SubprocessProtocol):
         self._stop_timer()
         if not self._ready.done():
             self._ready.set_exception(
-                ReaderDied(f"a reader ended with status {self.status} before it was ready")
+                WorkerDied(f"a reader ended with status {self.status} before it was ready")
             )
             self._ready.exception()  # nobody may be waiting for it, and asyncio would complain
         elif not self._ready.cancelled() and self._ready.exception() is None:

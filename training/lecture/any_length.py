@@ -229,8 +229,8 @@ def _draw_units(axes: Axes, width: int) -> None:
         axes.scatter(xs, [level] * len(xs), s=62, c=colors, edgecolors="white", zorder=2)
         axes.text(-1.1, level, f"{len(xs)}", ha="right", va="center")
     style.bare(axes).set(xlim=(-2.2, WIDTHS[-1] - 0.3), ylim=(-0.5, len(LAYERS) + 0.5))
-    told = "one output" if counts[-1] == 1 else f"{counts[-1]} outputs"
-    axes.set_title(f"{width} inputs, {told}: {' → '.join(map(str, counts))}")
+    outputs = "one output" if counts[-1] == 1 else f"{counts[-1]} outputs"
+    axes.set_title(f"{width} inputs, {outputs}: {' → '.join(map(str, counts))}")
 
 
 def tell(figures: Figures) -> Section:

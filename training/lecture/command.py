@@ -17,11 +17,13 @@ def lecture(
     ] = None,
     quick: Annotated[
         bool,
-        typer.Option("--quick", help="Little data, few seeds: that it runs, not what is true."),
+        typer.Option("--quick", help="Little data and few seeds, to show that everything runs."),
     ] = False,
     again: Annotated[
         bool,
-        typer.Option("--again", help="Draw and tell what was measured before; measure nothing."),
+        typer.Option(
+            "--again", help="Redraw pictures and page from kept figures; measure nothing."
+        ),
     ] = False,
     data_dir: Annotated[
         Path | None,

@@ -29,7 +29,7 @@ ROOMS = (
 
 
 class LectureError(DigitstripError):
-    """A chapter that there is none of, or figures that cannot be told."""
+    """A chapter that does not exist, or figures that cannot be loaded."""
 
     reason = "BAD_LECTURE"
 

@@ -58,7 +58,7 @@ PASSES, BATCH, RATE, MOMENTUM = 40, 8, 0.05, 0.9
 
 
 def build(name: str) -> nn.Sequential:
-    """Build one of the five nets and insist on the report's links and free weights."""
+    """Build one of the five nets and assert the report's links and free weights."""
     net = nn.Sequential(*_layers(name))
     assert count(net) == REPORT[name][:2], (name, count(net))
     return net
@@ -271,9 +271,9 @@ none twice, gray as MNIST is.
 
 {table(["net", "links", "free weights", "the report", *SETS.values()], rows)}
 
-Correct on 160 test digits: the mean over {seeds} seeds (each draws its digits, weights and order
-anew) and its 95% interval. The nets of a seed learn from the same digits, so the steps from each to
-the next can be told more sharply than the nets themselves, in percentage points:
+Correct on 160 test digits: the mean over {seeds} seeds (each redraws its digits, weights and order)
+and its 95% interval. The nets of a seed learn from the same digits, so the steps from each to
+the next are known more precisely than the nets themselves, in percentage points:
 
 {table(["step", *SETS.values()], differences)}
 

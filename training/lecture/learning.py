@@ -55,7 +55,7 @@ def initialize(network: nn.Module, rng: torch.Generator, reach: float | None = N
     """Draw all weights evenly from ±√(3/n), n being a unit's inputs; biases are 0.
 
     Args:
-        network: whose weights are drawn anew.
+        network: whose weights are redrawn.
         rng: decides them.
         reach: if given, weights are drawn from ±reach/n, as in 1989 (there it was 2.4).
     """
@@ -101,7 +101,7 @@ def train(
         batch: digits a step.
         optimizer: of the network's weights; its rate falls to 0 as a cosine if it is Adam.
         loss: of scores and labels.
-        after_pass: is told how many passes are complete.
+        after_pass: called with the number of complete passes.
     """
     steps = passes * math.ceil(len(images) / batch)
     falling = isinstance(optimizer, torch.optim.Adam)

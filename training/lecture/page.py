@@ -35,15 +35,15 @@ def heading(chapter: Chapter) -> str:
     return f"{chapter.number}. {chapter.title}"
 
 
-def page(told: Mapping[Chapter, Section], made: Mapping[int, str], seconds: float) -> str:
+def page(sections: Mapping[Chapter, Section], made: Mapping[int, str], seconds: float) -> str:
     """Return the whole page as Markdown.
 
     Args:
-        told: chapters and what they tell, in order.
+        sections: each chapter's section, in order.
         made: for each chapter's number, the command, seed and data behind its figures.
         seconds: that all measuring took.
     """
-    claims = [claim for section in told.values() for claim in section.claims]
+    claims = [claim for section in sections.values() for claim in section.claims]
     counted = {held: sum(claim.held is held for claim in claims) for held in Held}
     summary = (
         f"Of {len(claims)} claims, {counted[Held.YES]} held, {counted[Held.PARTLY]} held in part, "
@@ -53,10 +53,10 @@ def page(told: Mapping[Chapter, Section], made: Mapping[int, str], seconds: floa
     contents = [
         f"{chapter.number}. [{chapter.title}](#{anchor(chapter)}): "
         + ", ".join(_tally(section.claims))
-        for chapter, section in told.items()
+        for chapter, section in sections.items()
     ]
     parts = [INTRODUCTION, summary, "\n".join(contents), ""]
-    for chapter, section in told.items():
+    for chapter, section in sections.items():
         parts += [
             f"## {heading(chapter)}",
             "",

@@ -91,7 +91,7 @@ def build(
 
 
 def check() -> None:
-    """Insist on what the papers counted, and on the lecture's chain of sides."""
+    """Assert the papers' counts and the lecture's chain of map sides."""
     assert count(build(4, 12, TABLE_1990, side=28)) == (LINKS_1990, FREE_WEIGHTS_1990)
     c3 = Shared(14, 5, 6, 16, table=TABLE_1998)
     assert (c3.links, c3.free_weights) == (LINKS_C3, FREE_WEIGHTS_C3)

@@ -91,8 +91,8 @@ def _draw_cuts(scorer: Scorer, setting: Setting) -> None:
         text = "".join(str(digit) for digit in rng.integers(0, 10, DIGITS))
         digits = shipped.choose(setting.test, text, rng)
         apart, touching = (string(digits, gap) for gap in (4, 0))
-        told = [read("cut", scorer, net, page) == text for page in (apart, touching)]
-        if told == [True, False] and read("slide", scorer, net, touching) == text:
+        results = [read("cut", scorer, net, page) == text for page in (apart, touching)]
+        if results == [True, False] and read("slide", scorer, net, touching) == text:
             break
     columns = []
     for says, page in (("apart", apart), ("touching", touching)):

@@ -50,7 +50,7 @@ SCHEME = [[(first + step) % MAPS for step in range(SEEN)] for first in range(MAP
 
 
 def build() -> nn.Sequential:
-    """Build the net and insist on the paper's connections and parameters."""
+    """Build the net and assert the paper's connections and parameters."""
     half, quarter = SIDE // 2, SIDE // 4
     net = nn.Sequential(
         Shared(SIDE, 5, 1, MAPS, stride=2, padded=True, unit_bias=True),
@@ -67,7 +67,7 @@ def build() -> nn.Sequential:
 
 
 def some(digits: DigitSet, most: int, rng: np.random.Generator) -> DigitSet:
-    """Return digits drawn without replacement, as many as asked for or all there are."""
+    """Return digits drawn without replacement, at most `most`."""
     return digits.where(rng.permutation(len(digits))[:most])
 
 

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from service.batch.engines.worker import Answer, Place, Plan, Worker, failed_page
-from service.errors import DigitstripError, ReaderDied, ReadingTooLong
+from service.errors import DigitstripError, ReadingTooLong, WorkerDied
 
 Task = Sequence[Place]
 TASK = 16  # items of a task
@@ -114,7 +114,7 @@ class LocalEngine:
                 except BrokenExecutor:  # the first one may have been ended from outside
                     self._kill(alone=True)
                     if attempt == 2:
-                        error = ReaderDied("two processes died while they read it alone")
+                        error = WorkerDied("two processes died while they read it alone")
                         yield self._set_aside(place, error)
                 except TimeoutError:
                     self._kill(alone=True)

@@ -22,8 +22,8 @@ from service.errors import (
     InputError,
     MissingExtra,
     ModelChanged,
-    ReaderDied,
     ReadingTooLong,
+    WorkerDied,
 )
 from service.imaging.decode import Limits, decode
 from service.pb import recognizer_pb2 as pb
@@ -289,5 +289,5 @@ def failed_page(
 
 def is_of_the_item(error: DigitstripError) -> bool:
     """Whether an error sets one item aside; others would be the same for every item."""
-    own = (InputError, MissingExtra, ReaderDied, ReadingTooLong)
+    own = (InputError, MissingExtra, WorkerDied, ReadingTooLong)
     return isinstance(error, own) or error.reason in ("INTERNAL", "SERVER_FAILED")

@@ -19,11 +19,11 @@ from service.errors import (
     DigitstripError,
     InputError,
     Overloaded,
-    ReaderDied,
     ServerError,
     ServerStopping,
     ServerUnavailable,
     TimedOut,
+    WorkerDied,
 )
 from tests.support.peer import Peer
 
@@ -112,7 +112,7 @@ def test_a_call_that_was_not_read_is_tried_again(connect, peers, failure):
 
 
 @pytest.mark.parametrize(
-    "failure", [DamagedImage("torn"), DeadlineTooShort("late"), ReaderDied("twice")]
+    "failure", [DamagedImage("torn"), DeadlineTooShort("late"), WorkerDied("twice")]
 )
 def test_a_call_that_cannot_end_better_is_not_tried_again(connect, peers, failure):
     peer = peers([failure])

@@ -14,11 +14,11 @@ from service.errors import (
     DeadlineTooShort,
     ModelError,
     Overloaded,
-    ReaderDied,
     ReadingTooLong,
     ServerStopping,
     SettingsError,
     UnknownFormat,
+    WorkerDied,
 )
 from service.imaging.decode import decode
 from service.imaging.header import declared_pixels
@@ -147,7 +147,7 @@ async def test_an_image_over_which_two_readers_die_is_refused_and_the_next_is_re
         await at_work(pool, pool.small, 2)
         killer.left = 1
         send(pool, signal.SIGKILL)
-        with pytest.raises(ReaderDied, match="2 processes died"):
+        with pytest.raises(WorkerDied, match="2 processes died"):
             await deadly
         assert await harmless == alone(recognizer)
         assert (pool.deaths, pool.small.in_flight) == (2, 0)
