@@ -19,7 +19,7 @@ from service.imaging.decode import decode as decode_image
 from service.recognition.decoding.constraints import length
 from service.recognition.decoding.ctc_search import decode
 from service.recognition.model import Scorer, Scores
-from service.recognition.model_metadata import ModelContract
+from service.recognition.model_metadata import ModelMetadata
 from service.recognition.normalize import PLAIN, View, normalize
 from service.recognition.recognizer import Options, Recognizer
 from training.config import Config, SequenceConfig, StripConfig
@@ -59,10 +59,10 @@ def main() -> None:
 def reading(model: Path, strips: Strips) -> None:
     """Read with ever more parts."""
     scorer = Scorer(model)
-    contract = scorer.contract
+    metadata = scorer.metadata
 
-    def once(view: View, decoder: Callable[[Scores, ModelContract], str]) -> Callable[[Gray], str]:
-        return lambda gray: decoder(scorer.score(normalize(gray).strip(view).pixels)[0], contract)
+    def once(view: View, decoder: Callable[[Scores, ModelMetadata], str]) -> Callable[[Gray], str]:
+        return lambda gray: decoder(scorer.score(normalize(gray).strip(view).pixels)[0], metadata)
 
     half, whole = View(upright=0.5), View(upright=1.0)
     show("best path, slant left as it is", once(PLAIN, best_path), strips)
@@ -126,9 +126,9 @@ def shipped(recognizer: Recognizer) -> Callable[[Gray], str]:
     return lambda gray: recognizer.recognize(gray).reading.text
 
 
-def summed(scores: Scores, contract: ModelContract) -> str:
+def summed(scores: Scores, metadata: ModelMetadata) -> str:
     """Return the text whose alignments have most probability together."""
-    return decode(scores, contract, strings=1).text
+    return decode(scores, metadata, strings=1).text
 
 
 def show(name: str, read: Callable[[Gray], str], strips: Sequence[tuple[Gray, str]]) -> None:

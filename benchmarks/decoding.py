@@ -17,7 +17,7 @@ from service.recognition.decoding.constraints import all_of, length, luhn
 from service.recognition.decoding.ctc_search import decode
 from service.recognition.decoding.regex import pattern
 from service.recognition.model import Scorer, Scores
-from service.recognition.model_metadata import ModelContract
+from service.recognition.model_metadata import ModelMetadata
 from service.recognition.normalize import normalize
 
 STRIPS = Path(__file__).parent.parent / "examples" / "strips"
@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     rounds = parser.parse_args().rounds
     scorer = Scorer()
-    contract = scorer.contract
+    metadata = scorer.metadata
     print("microseconds (times the best path's)")
     print(
         f"{'strip':24}{'positions':>10}{'digits':>7}{'best path':>11}"
@@ -44,10 +44,10 @@ def main() -> None:
         exact = length(digits, digits)
         written = pattern(rf"\d{{{(digits + 1) // 2}}}-?\d*")
         works = [
-            lambda scores=scores: best_path(scores, contract),
-            lambda scores=scores: decode(scores, contract, strings=1),
+            lambda scores=scores: best_path(scores, metadata),
+            lambda scores=scores: decode(scores, metadata, strings=1),
             *(
-                reader(scores, contract, constraint)
+                reader(scores, metadata, constraint)
                 for constraint in (None, exact, written, luhn(), all_of(exact, luhn()))
             ),
         ]
@@ -58,19 +58,19 @@ def main() -> None:
 
 
 def reader(
-    scores: Scores, contract: ModelContract, constraint: Constraint | None
+    scores: Scores, metadata: ModelMetadata, constraint: Constraint | None
 ) -> Callable[[], object]:
     """Return the work of reading one map."""
-    return lambda: decode(scores, contract, constraint)
+    return lambda: decode(scores, metadata, constraint)
 
 
-def best_path(scores: Scores, contract: ModelContract) -> str:
+def best_path(scores: Scores, metadata: ModelMetadata) -> str:
     """Return the text of the likeliest label at every position."""
     path = scores.argmax(axis=1).tolist()
     return "".join(
-        contract.labels[label]
-        for label, before in zip(path, [contract.none, *path], strict=False)
-        if label not in (before, contract.none)
+        metadata.labels[label]
+        for label, before in zip(path, [metadata.none, *path], strict=False)
+        if label not in (before, metadata.none)
     )
 
 

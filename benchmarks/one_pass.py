@@ -21,7 +21,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     rounds = parser.parse_args().rounds
     scorer = Scorer()
-    side, stride = scorer.contract.receptive_field, scorer.contract.stride
+    side, stride = scorer.metadata.receptive_field, scorer.metadata.stride
     strip = np.random.default_rng(0).integers(0, 256, (side, WIDTH), dtype=np.uint8)
 
     def whole() -> Scores:
@@ -35,7 +35,7 @@ def main() -> None:
     assert difference <= 1e-4, difference
     times = [(seconds(whole), seconds(one_by_one)) for _ in range(rounds)]
     ratios = [slow / fast for fast, slow in times]
-    positions = scorer.contract.positions(WIDTH)
+    positions = scorer.metadata.positions(WIDTH)
     print(f"a {side}×{WIDTH} strip has {positions} positions; greatest difference {difference:.1e}")
     print(f"one pass:           {1000 * median(fast for fast, _ in times):8.2f} ms")
     print(f"windows one by one: {1000 * median(slow for _, slow in times):8.2f} ms")

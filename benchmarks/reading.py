@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path, default=SHIPPED_MODEL)
     args = parser.parse_args()
     recognizer = Recognizer(Scorer(args.model))
-    scorer, contract = recognizer.scorer, recognizer.contract
+    scorer, metadata = recognizer.scorer, recognizer.metadata
     files = [source.read() for source in expand(args.scans)]
     spent: dict[str, float] = {}
 
@@ -45,7 +45,7 @@ def main() -> None:
             line = timed("normalize", normalize, gray)
             strip = timed("estimate the slant, view", line.strip, FIRST)
             scores = timed("one pass of the network", scorer.score, strip.pixels)
-            reading = timed("decode the scores", decode, scores[0], contract)
+            reading = timed("decode the scores", decode, scores[0], metadata)
             again += reading.confidence < SURE
             timed("all but the image, as the service does it", recognizer.recognize, gray)
         if warm:

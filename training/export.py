@@ -11,7 +11,7 @@ import torch
 
 from service.errors import ModelError
 from service.recognition.model import Scorer
-from service.recognition.model_metadata import PLAIN_CTC, TOUCHING, VERSION, ModelContract
+from service.recognition.model_metadata import PLAIN_CTC, TOUCHING, VERSION, ModelMetadata
 from training.networks import LABELS, RECEPTIVE_FIELD, STRIDE, LeNet5
 from training.stages.sequences import SequenceStage
 from training.stages.windows import WindowStage
@@ -84,7 +84,7 @@ def load_model(model: Path) -> tuple[LeNet5, str]:
     Raises:
         ModelError: the file is no Digitstrip model, or not of this network.
     """
-    contract = Scorer(model).contract
+    metadata = Scorer(model).metadata
     tensors = {
         tensor.name: torch.from_numpy(onnx.numpy_helper.to_array(tensor).copy())
         for tensor in onnx.load(model).graph.initializer
@@ -94,11 +94,11 @@ def load_model(model: Path) -> tuple[LeNet5, str]:
         network.load_state_dict({name: tensors[name] for name in network.state_dict()})
     except (KeyError, RuntimeError) as error:
         raise ModelError(f"{model}: expected the weights of LeNet-5, found {error}") from error
-    return network.eval(), contract.training
+    return network.eval(), metadata.training
 
 
 def to_onnx(network: LeNet5, training: str, path: Path) -> None:
-    """Write the network with dynamic batch, height and width, and its contract as metadata."""
+    """Write the network with dynamic batch, height and width, and its facts as metadata."""
     program = torch.onnx.export(
         network,
         (torch.zeros(2, 1, RECEPTIVE_FIELD + STRIDE, 2 * RECEPTIVE_FIELD, dtype=torch.uint8),),
@@ -118,22 +118,22 @@ def to_onnx(network: LeNet5, training: str, path: Path) -> None:
     proto = program.model_proto
     sequences = stages(training)[-1]["stage"] == SequenceStage.name
     touching = PLAIN_CTC if sequences else TOUCHING
-    contract = ModelContract(VERSION, LABELS, RECEPTIVE_FIELD, STRIDE, training, touching)
-    onnx.helper.set_model_props(proto, contract.to_metadata())
+    metadata = ModelMetadata(VERSION, LABELS, RECEPTIVE_FIELD, STRIDE, training, touching)
+    onnx.helper.set_model_props(proto, metadata.to_metadata())
     onnx.checker.check_model(proto)
     onnx.save(proto, path)
 
 
-def write_contract(model: Path, contract: ModelContract, out: Path) -> None:
-    """Write a model file once more, with another contract, unless the service refuses it.
+def write_metadata(model: Path, metadata: ModelMetadata, out: Path) -> None:
+    """Write a model file once more, with other metadata, unless the service refuses it.
 
     Args:
         model: the ONNX file.
-        contract: what it shall promise.
+        metadata: what it shall promise.
         out: where to write; the file appears whole or not at all, and may be the same.
     """
     proto = onnx.load(model)
-    onnx.helper.set_model_props(proto, contract.to_metadata())
+    onnx.helper.set_model_props(proto, metadata.to_metadata())
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent) as folder:
         candidate = Path(folder) / out.name

@@ -2,7 +2,7 @@
 
 from service.pb import recognizer_pb2 as pb
 from service.recognition.decoding.ctc_search import FoundDigit, Outcome
-from service.recognition.model_metadata import Calibration, ModelContract
+from service.recognition.model_metadata import Calibration, ModelMetadata
 from service.recognition.normalize import Box, Polarity, Strip
 from service.recognition.recognizer import Decision, Recognition
 from service.recognition.views import HEIGHT
@@ -26,7 +26,7 @@ DECISIONS = {
 
 
 def to_response(
-    recognition: Recognition, contract: ModelContract, digest: str, omit_scores: bool = False
+    recognition: Recognition, metadata: ModelMetadata, digest: str, omit_scores: bool = False
 ) -> pb.RecognizeResponse:
     """Return the response for a page that was read."""
     reading, strip = recognition.reading, recognition.strip
@@ -36,7 +36,7 @@ def to_response(
         digits=[
             _digit(digit, box) for digit, box in zip(reading.digits, recognition.boxes, strict=True)
         ],
-        scores=None if omit_scores else _score_map(recognition, contract),
+        scores=None if omit_scores else _score_map(recognition, metadata),
         normalization=_normalization(strip),
         model_digest=digest,
         alternatives=[
@@ -76,20 +76,20 @@ def _digit(digit: FoundDigit, box: Box) -> pb.Digit:
     )
 
 
-def _score_map(recognition: Recognition, contract: ModelContract) -> pb.ScoreMap:
+def _score_map(recognition: Recognition, metadata: ModelMetadata) -> pb.ScoreMap:
     rows, positions, _ = recognition.scores.shape
     strip = recognition.strip
-    first_x, first_y = strip.source_point(contract.center(0), HEIGHT / 2)
+    first_x, first_y = strip.source_point(metadata.center(0), HEIGHT / 2)
     return pb.ScoreMap(
         rows=rows,
         positions=positions,
-        labels=contract.labels,
+        labels=metadata.labels,
         log_probabilities=recognition.scores.ravel(),
         centers=pb.Grid(
             origin_x=first_x,
             origin_y=first_y,
-            step_x=contract.stride / strip.scale_x,
-            step_y=contract.stride / strip.scale_y,
+            step_x=metadata.stride / strip.scale_x,
+            step_y=metadata.stride / strip.scale_y,
         ),
     )
 

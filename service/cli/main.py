@@ -113,7 +113,7 @@ def read(
             recognition = recognizer.recognize(decode(encoded, page), options)
             yield to_response(
                 recognition,
-                recognizer.contract,
+                recognizer.metadata,
                 recognizer.scorer.digest,
                 omit_scores=picture is None,
             )

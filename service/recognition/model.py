@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from service.errors import ModelError, SettingsError
-from service.recognition.model_metadata import ModelContract
+from service.recognition.model_metadata import ModelMetadata
 
 SHIPPED_MODEL = Path(__file__).parents[1] / "model.onnx"
 CPU = ("CPUExecutionProvider",)
@@ -68,7 +68,7 @@ class Scorer:
                 f"execution provider {', '.join(unused)} could not be started; "
                 f"onnxruntime would use {', '.join(self._session.get_providers())}"
             )
-        self.contract = ModelContract.from_metadata(metadata)
+        self.metadata = ModelMetadata.from_metadata(metadata)
         self.digest = hashlib.sha256(content).hexdigest()
         self.tile_positions = tile_positions
         self._prove(name)
@@ -84,12 +84,12 @@ class Scorer:
             (rows, positions, labels) float32 log-probabilities.
         """
         strip = self._at_least_a_window(strip)
-        positions = self.contract.positions(strip.shape[1])
+        positions = self.metadata.positions(strip.shape[1])
         tiles = []
         for first in range(0, positions, self.tile_positions):
             count = min(self.tile_positions, positions - first)
-            left = first * self.contract.stride
-            width = (count - 1) * self.contract.stride + self.contract.receptive_field
+            left = first * self.metadata.stride
+            width = (count - 1) * self.metadata.stride + self.metadata.receptive_field
             tiles.append(self.run(strip[None, :, left : left + width])[0])
         return tiles[0] if len(tiles) == 1 else np.concatenate(tiles, axis=1)
 
@@ -101,13 +101,13 @@ class Scorer:
         """
         strips = [self._at_least_a_window(strip) for strip in strips]
         widest = max(strip.shape[1] for strip in strips)
-        if len(strips) == 1 or self.contract.positions(widest) > self.tile_positions:
+        if len(strips) == 1 or self.metadata.positions(widest) > self.tile_positions:
             return [self.score(strip) for strip in strips]
         batch = np.zeros((len(strips), strips[0].shape[0], widest), np.uint8)
         for row, strip in zip(batch, strips, strict=True):
             row[:, : strip.shape[1]] = strip
         return [
-            scores[:, : self.contract.positions(strip.shape[1])]
+            scores[:, : self.metadata.positions(strip.shape[1])]
             for scores, strip in zip(self.run(batch), strips, strict=True)
         ]
 
@@ -124,15 +124,15 @@ class Scorer:
         return np.asarray(scores, np.float32)
 
     def _at_least_a_window(self, strip: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        side = self.contract.receptive_field
+        side = self.metadata.receptive_field
         below, right = (max(side - size, 0) for size in strip.shape)
         return np.pad(strip, ((0, below), (0, right))) if below or right else strip
 
     def _prove(self, name: str) -> None:
-        """Insist that one window has one position and one window plus a stride has two."""
-        side, labels = self.contract.receptive_field, len(self.contract.labels)
+        """Check that one window has one position and one window plus a stride has two."""
+        side, labels = self.metadata.receptive_field, len(self.metadata.labels)
         for positions in (1, 2):
-            width = side + (positions - 1) * self.contract.stride
+            width = side + (positions - 1) * self.metadata.stride
             expected = (1, 1, positions, labels)
             try:
                 found = self.run(np.zeros((1, side, width), np.uint8)).shape

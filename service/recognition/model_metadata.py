@@ -1,4 +1,4 @@
-"""What a model file promises: its labels, the geometry of its windows, what its scores mean."""
+"""Facts that travel inside a model file: labels, window geometry, what its scores mean."""
 
 import json
 import math
@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Self
 
-from service.errors import ModelError
+from service.errors import ModelError, quoted
+from service.recognition.decoding.automaton import DIGITS
 
-VERSION = 1  # of this contract; raised when a service could no longer read an older model
+VERSION = 1  # of the metadata; raised when a service could no longer read an older model
 NONE = "none"  # the label of a window with no digit in its center
 
 
@@ -84,7 +85,7 @@ class Calibration:
 
 
 @dataclass(frozen=True)
-class ModelContract:
+class ModelMetadata:
     """The facts that travel inside `model.onnx`; its field names are the metadata keys."""
 
     version: int
@@ -110,7 +111,7 @@ class ModelContract:
         return position * self.stride + self.receptive_field / 2
 
     def to_metadata(self) -> dict[str, str]:
-        """Return the contract as ONNX metadata, which holds strings only."""
+        """Return the facts as ONNX metadata properties, which are strings only."""
         return {
             "version": str(self.version),
             "labels": ",".join(self.labels),
@@ -122,44 +123,56 @@ class ModelContract:
         }
 
     @classmethod
-    def from_metadata(cls, metadata: Mapping[str, str]) -> "ModelContract":
-        """Read the contract from ONNX metadata.
+    def from_metadata(cls, properties: Mapping[str, str]) -> "ModelMetadata":
+        """Read the facts from ONNX metadata properties.
 
         Raises:
             ModelError: a key is missing, or a value is not what this service understands.
         """
         required = [field.name for field in fields(cls)[:-2]]
-        missing = [key for key in required if key not in metadata]
+        missing = [key for key in required if key not in properties]
         if missing:
             raise ModelError(
                 f"not a Digitstrip model: its metadata lacks {', '.join(missing)}; "
-                f"it has {', '.join(sorted(metadata)) or 'none'}"
+                f"it has {', '.join(sorted(properties)) or 'none'}"
             )
-        if metadata["version"] != str(VERSION):
+        if properties["version"] != str(VERSION):
             raise ModelError(
-                f"the model has contract version {metadata['version']!r}; "
+                f"the model has metadata version {properties['version']!r}; "
                 f"this service reads version {VERSION}"
             )
         try:
-            contract = cls(
+            metadata = cls(
                 version=VERSION,
-                labels=tuple(metadata["labels"].split(",")),
-                receptive_field=int(metadata["receptive_field"]),
-                stride=int(metadata["stride"]),
-                training=metadata["training"],
-                touching=float(metadata.get("touching", TOUCHING)),
+                labels=tuple(properties["labels"].split(",")),
+                receptive_field=int(properties["receptive_field"]),
+                stride=int(properties["stride"]),
+                training=properties["training"],
+                touching=float(properties.get("touching", TOUCHING)),
                 calibration=Calibration.from_json(
-                    metadata.get("calibration", Calibration().to_json())
+                    properties.get("calibration", Calibration().to_json())
                 ),
             )
         except ValueError as error:
             raise ModelError(f"the model's metadata is damaged: {error}") from error
-        if NONE not in contract.labels or contract.receptive_field < 1 or contract.stride < 1:
+        metadata.check()
+        return metadata
+
+    def check(self) -> None:
+        """Check that the decoder can honor every fact.
+
+        Raises:
+            ModelError: says which it cannot.
+        """
+        if sorted(self.labels) != sorted((*DIGITS, NONE)):  # it would drop others, and renormalize
             raise ModelError(
-                f"the model's metadata has labels {contract.labels}, receptive field "
-                f"{contract.receptive_field} and stride {contract.stride}; expected a label "
-                f"{NONE!r} and positive sizes"
+                f"the model's labels are {quoted(','.join(self.labels))}; expected the ten digits "
+                f"and {NONE!r}, each once, in any order"
             )
-        if not 0 <= contract.touching <= 1:
-            raise ModelError(f"the model's touching is {contract.touching}; expected 0 to 1")
-        return contract
+        if self.receptive_field < 1 or self.stride < 1:
+            raise ModelError(
+                f"the model's receptive field is {self.receptive_field} and its stride "
+                f"{self.stride}; expected positive sizes"
+            )
+        if not 0 <= self.touching <= 1:
+            raise ModelError(f"the model's touching is {self.touching}; expected 0 to 1")

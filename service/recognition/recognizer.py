@@ -18,7 +18,7 @@ from service.recognition.decoding.ctc_search import (
 from service.recognition.model import Scorer, Scores
 from service.recognition.model_metadata import Calibration
 from service.recognition.normalize import Box, Strip, View, normalize
-from service.recognition.stage_timer import Stopwatch
+from service.recognition.stage_timer import StageTimer
 
 FIRST = View(upright=0.5)
 # How else a line is looked at where the first reading is not sure: how tall its digits are is an
@@ -70,9 +70,9 @@ class Recognizer:
 
     def __init__(self, scorer: Scorer, calibration: Calibration | None = None) -> None:
         self.scorer = scorer
-        self.contract = scorer.contract
+        self.metadata = scorer.metadata
         if calibration is not None:
-            self.contract = replace(self.contract, calibration=calibration)
+            self.metadata = replace(self.metadata, calibration=calibration)
 
     def recognize(self, gray: Gray, options: Options = PLAIN) -> Recognition:
         """Read the digit string on a page.
@@ -81,24 +81,24 @@ class Recognizer:
             gray: (height, width) uint8.
             options: what the string must satisfy, and what to tell of it.
         """
-        watch = Stopwatch()
+        timer = StageTimer()
         line = normalize(gray)
         strings = max(STRINGS, 1 + options.alternatives)
         strips = [line.strip(FIRST)]
-        watch.took("normalize")
+        timer.took("normalize")
         scores = [self.scorer.score(strips[0].pixels)]
-        watch.took("score")
-        reading = decode_views([scores[0][0]], self.contract, options.constraint, strings)
-        watch.took("search")
+        timer.took("score")
+        reading = decode_views([scores[0][0]], self.metadata, options.constraint, strings)
+        timer.took("search")
         # The largest view must still be searched whole.
         if reading.confidence < SURE and scores[0].shape[1] <= SEARCHED // 2:
             strips += [line.strip(view) for view in OTHERS]
-            watch.took("normalize")
+            timer.took("normalize")
             scores += self.scorer.score_each([strip.pixels for strip in strips[1:]])
-            watch.took("score")
+            timer.took("score")
             maps = [each[0] for each in scores]
-            reading = decode_views(maps, self.contract, options.constraint, strings)
-            watch.took("search")
+            reading = decode_views(maps, self.metadata, options.constraint, strings)
+            timer.took("search")
         strip = strips[reading.view]
         reading = self._calibrated(reading, options.alternatives)
         return Recognition(
@@ -107,12 +107,12 @@ class Recognizer:
             strip,
             scores[reading.view],
             self._decide(reading, options.error_rate),
-            watch.seconds,
+            timer.seconds,
         )
 
     def _calibrated(self, reading: Reading, alternatives: int) -> Reading:
         """Give the texts calibrated confidences, and leave out those that nobody asked for."""
-        confidence = self.contract.calibration.confidence
+        confidence = self.metadata.calibration.confidence
         return replace(
             reading,
             confidence=confidence(reading.confidence),
@@ -126,13 +126,13 @@ class Recognizer:
         """Accept what is sure enough, and what the constraint allows."""
         if error_rate is None:
             return None
-        sure = reading.confidence >= self.contract.calibration.threshold(error_rate)
+        sure = reading.confidence >= self.metadata.calibration.threshold(error_rate)
         return Decision.ACCEPT if sure and reading.satisfied else Decision.REVIEW
 
     def _boxes(self, digits: tuple[FoundDigit, ...], strip: Strip) -> tuple[Box, ...]:
         """Give each digit the ink nearer to its center than to a neighbor's."""
-        reach = self.contract.receptive_field / 2
-        centers = [self.contract.center(digit.position) for digit in digits]
+        reach = self.metadata.receptive_field / 2
+        centers = [self.metadata.center(digit.position) for digit in digits]
         middles = [(before + after) / 2 for before, after in pairwise(centers)]
         return tuple(
             strip.ink_box(max(left, center - reach), min(right, center + reach))

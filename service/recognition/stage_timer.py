@@ -1,10 +1,10 @@
-"""How long each stage of a piece of work took."""
+"""The time that each stage of a piece of work takes."""
 
 import time
 
 
-class Stopwatch:
-    """Starts when it is made; `seconds` maps each stage that was named to what it took in all."""
+class StageTimer:
+    """A stopwatch of stages, running from its creation; `seconds` maps each stage to its total."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}

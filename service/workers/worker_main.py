@@ -28,7 +28,7 @@ from service.imaging.decode import Limits
 from service.pb import recognizer_pb2 as pb
 from service.recognition.model import Scorer
 from service.recognition.recognizer import Recognition, Recognizer
-from service.recognition.stage_timer import Stopwatch
+from service.recognition.stage_timer import StageTimer
 from service.workers.framing import Head, read_frame, write_frame
 from service.workers.worker_config import Setup, from_head
 
@@ -98,7 +98,7 @@ def read(recognizer: Recognizer, request: bytes, setup: Setup) -> tuple[Head, by
 
 
 def _read(recognizer: Recognizer, request: bytes, setup: Setup) -> tuple[Head, bytes]:
-    watch = Stopwatch()
+    timer = StageTimer()
     asked = pb.RecognizeRequest.FromString(request)
     options = to_options(asked)
     limits, most = setup.limits, setup.most_pixels
@@ -113,15 +113,15 @@ def _read(recognizer: Recognizer, request: bytes, setup: Setup) -> tuple[Head, b
             worth = max(error.pixels, min(error.side * LEAST_ROWS, limits.max_pixels))
             return {"misplaced": worth}, b""
         gray = to_gray(asked.image, limits)  # raises, and says what is allowed
-    watch.took("decode")
+    timer.took("decode")
     recognition = recognizer.recognize(gray, options)
     response = to_response(
-        recognition, recognizer.contract, recognizer.scorer.digest, asked.omit_scores
+        recognition, recognizer.metadata, recognizer.scorer.digest, asked.omit_scores
     )
     told = {
         "pixels": gray.size,
-        "seconds": {**watch.seconds, **recognition.seconds},
-        "none_share": none_share(recognition, recognizer.contract.none),
+        "seconds": {**timer.seconds, **recognition.seconds},
+        "none_share": none_share(recognition, recognizer.metadata.none),
     }
     return told, response.SerializeToString()
 
@@ -133,15 +133,15 @@ def fits(error: TooManyPixels, limits: Limits) -> bool:
 
 def describe(recognizer: Recognizer) -> pb.GetModelResponse:
     """Return what GetModel tells."""
-    contract = recognizer.contract
+    metadata = recognizer.metadata
     return pb.GetModelResponse(
-        labels=contract.labels,
-        receptive_field=contract.receptive_field,
-        stride=contract.stride,
+        labels=metadata.labels,
+        receptive_field=metadata.receptive_field,
+        stride=metadata.stride,
         digest=recognizer.scorer.digest,
         version=version("digitstrip"),
-        training_json=contract.training,
-        calibration=to_calibration(contract.calibration),
+        training_json=metadata.training,
+        calibration=to_calibration(metadata.calibration),
     )
 
 

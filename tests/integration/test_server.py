@@ -85,7 +85,7 @@ def test_normalization_is_told(client):
 
 def test_the_model_is_described(client):
     model, scorer = client.get_model(), Scorer()
-    assert list(model.labels) == list(scorer.contract.labels)
+    assert list(model.labels) == list(scorer.metadata.labels)
     assert (model.receptive_field, model.stride) == (32, 4)
     assert model.digest == scorer.digest == client.recognize(encoded()).model_digest
     assert "training_digits" in model.training_json

@@ -7,7 +7,7 @@ import torch
 
 from service.errors import ModelError
 from service.recognition.model import Scorer
-from service.recognition.model_metadata import VERSION, ModelContract
+from service.recognition.model_metadata import VERSION, ModelMetadata
 from training.export import AGREEMENT, SIZES, export, load, prove
 from training.networks import LABELS, LeNet5
 
@@ -29,9 +29,9 @@ def test_the_proof_covers_a_window_partial_strides_wide_strips_and_several_rows(
     assert max(height for height, _ in SIZES) > 64
 
 
-def test_the_service_reads_the_contract_that_training_wrote(scorer, finished_run):
+def test_the_service_reads_the_metadata_that_training_wrote(scorer, finished_run):
     _, training = load(finished_run / "best.pt")
-    assert scorer.contract == ModelContract(
+    assert scorer.metadata == ModelMetadata(
         version=VERSION, labels=LABELS, receptive_field=32, stride=4, training=training
     )
 

@@ -15,7 +15,7 @@ from training.config import StripConfig
 from training.data.digits import DatasetError, DigitSet
 from training.evaluation.evaluate import Made, Reads, read_folder, read_strips, synthetic_strips
 from training.evaluation.metrics import Flags, Floats, Read, accepted, reliability
-from training.export import write_contract
+from training.export import write_metadata
 from training.pages.strips import make_pages
 
 ERROR_RATES = (0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001)
@@ -174,16 +174,16 @@ def calibrate(
         DatasetError: as of `fit`.
         ModelError: the model cannot be read.
     """
-    contract = Scorer(model).contract
+    metadata = Scorer(model).metadata
     everything = [read for each in told for read in each.reads]
     source = " and ".join(f"{each.source} ({len(each.reads):,})" for each in told)
     source += f", by {options}" if options else ""
     new = calibration(everything, source)
-    write_contract(model, replace(contract, calibration=new), out)
+    write_metadata(model, replace(metadata, calibration=new), out)
     rows = [(each.source, each.reads) for each in told]
     if len(rows) > 1:
         rows.append(("all", everything))
     return [
-        (promise(name, reads, contract.calibration), promise(name, reads, new))
+        (promise(name, reads, metadata.calibration), promise(name, reads, new))
         for name, reads in rows
     ]

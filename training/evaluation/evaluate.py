@@ -12,7 +12,7 @@ from rich.progress import track
 from service.errors import InputError
 from service.imaging.decode import Gray
 from service.recognition.model import Scorer
-from service.recognition.model_metadata import ModelContract
+from service.recognition.model_metadata import ModelMetadata
 from service.recognition.recognizer import Recognizer
 from training.config import Config
 from training.data.digits import DatasetError, DigitSet
@@ -93,7 +93,7 @@ class Figures:
     """All figures of one model."""
 
     digest: str  # of the model file
-    contract: ModelContract
+    metadata: ModelMetadata
     command: str  # the options that repeat the evaluation
     windows: WindowFigures
     sources: list[SourceFigures]  # the synthetic strings first, then each folder
@@ -121,7 +121,7 @@ def evaluate_windows(scorer: Scorer, digits: DigitSet, seed: int) -> WindowFigur
             ]
         ),
     }
-    none = scorer.contract.none
+    none = scorer.metadata.none
     found = {kind: labels_of(scorer, windows) == none for kind, windows in kinds.items()}
     everything = np.concatenate(list(found.values()))
     return WindowFigures(
@@ -221,7 +221,7 @@ def evaluate(
     options = [f"--seed {seed} --synthetic {synthetic}", *(f"--strips {each}" for each in folders)]
     return Figures(
         digest=recognizer.scorer.digest,
-        contract=recognizer.contract,
+        metadata=recognizer.metadata,
         command=" ".join([*options, "--held-out"] if held_out else options),
         windows=evaluate_windows(recognizer.scorer, test, seed),
         sources=[SourceFigures(each, StripFigures.of(each.reads, seed)) for each in told],

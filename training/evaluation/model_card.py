@@ -35,7 +35,7 @@ def write_card(figures: Figures, path: Path, ablations: Path = ABLATIONS) -> Non
     picture = path.parent / "docs" / "risk-coverage.png"
     picture.parent.mkdir(exist_ok=True)
     draw_trust(figures.sources, picture)
-    learned = stages(figures.contract.training)
+    learned = stages(figures.metadata.training)
     parts = (
         what_it_is(figures),
         what_it_learned_from(learned),
@@ -148,7 +148,7 @@ def knobs(config: dict[str, Any]) -> str:
 
 def how_to_make_it(learned: Sequence[dict[str, Any]], figures: Figures) -> str:
     """Return the section of commands that repeat all this."""
-    calibration = figures.contract.calibration
+    calibration = figures.metadata.calibration
     commands = "\n".join(f"    {line}" for line in fits(learned))
     pictures = "\n".join(
         f"![Loss and held-out error by epoch: {name}](docs/training-{name}.png)"
@@ -278,7 +278,7 @@ def parts_worth(ablations: Path) -> str:
 
 def limits(figures: Figures) -> str:
     """Return the last section."""
-    calibration = figures.contract.calibration
+    calibration = figures.metadata.calibration
     trust = """- The confidence is the string's probability given the scores, summed over its
   alignments. It orders readings; it is not calibrated."""
     if calibration.source:

@@ -79,7 +79,7 @@ def write_json(figures: Figures, path: Path) -> None:
     """Write all figures, and every string that was read, as JSON."""
     told = {
         "model": figures.digest,
-        "calibration": json.loads(figures.contract.calibration.to_json()),
+        "calibration": json.loads(figures.metadata.calibration.to_json()),
         "evaluation": figures.command,
         "labels": LABELS,
         "windows": asdict(figures.windows),

@@ -52,5 +52,5 @@ def string(digits: list[Strip], gap: int) -> Strip:
 def read(reader: str, scorer: Scorer, net: LeNet5, page: Strip) -> str:
     """Read a strip by sliding, or by cutting; both ask the same network."""
     if reader == "slide":
-        return decode_views([scorer.score(page)[0]], scorer.contract).text
+        return decode_views([scorer.score(page)[0]], scorer.metadata).text
     return cutting.read(net, page, cut_wide=reader == "cut")

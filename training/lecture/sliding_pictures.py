@@ -124,7 +124,7 @@ def _animate(scorer: Scorer, change: Change, setting: Setting) -> None:
     for amount in np.linspace(change.amounts[0], change.amounts[-1], count):
         changed = change.apply(page, float(amount), np.random.default_rng([setting.seed, 7, 7]))
         scores = scorer.score(changed)[0]
-        text = decode_views([scores], scorer.contract).text
+        text = decode_views([scores], scorer.metadata).text
         title = (
             f"{change.name} {amount:.2f}" if change.nothing == 1 else f"{change.name} {amount:+.1f}"
         )

@@ -144,7 +144,7 @@ class Recognizer:
         gray = decode(content, page, self.limits) if isinstance(content, bytes) else content
         recognition = self.recognizer.recognize(gray, options)
         scorer = self.recognizer.scorer
-        return to_response(recognition, scorer.contract, scorer.digest, asked.omit_scores)
+        return to_response(recognition, scorer.metadata, scorer.digest, asked.omit_scores)
 
 
 class Sender:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from service.recognition.decoding.automaton import DEAD, DIGITS, Constraint
 from service.recognition.model import Scores
-from service.recognition.model_metadata import NONE, ModelContract
+from service.recognition.model_metadata import NONE, ModelMetadata
 
 CELLS = 300_000  # positions × states of an automaton for which completions are summed
 
@@ -48,9 +48,9 @@ class Lattice:
     log_touching: float
 
     @classmethod
-    def of(cls, scores: Scores, contract: ModelContract, touching: float) -> "Lattice":
+    def of(cls, scores: Scores, metadata: ModelMetadata, touching: float) -> "Lattice":
         """Prepare a score map of shape (positions, labels)."""
-        order = [contract.labels.index(label) for label in (*DIGITS, NONE)]
+        order = [metadata.labels.index(label) for label in (*DIGITS, NONE)]
         logs = np.maximum(scores.T[order].astype(np.float64), LEAST)
         logs -= np.logaddexp.reduce(logs, axis=0)  # float32's rounding would make sums exceed 1
         ends = np.zeros((len(order), len(scores) + 1))

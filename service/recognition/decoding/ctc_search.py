@@ -26,7 +26,7 @@ from service.recognition.decoding.ctc_lattice import (
     suffixes,
 )
 from service.recognition.model import Scores
-from service.recognition.model_metadata import NONE, ModelContract
+from service.recognition.model_metadata import NONE, ModelMetadata
 
 RUNNERS_UP = 3
 STRINGS = 5  # the most probable ones, the reading included
@@ -100,7 +100,7 @@ class Reading:
 
 def decode(
     scores: Scores,
-    contract: ModelContract,
+    metadata: ModelMetadata,
     constraint: Constraint | None = None,
     strings: int = STRINGS,
     touching: float | None = None,
@@ -113,18 +113,18 @@ def decode(
 
     Args:
         scores: (positions, labels) log-probabilities.
-        contract: the model's labels, and how it was trained.
+        metadata: the model's labels, and how it was trained.
         constraint: what the text must satisfy.
         strings: how many texts to find at most, 1 or more, the reading included.
         touching: 0 to 1, the weight of two digits without `none` between; 1 is plain CTC, None
-            the contract's.
+            the metadata's.
     """
-    return decode_views([scores], contract, constraint, strings, touching)
+    return decode_views([scores], metadata, constraint, strings, touching)
 
 
 def decode_views(
     maps: Sequence[Scores],
-    contract: ModelContract,
+    metadata: ModelMetadata,
     constraint: Constraint | None = None,
     strings: int = STRINGS,
     touching: float | None = None,
@@ -136,7 +136,7 @@ def decode_views(
 
     Args:
         maps: (positions, labels) log-probabilities each; over SEARCHED positions, one alone.
-        contract: as of `decode`, and so on.
+        metadata: as of `decode`, and so on.
         constraint: what the text must satisfy.
         strings: how many texts to find at most in each map.
         touching: as of `decode`.
@@ -144,12 +144,12 @@ def decode_views(
     Raises:
         ValueError: several maps, one of them too long to be searched whole.
     """
-    touching = contract.touching if touching is None else touching
+    touching = metadata.touching if touching is None else touching
     if max(len(scores) for scores in maps) > SEARCHED:
         if len(maps) > 1:
             raise ValueError(f"only maps of up to {SEARCHED} positions can be read together")
-        return _decode_in_sections(maps[0], contract, constraint, strings, touching)
-    lattices = [Lattice.of(scores, contract, touching) for scores in maps]
+        return _decode_in_sections(maps[0], metadata, constraint, strings, touching)
+    lattices = [Lattice.of(scores, metadata, touching) for scores in maps]
     if constraint is None:
         return _reading(lattices, _vote(lattices, None, strings))
     free = _vote(lattices, None, 1 if len(maps) == 1 else strings)
@@ -167,21 +167,21 @@ def decode_views(
 
 
 def log_probability(
-    scores: Scores, text: str, contract: ModelContract, touching: float | None = None
+    scores: Scores, text: str, metadata: ModelMetadata, touching: float | None = None
 ) -> float:
     """Return the log-probability of a text of digits: CTC's forward sum over all its paths.
 
     Args:
         scores: (positions, labels) log-probabilities.
         text: digits only.
-        contract: the model's labels.
+        metadata: the model's labels.
         touching: as of `decode`; where it is not 1, all texts' weights are scaled to sum to 1.
 
     Returns:
         A natural logarithm; minus infinity if the text does not fit into the positions.
     """
-    touching = contract.touching if touching is None else touching
-    return _log_probability(Lattice.of(scores, contract, touching), text)
+    touching = metadata.touching if touching is None else touching
+    return _log_probability(Lattice.of(scores, metadata, touching), text)
 
 
 def _log_probability(lattice: Lattice, text: str) -> float:
@@ -382,7 +382,7 @@ def _best_stay(entering: Floats, ends: Floats) -> Floats:
 
 def _decode_in_sections(
     scores: Scores,
-    contract: ModelContract,
+    metadata: ModelMetadata,
     constraint: Constraint | None,
     strings: int,
     touching: float,
@@ -392,7 +392,7 @@ def _decode_in_sections(
     Each piece is read as if it were alone, which leaves out the texts with a digit across a cut:
     the reading is not exact, however sure the cuts are.
     """
-    none = scores[:, contract.none]
+    none = scores[:, metadata.none]
     cuts = [0]
     while len(scores) - cuts[-1] > SECTION:
         middle = cuts[-1] + SECTION // 2
@@ -401,7 +401,7 @@ def _decode_in_sections(
     texts = [Candidate("", 1.0)]
     digits: list[FoundDigit] = []
     for first, stop in zip(cuts, [*cuts[1:], len(scores)], strict=True):
-        lattice = Lattice.of(scores[first:stop], contract, touching)
+        lattice = Lattice.of(scores[first:stop], metadata, touching)
         found = _search(lattice, None, strings, budget)
         digits += _find_digits(lattice, found.texts[0].text, first)
         texts = _joined(texts, found.texts)[:strings]

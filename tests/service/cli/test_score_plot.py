@@ -16,7 +16,7 @@ def recognizer():
 
 def ribbon_of(recognizer, gray):
     found = recognizer.recognize(gray)
-    response = to_response(found, recognizer.contract, recognizer.scorer.digest)
+    response = to_response(found, recognizer.metadata, recognizer.scorer.digest)
     return response, np.asarray(draw(gray, response))
 
 

@@ -6,7 +6,7 @@ from onnx import TensorProto, helper
 from service.errors import ModelError, SettingsError
 from service.imaging.decode import decode
 from service.recognition.model import SHIPPED_MODEL, Scorer
-from service.recognition.model_metadata import VERSION, ModelContract
+from service.recognition.model_metadata import VERSION, ModelMetadata
 from service.recognition.normalize import normalize
 from tests.conftest import STRIPS
 
@@ -24,8 +24,8 @@ def strip():
 
 
 def test_labels_are_ten_digits_and_none(scorer):
-    assert scorer.contract.labels == (*"0123456789", "none")
-    assert (scorer.contract.receptive_field, scorer.contract.stride) == (32, 4)
+    assert scorer.metadata.labels == (*"0123456789", "none")
+    assert (scorer.metadata.receptive_field, scorer.metadata.stride) == (32, 4)
 
 
 def test_a_strip_of_32_by_64_pixels_has_nine_positions(scorer):
@@ -34,7 +34,7 @@ def test_a_strip_of_32_by_64_pixels_has_nine_positions(scorer):
 
 def test_scores_of_a_strip_equal_those_of_its_windows_cut_out_one_by_one(scorer, strip):
     whole = scorer.score(strip)[0]
-    side, stride = scorer.contract.receptive_field, scorer.contract.stride
+    side, stride = scorer.metadata.receptive_field, scorer.metadata.stride
     one_by_one = np.stack(
         [
             scorer.run(strip[None, :, left : left + side])[0, 0, 0]
@@ -102,13 +102,15 @@ def write_model(path, metadata, labels=11):
     return path
 
 
+LABELS = (*"0123456789", "none")
+
+
 def metadata(**changed):
-    contract = ModelContract(VERSION, (*"0123456789", "none"), 32, 4, "{}")
-    return contract.to_metadata() | changed
+    return ModelMetadata(VERSION, LABELS, 32, 4, "{}").to_metadata() | changed
 
 
-def test_a_foreign_model_that_keeps_the_contract_is_taken(tmp_path):
-    assert Scorer(write_model(tmp_path / "m.onnx", metadata())).contract.stride == 4
+def test_a_foreign_model_that_keeps_its_promises_is_taken(tmp_path):
+    assert Scorer(write_model(tmp_path / "m.onnx", metadata())).metadata.stride == 4
 
 
 @pytest.mark.parametrize(
@@ -119,9 +121,12 @@ def test_a_foreign_model_that_keeps_the_contract_is_taken(tmp_path):
         (metadata(version="7"), "version '7'; this service reads version 1"),
         (metadata(stride="four"), "metadata is damaged"),
         (metadata(stride="0"), "positive sizes"),
-        (metadata(labels="a,b"), "expected a label 'none'"),
+        (metadata(labels="a,b"), "labels are 'a,b'; expected the ten digits and 'none'"),
+        (metadata(labels=",".join([*LABELS, "/"])), "none,/'; expected the ten digits"),
+        (metadata(labels=",".join(LABELS[1:])), "expected the ten digits"),
+        (metadata(labels=",".join([*LABELS, "none"])), "each once"),
+        (metadata(touching="1.5"), "touching is 1.5; expected 0 to 1"),
         (metadata(stride="8"), r"as shape \(1, 1, 3, 11\); its metadata promises \(1, 1, 2, 11\)"),
-        (metadata(labels="0,none"), r"promises \(1, 1, 1, 2\)"),
         (metadata(receptive_field="20"), "cannot score a strip of 20×20|promises"),
     ],
 )
@@ -136,12 +141,12 @@ def test_unavailable_provider_is_refused_with_those_there_are():
         Scorer(providers=["NoSuchProvider"])
 
 
-def test_contract_survives_its_metadata():
-    contract = ModelContract(VERSION, ("0", "1", "none"), 20, 2, '{"seed": 1}')
-    assert ModelContract.from_metadata(contract.to_metadata()) == contract
+def test_facts_survive_their_metadata():
+    facts = ModelMetadata(VERSION, LABELS[::-1], 20, 2, '{"seed": 1}')
+    assert ModelMetadata.from_metadata(facts.to_metadata()) == facts
 
 
 def test_positions_and_centers_follow_from_window_and_stride():
-    contract = ModelContract(VERSION, ("none",), 32, 4, "{}")
-    assert [contract.positions(width) for width in (1, 32, 35, 36, 64)] == [1, 1, 1, 2, 9]
-    assert (contract.center(0), contract.center(3)) == (16, 28)
+    facts = ModelMetadata(VERSION, LABELS, 32, 4, "{}")
+    assert [facts.positions(width) for width in (1, 32, 35, 36, 64)] == [1, 1, 1, 2, 9]
+    assert (facts.center(0), facts.center(3)) == (16, 28)

@@ -104,7 +104,7 @@ def exists(pid):
 def alone(recognizer, image=NAME):
     gray = image if isinstance(image, np.ndarray) else decode((STRIPS / image).read_bytes())
     digest = recognizer.scorer.digest
-    return to_response(recognizer.recognize(gray), recognizer.contract, digest, omit_scores=True)
+    return to_response(recognizer.recognize(gray), recognizer.metadata, digest, omit_scores=True)
 
 
 @in_a_loop

@@ -75,7 +75,7 @@ def test_a_reader_says_that_it_is_ready_and_describes_its_model(reader, recogniz
     described = pb.GetModelResponse.FromString(reader.body)
     assert reader.head == {"ready": True}
     assert described.digest == recognizer.scorer.digest
-    assert list(described.labels) == list(recognizer.contract.labels)
+    assert list(described.labels) == list(recognizer.metadata.labels)
 
 
 def test_a_reader_answers_as_the_recognizer_does_here(reader, recognizer, truths):
@@ -85,7 +85,7 @@ def test_a_reader_answers_as_the_recognizer_does_here(reader, recognizer, truths
         gray = decode(encoded)
         expected = to_response(
             recognizer.recognize(gray, Options(alternatives=2)),
-            recognizer.contract,
+            recognizer.metadata,
             recognizer.scorer.digest,
             omit_scores=False,
         )

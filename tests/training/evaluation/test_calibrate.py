@@ -28,7 +28,7 @@ from training.evaluation.calibrate import (
 )
 from training.evaluation.evaluate import read_strips
 from training.evaluation.metrics import Read, reliability
-from training.export import write_contract
+from training.export import write_metadata
 
 trusted = st.lists(
     st.tuples(st.integers(0, 20).map(lambda n: n / 20), st.integers(0, 30).map(bool)),
@@ -155,8 +155,8 @@ def test_a_promise_counts_what_the_threshold_of_one_in_a_hundred_accepts():
 def plain(tmp_path_factory):
     """The shipped model without its calibration."""
     out = tmp_path_factory.mktemp("plain") / "model.onnx"
-    contract = dataclasses.replace(Scorer(SHIPPED_MODEL).contract, calibration=Calibration())
-    write_contract(SHIPPED_MODEL, contract, out)
+    metadata = dataclasses.replace(Scorer(SHIPPED_MODEL).metadata, calibration=Calibration())
+    write_metadata(SHIPPED_MODEL, metadata, out)
     return out
 
 
@@ -183,7 +183,7 @@ def test_a_calibrated_model_differs_in_its_calibration_alone(written, plain):
     out, _ = written
     before, after = onnx.load(plain), onnx.load(out)
     assert after.graph == before.graph
-    old, new = Scorer(plain).contract, Scorer(out).contract
+    old, new = Scorer(plain).metadata, Scorer(out).metadata
     assert dataclasses.replace(new, calibration=old.calibration) == old
     assert new.calibration != old.calibration
     assert new.calibration.source == "made pages (80) and synthetic strings (80)"
@@ -215,7 +215,7 @@ def test_promises_are_of_each_source_and_of_all(written):
 def test_the_service_decides_as_the_new_thresholds_promise(written, plain, validation):
     out, _ = written
     before, after = Recognizer(Scorer(plain)), Recognizer(Scorer(out))
-    by = after.contract.calibration
+    by = after.metadata.calibration
     rate = by.thresholds[0].error_rate
     decisions = set()
     for _, strips in made_strips(validation, 3, 160, 0.5):
@@ -247,7 +247,7 @@ def test_the_command_calibrates_on_made_strips_and_shows_before_and_after(tmp_pa
     assert result.exit_code == 0, result.output
     for word in ("before", "after", "made pages", "synthetic strings", "all (120)"):
         assert word in result.output
-    assert Scorer(out).contract.calibration.source == (
+    assert Scorer(out).metadata.calibration.source == (
         "made pages (60) and synthetic strings (60), by --data mnist5k --made 120 --pages 0.5 "
         "--seed 1"
     )

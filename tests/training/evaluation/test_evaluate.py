@@ -149,7 +149,7 @@ def test_an_evaluation_tells_the_model_its_command_and_every_source(
 ):
     figures = evaluate(exported[0], validation, [folder], seed=3, synthetic=5)
     assert figures.digest == scorer.digest
-    assert figures.contract == scorer.contract
+    assert figures.metadata == scorer.metadata
     assert figures.command == f"--seed 3 --synthetic 5 --strips {folder}"
     assert [each.reads.source for each in figures.sources] == ["synthetic", folder.name]
     assert [each.figures.strips for each in figures.sources] == [5, 2]

@@ -5,7 +5,7 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from service.recognition.model_metadata import Calibration, ModelContract, Threshold
+from service.recognition.model_metadata import Calibration, ModelMetadata, Threshold
 from training.config import Config, SequenceConfig, StripConfig
 from training.evaluation.evaluate import Figures, Reads, SourceFigures, WindowFigures
 from training.evaluation.metrics import Read, StripFigures
@@ -59,12 +59,12 @@ def test_stages_tell_all_that_a_card_needs(config, training, validation):
 
 def figures_of(training, calibration=None):
     read = [Read("a", "100", "100", 0.9), Read("b", "123", "17", 0.4), Read("c", "123", "123", 0.8)]
-    contract = ModelContract(
+    metadata = ModelMetadata(
         1, LABELS, 32, 4, json.dumps(training), 1.0, calibration or Calibration()
     )
     return Figures(
         digest="0" * 64,
-        contract=contract,
+        metadata=metadata,
         command="--seed 1 --synthetic 3",
         windows=WindowFigures(100, 0.01, {"all": 10}, {"all": 0.9}),
         sources=[SourceFigures(Reads("synthetic", read, [], {}), StripFigures.of(read))],

@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from service.recognition.decoding.ctc_search import log_probability
-from service.recognition.model_metadata import VERSION, ModelContract
+from service.recognition.model_metadata import VERSION, ModelMetadata
 from training.config import SequenceConfig
 from training.data.scans import LabeledLine, LineSet
 from training.networks import LABELS, NONE, LeNet5
@@ -26,7 +26,7 @@ from training.stages.sequences import (
 )
 from training.stages.train import Run, fit
 
-CONTRACT = ModelContract(VERSION, LABELS, 32, 4, "{}", touching=1.0)
+CONTRACT = ModelMetadata(VERSION, LABELS, 32, 4, "{}", touching=1.0)
 
 
 @pytest.fixture(scope="session")

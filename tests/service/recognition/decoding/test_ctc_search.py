@@ -17,9 +17,9 @@ from service.recognition.decoding.ctc_search import (
     log_probability,
 )
 from service.recognition.decoding.regex import pattern
-from service.recognition.model_metadata import VERSION, ModelContract
+from service.recognition.model_metadata import VERSION, ModelMetadata
 
-CONTRACT = ModelContract(VERSION, (*"0123456789", "none"), 32, 4, "{}")
+CONTRACT = ModelMetadata(VERSION, (*"0123456789", "none"), 32, 4, "{}")
 NONE = CONTRACT.none
 EVERY = 10_000  # more strings than small maps have
 WEIGHTS = [1.0, 0.1, 0.0]  # of touching digits
@@ -119,13 +119,13 @@ def test_any_string_written_apart_is_read_as_it_is(text, run, gap):
     )
 
 
-def test_labels_are_found_wherever_the_contract_has_them():
+def test_labels_are_found_wherever_the_metadata_has_them():
     labels = ("none", *"9876543210")
     order = [labels.index(label) for label in CONTRACT.labels]
     scores = random_scores(3)
     shuffled = np.empty_like(scores)
     shuffled[:, order] = scores
-    other = ModelContract(VERSION, labels, 32, 4, "{}")
+    other = ModelMetadata(VERSION, labels, 32, 4, "{}")
     assert decode(shuffled, other) == decode(scores, CONTRACT)
 
 
