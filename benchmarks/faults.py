@@ -237,7 +237,7 @@ def certificate_expired(seconds: float) -> Outcome:
 def answers_unread(seconds: float) -> Outcome:
     """Send stream after stream whose answers are never read; memory must not grow with them."""
     request = pb.RecognizeRequest.FromString(ASKED[0])
-    request.omit_scores = False  # so that answers are large
+    request.include_scores = True  # so that answers are large
 
     def forever() -> Iterator[pb.RecognizeStreamRequest]:
         ends = time.monotonic() + seconds

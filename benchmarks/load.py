@@ -140,7 +140,7 @@ def read_until(encoded: list[bytes], until: float) -> tuple[int, float]:
     count, began = 0, time.process_time()
     while time.time() < until:
         recognition = recognizer.recognize(decode(encoded[count % len(encoded)]))
-        to_response(recognition, recognizer.metadata, recognizer.scorer.digest, True)
+        to_response(recognition, recognizer.metadata, recognizer.scorer.digest)
         count += 1
     return count, time.process_time() - began
 

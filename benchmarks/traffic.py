@@ -217,8 +217,7 @@ def images(names: Sequence[str] = (STRIPS,)) -> list[bytes]:
 def requests(encoded: Iterable[bytes]) -> list[bytes]:
     """Return serialized requests, so that clients spend no time on them."""
     return [
-        pb.RecognizeRequest(image=pb.Image(encoded=each), omit_scores=True).SerializeToString()
-        for each in encoded
+        pb.RecognizeRequest(image=pb.Image(encoded=each)).SerializeToString() for each in encoded
     ]
 
 

@@ -65,7 +65,6 @@ async def _send(address: str, clients: int, seconds: float) -> None:
                 return
             request = pb.RecognizeRequest(
                 image=pb.Image(encoded=images[number % len(images)]),
-                omit_scores=True,
                 accepted_error_rate=0.01,
                 constraint=CONSTRAINTS[number // len(images) % len(CONSTRAINTS)],
             )

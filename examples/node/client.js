@@ -160,7 +160,7 @@ function pauseBefore(error, failures) {
 }
 
 function toRequest(encoded, asked) {
-  return { image: { encoded }, omitScores: true, ...asked };
+  return { image: { encoded }, ...asked };
 }
 
 /** What a stream says of one image. */

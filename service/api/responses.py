@@ -26,7 +26,7 @@ DECISIONS = {
 
 
 def to_response(
-    recognition: Recognition, metadata: ModelMetadata, digest: str, omit_scores: bool = False
+    recognition: Recognition, metadata: ModelMetadata, digest: str, include_scores: bool = False
 ) -> pb.RecognizeResponse:
     """Return the response for a page that was read."""
     reading, strip = recognition.reading, recognition.strip
@@ -36,11 +36,11 @@ def to_response(
         digits=[
             _digit(digit, box) for digit, box in zip(reading.digits, recognition.boxes, strict=True)
         ],
-        scores=None if omit_scores else _score_map(recognition, metadata),
+        scores=_score_map(recognition, metadata) if include_scores else None,
         normalization=_normalization(strip),
         model_digest=digest,
         alternatives=[
-            pb.Candidate(text=text, confidence=confidence)
+            pb.Alternative(text=text, confidence=confidence)
             for text, confidence in reading.alternatives
         ],
         constraint_outcome=OUTCOMES[reading.outcome],
@@ -67,7 +67,7 @@ def _digit(digit: FoundDigit, box: Box) -> pb.Digit:
         confidence=digit.confidence,
         extent=pb.Box(left=box.left, top=box.top, right=box.right, bottom=box.bottom),
         runners_up=[
-            pb.Alternative(label=other.label, confidence=other.confidence)
+            pb.RunnerUp(label=other.label, confidence=other.confidence)
             for other in digit.runners_up
         ],
         first_position=digit.first,

@@ -43,7 +43,7 @@ class Order:
     @property
     def scores(self) -> bool:
         """Whether the rows keep the score maps."""
-        return not self.asked.omit_scores
+        return self.asked.include_scores
 
     @property
     def processes(self) -> int:

@@ -115,7 +115,7 @@ def read(
                 recognition,
                 recognizer.metadata,
                 recognizer.scorer.digest,
-                omit_scores=picture is None,
+                include_scores=picture is not None,
             )
 
     report(files, pages, as_json, picture)
@@ -212,7 +212,7 @@ def batch(
     asked = to_asked(length, pattern, allowed, check, alternatives, accept_errors, as_json=True)
     order = Order(
         output=output,
-        asked=pb.RecognizeRequest(**asked, omit_scores=not scores),
+        asked=pb.RecognizeRequest(**asked, include_scores=scores),
         model=model,
         workers=workers,
         services=Services(

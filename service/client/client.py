@@ -289,4 +289,4 @@ def to_request(
     image: bytes | Gray, page: int, scores: bool, **asked: Unpack[Asked]
 ) -> pb.RecognizeRequest:
     """Return the request for an image."""
-    return pb.RecognizeRequest(image=to_image(image, page), omit_scores=not scores, **asked)
+    return pb.RecognizeRequest(image=to_image(image, page), include_scores=scores, **asked)

@@ -57,18 +57,18 @@ POLARITY_DARK_ON_LIGHT: Polarity
 POLARITY_LIGHT_ON_DARK: Polarity
 
 class RecognizeRequest(_message.Message):
-    __slots__ = ("image", "omit_scores", "constraint", "alternatives", "accepted_error_rate")
+    __slots__ = ("image", "include_scores", "constraint", "alternatives", "accepted_error_rate")
     IMAGE_FIELD_NUMBER: _ClassVar[int]
-    OMIT_SCORES_FIELD_NUMBER: _ClassVar[int]
+    INCLUDE_SCORES_FIELD_NUMBER: _ClassVar[int]
     CONSTRAINT_FIELD_NUMBER: _ClassVar[int]
     ALTERNATIVES_FIELD_NUMBER: _ClassVar[int]
     ACCEPTED_ERROR_RATE_FIELD_NUMBER: _ClassVar[int]
     image: Image
-    omit_scores: bool
+    include_scores: bool
     constraint: Constraint
     alternatives: int
     accepted_error_rate: float
-    def __init__(self, image: _Optional[_Union[Image, _Mapping]] = ..., omit_scores: _Optional[bool] = ..., constraint: _Optional[_Union[Constraint, _Mapping]] = ..., alternatives: _Optional[int] = ..., accepted_error_rate: _Optional[float] = ...) -> None: ...
+    def __init__(self, image: _Optional[_Union[Image, _Mapping]] = ..., include_scores: _Optional[bool] = ..., constraint: _Optional[_Union[Constraint, _Mapping]] = ..., alternatives: _Optional[int] = ..., accepted_error_rate: _Optional[float] = ...) -> None: ...
 
 class Constraint(_message.Message):
     __slots__ = ("length", "pattern", "allowed", "check_digit")
@@ -129,14 +129,14 @@ class RecognizeResponse(_message.Message):
     scores: ScoreMap
     normalization: Normalization
     model_digest: str
-    alternatives: _containers.RepeatedCompositeFieldContainer[Candidate]
+    alternatives: _containers.RepeatedCompositeFieldContainer[Alternative]
     constraint_outcome: ConstraintOutcome
     allowed_probability: float
     exact: bool
     decision: Decision
-    def __init__(self, text: _Optional[str] = ..., confidence: _Optional[float] = ..., digits: _Optional[_Iterable[_Union[Digit, _Mapping]]] = ..., scores: _Optional[_Union[ScoreMap, _Mapping]] = ..., normalization: _Optional[_Union[Normalization, _Mapping]] = ..., model_digest: _Optional[str] = ..., alternatives: _Optional[_Iterable[_Union[Candidate, _Mapping]]] = ..., constraint_outcome: _Optional[_Union[ConstraintOutcome, str]] = ..., allowed_probability: _Optional[float] = ..., exact: _Optional[bool] = ..., decision: _Optional[_Union[Decision, str]] = ...) -> None: ...
+    def __init__(self, text: _Optional[str] = ..., confidence: _Optional[float] = ..., digits: _Optional[_Iterable[_Union[Digit, _Mapping]]] = ..., scores: _Optional[_Union[ScoreMap, _Mapping]] = ..., normalization: _Optional[_Union[Normalization, _Mapping]] = ..., model_digest: _Optional[str] = ..., alternatives: _Optional[_Iterable[_Union[Alternative, _Mapping]]] = ..., constraint_outcome: _Optional[_Union[ConstraintOutcome, str]] = ..., allowed_probability: _Optional[float] = ..., exact: _Optional[bool] = ..., decision: _Optional[_Union[Decision, str]] = ...) -> None: ...
 
-class Candidate(_message.Message):
+class Alternative(_message.Message):
     __slots__ = ("text", "confidence")
     TEXT_FIELD_NUMBER: _ClassVar[int]
     CONFIDENCE_FIELD_NUMBER: _ClassVar[int]
@@ -156,13 +156,13 @@ class Digit(_message.Message):
     label: str
     confidence: float
     extent: Box
-    runners_up: _containers.RepeatedCompositeFieldContainer[Alternative]
+    runners_up: _containers.RepeatedCompositeFieldContainer[RunnerUp]
     first_position: int
     last_position: int
     position: float
-    def __init__(self, label: _Optional[str] = ..., confidence: _Optional[float] = ..., extent: _Optional[_Union[Box, _Mapping]] = ..., runners_up: _Optional[_Iterable[_Union[Alternative, _Mapping]]] = ..., first_position: _Optional[int] = ..., last_position: _Optional[int] = ..., position: _Optional[float] = ...) -> None: ...
+    def __init__(self, label: _Optional[str] = ..., confidence: _Optional[float] = ..., extent: _Optional[_Union[Box, _Mapping]] = ..., runners_up: _Optional[_Iterable[_Union[RunnerUp, _Mapping]]] = ..., first_position: _Optional[int] = ..., last_position: _Optional[int] = ..., position: _Optional[float] = ...) -> None: ...
 
-class Alternative(_message.Message):
+class RunnerUp(_message.Message):
     __slots__ = ("label", "confidence")
     LABEL_FIELD_NUMBER: _ClassVar[int]
     CONFIDENCE_FIELD_NUMBER: _ClassVar[int]

@@ -26,10 +26,10 @@ if _version_not_supported:
 
 
 class RecognizerServiceStub:
-    """Reads digit strings from images.
+    """Recognizes digit strings in images.
 
-    Errors carry google.rpc details: a BadRequest that names the field, what was seen and what is
-    allowed, and an ErrorInfo of domain "digitstrip" whose reason is one word for machines.
+    Errors carry google.rpc details: a BadRequest with the field, what was seen and what is allowed,
+    and an ErrorInfo of domain "digitstrip" whose reason is a constant for programs.
     """
 
     def __init__(self, channel):
@@ -56,30 +56,30 @@ class RecognizerServiceStub:
 
 
 class RecognizerServiceServicer:
-    """Reads digit strings from images.
+    """Recognizes digit strings in images.
 
-    Errors carry google.rpc details: a BadRequest that names the field, what was seen and what is
-    allowed, and an ErrorInfo of domain "digitstrip" whose reason is one word for machines.
+    Errors carry google.rpc details: a BadRequest with the field, what was seen and what is allowed,
+    and an ErrorInfo of domain "digitstrip" whose reason is a constant for programs.
     """
 
     def Recognize(self, request, context):
-        """Reads one image. INVALID_ARGUMENT if it cannot be read, or what is asked of it makes no sense.
+        """Recognizes one image. INVALID_ARGUMENT if the image cannot be decoded or an option is invalid.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RecognizeStream(self, request_iterator, context):
-        """Reads many images over one call. Answers come as they are ready, in any order, each with its
-        caller's id. An image that cannot be read is an error in its own answer and ends nothing; only
-        a message more than twice as large as the server allows ends the call, before it is taken in.
+        """Recognizes many images over one call. Responses come as they are ready, in any order, each
+        with its request's id. An image that cannot be decoded gives an error in its own response and
+        does not end the call; only a message more than twice as large as the server allows does.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetModel(self, request, context):
-        """Describes the model that reads.
+        """Describes the model that is loaded.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -112,10 +112,10 @@ def add_RecognizerServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class RecognizerService:
-    """Reads digit strings from images.
+    """Recognizes digit strings in images.
 
-    Errors carry google.rpc details: a BadRequest that names the field, what was seen and what is
-    allowed, and an ErrorInfo of domain "digitstrip" whose reason is one word for machines.
+    Errors carry google.rpc details: a BadRequest with the field, what was seen and what is allowed,
+    and an ErrorInfo of domain "digitstrip" whose reason is a constant for programs.
     """
 
     @staticmethod

@@ -10,7 +10,7 @@ from service.imaging.decode import Gray
 from service.recognition.decoding.automaton import Constraint
 from service.recognition.decoding.ctc_search import (
     SEARCHED,
-    Candidate,
+    Alternative,
     FoundDigit,
     Reading,
     decode_views,
@@ -117,7 +117,7 @@ class Recognizer:
             reading,
             confidence=confidence(reading.confidence),
             alternatives=tuple(
-                Candidate(text, confidence(probability))
+                Alternative(text, confidence(probability))
                 for text, probability in reading.alternatives[:alternatives]
             ),
         )

@@ -116,7 +116,7 @@ def _read(recognizer: Recognizer, request: bytes, setup: Setup) -> tuple[Head, b
     timer.took("decode")
     recognition = recognizer.recognize(gray, options)
     response = to_response(
-        recognition, recognizer.metadata, recognizer.scorer.digest, asked.omit_scores
+        recognition, recognizer.metadata, recognizer.scorer.digest, asked.include_scores
     )
     told = {
         "pixels": gray.size,

@@ -138,7 +138,7 @@ def exifs():
 def rasters():
     page = np.asarray(strip())
     for gray in (page, page[:1], page[:, :1], page[:3, :3], np.zeros((9, 50), np.uint8)):
-        yield pb.RecognizeRequest(image=to_image(gray))
+        yield pb.RecognizeRequest(image=to_image(gray), include_scores=True)
 
 
 def requests():
@@ -153,4 +153,4 @@ def requests():
 
 
 def asking(image, **wishes):
-    return pb.RecognizeRequest(image=image, constraint=pb.Constraint(**wishes), omit_scores=True)
+    return pb.RecognizeRequest(image=image, constraint=pb.Constraint(**wishes))

@@ -13,8 +13,8 @@ from service.pb.recognizer_pb2_grpc import RecognizerServiceStub
 from tests.conftest import STRIPS
 
 STRIP = (STRIPS / "postcode-ruled.png").read_bytes()
-SMALL = pb.RecognizeRequest(image=to_image(STRIP), omit_scores=True)
-LARGE = pb.RecognizeRequest(image=to_image(STRIP))
+SMALL = pb.RecognizeRequest(image=to_image(STRIP))
+LARGE = pb.RecognizeRequest(image=to_image(STRIP), include_scores=True)
 
 
 def stay_open(ended):

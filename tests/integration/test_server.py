@@ -174,7 +174,7 @@ def test_a_stream_takes_in_no_more_than_it_can_answer(stub):
     taken_in = 0
     width = 32_000  # its answer holds 220 kB of scores
     raster = pb.GrayRaster(width=width, height=32, pixels=bytes(32 * width))
-    request = pb.RecognizeRequest(image=pb.Image(raster=raster))
+    request = pb.RecognizeRequest(image=pb.Image(raster=raster), include_scores=True)
     enough = threading.Event()
 
     def requests():
@@ -250,7 +250,7 @@ def test_a_signal_drains_health_first_and_work_in_hand_is_finished(start_service
         assert next(watching).status == health_pb2.HealthCheckResponse.SERVING
         wide = pb.GrayRaster(width=50_000, height=40, pixels=bytes(range(200)) * 10_000)
         stub = RecognizerServiceStub(channel)
-        request = pb.RecognizeRequest(image=pb.Image(raster=wide), omit_scores=True)
+        request = pb.RecognizeRequest(image=pb.Image(raster=wide))
         in_hand = stub.Recognize.future(request)
         time.sleep(0.1)
         assert not in_hand.done()

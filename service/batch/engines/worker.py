@@ -144,7 +144,7 @@ class Recognizer:
         gray = decode(content, page, self.limits) if isinstance(content, bytes) else content
         recognition = self.recognizer.recognize(gray, options)
         scorer = self.recognizer.scorer
-        return to_response(recognition, scorer.metadata, scorer.digest, asked.omit_scores)
+        return to_response(recognition, scorer.metadata, scorer.digest, asked.include_scores)
 
 
 class Sender:
@@ -164,7 +164,7 @@ class Sender:
         response = self.client.recognize(
             content,
             page,
-            scores=not asked.omit_scores,
+            scores=asked.include_scores,
             constraint=asked.constraint,
             alternatives=asked.alternatives,
             accepted_error_rate=asked.accepted_error_rate
@@ -245,7 +245,7 @@ class Worker:
             kind = type(error).__name__
             return self._failed(item, page, sha256, DigitstripError(f"failed with {kind}: {error}"))
         row = reading_row(item, page, sha256, response, self.plan.version)
-        scores = b"" if asked.omit_scores else response.scores.SerializeToString()
+        scores = response.scores.SerializeToString() if asked.include_scores else b""
         status = Status[row["decision"] or "READ"]
         return Page(page, status, response.confidence, to_json(row), scores)
 

@@ -48,7 +48,7 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True)
-class Alternative:
+class RunnerUp:
     """What a digit could be instead: a label, or `none` for no digit, and its probability."""
 
     label: str
@@ -69,10 +69,10 @@ class FoundDigit:
     first: int  # the first position of the digit's run, on the text's best path
     last: int  # the last one, inclusive
     position: float  # its center: the mean of its run, weighted by the chance of being in it
-    runners_up: tuple[Alternative, ...]  # the likeliest of the ten other texts' labels
+    runners_up: tuple[RunnerUp, ...]  # the likeliest of the ten other texts' labels
 
 
-class Candidate(NamedTuple):
+class Alternative(NamedTuple):
     """A text, and its probability given the scores."""
 
     text: str
@@ -86,7 +86,7 @@ class Reading:
     text: str  # with whatever the constraint's pattern writes between the digits
     confidence: float  # the text's probability given the scores, not calibrated
     digits: tuple[FoundDigit, ...]
-    alternatives: tuple[Candidate, ...] = ()  # the next texts, the most probable first
+    alternatives: tuple[Alternative, ...] = ()  # the next texts, the most probable first
     exact: bool = True  # these are the most probable texts; else, the best that were found
     outcome: Outcome | None = None  # without a constraint, None
     allowed: float = 1.0  # what all texts that the constraint allows have of probability, at most
@@ -193,7 +193,7 @@ def _log_probability(lattice: Lattice, text: str) -> float:
 
 @dataclass(frozen=True)
 class _Found:
-    texts: list[Candidate]  # digits only, the most probable first
+    texts: list[Alternative]  # digits only, the most probable first
     exact: bool
     mass: float  # the probability of all texts that were allowed, at most
 
@@ -211,7 +211,7 @@ def _vote(lattices: Sequence[Lattice], constraint: Constraint | None, strings: i
         for text, probability in each.texts:
             means[text] = means.get(text, 0.0) + probability / len(found)
             unfound[text] = unfound.get(text, 0.0) + left_out / len(found)
-    texts = [Candidate(text, mean) for text, mean in means.items()]
+    texts = [Alternative(text, mean) for text, mean in means.items()]
     texts.sort(key=lambda each: (-round(each.probability, _TIE), each.text))
     nowhere = sum(least) / len(found)
     others = [each.probability + nowhere - unfound[each.text] for each in texts[1:]]
@@ -246,12 +246,12 @@ def _search(lattice: Lattice, constraint: Constraint | None, strings: int, budge
     ]
     heapq.heapify(heap)
     extended: Counter[int] = Counter()
-    texts: list[Candidate] = []
+    texts: list[Alternative] = []
     exact = True
     while heap and len(texts) < strings:
         cost, is_text, digits, state, before = heapq.heappop(heap)
         if is_text:
-            texts.append(Candidate(digits, min(float(np.exp(-cost - total)), 1.0)))
+            texts.append(Alternative(digits, min(float(np.exp(-cost - total)), 1.0)))
             continue
         if extended[len(digits)] == max(budget, 1):
             exact = False
@@ -286,7 +286,7 @@ def _reading(
         text = found.texts[0].text
         view = int(np.argmax([_log_probability(lattice, text) for lattice in lattices]))
     best, *others = (
-        Candidate(constraint.write(text) if constraint else text, probability)
+        Alternative(constraint.write(text) if constraint else text, probability)
         for text, probability in found.texts
     )
     return Reading(
@@ -344,7 +344,7 @@ def _digit(label: int, masses: Floats, first: int, stop: int, position: float) -
         last=stop - 1,
         position=float(position),
         runners_up=tuple(
-            Alternative(names[index], float(shares[index])) for index in order[:RUNNERS_UP]
+            RunnerUp(names[index], float(shares[index])) for index in order[:RUNNERS_UP]
         ),
     )
 
@@ -398,7 +398,7 @@ def _decode_in_sections(
         middle = cuts[-1] + SECTION // 2
         cuts.append(middle + int(none[middle : cuts[-1] + SECTION].argmax()))
     budget = max(BUDGET // len(scores), 1)
-    texts = [Candidate("", 1.0)]
+    texts = [Alternative("", 1.0)]
     digits: list[FoundDigit] = []
     for first, stop in zip(cuts, [*cuts[1:], len(scores)], strict=True):
         lattice = Lattice.of(scores[first:stop], metadata, touching)
@@ -412,7 +412,7 @@ def _decode_in_sections(
     if not constraint.allows(text):
         return replace(reading, outcome=Outcome.UNSEARCHED)
     others = tuple(
-        Candidate(constraint.write(each.text), each.probability)
+        Alternative(constraint.write(each.text), each.probability)
         for each in texts[1:]
         if constraint.allows(each.text)
     )
@@ -420,11 +420,13 @@ def _decode_in_sections(
     return replace(reading, text=written, alternatives=others, outcome=Outcome.FREE)
 
 
-def _joined(left: list[Candidate], right: list[Candidate]) -> list[Candidate]:
+def _joined(left: list[Alternative], right: list[Alternative]) -> list[Alternative]:
     """Return the texts of two pieces together, the most probable first."""
-    both = [Candidate(a.text + b.text, a.probability * b.probability) for a in left for b in right]
+    both = [
+        Alternative(a.text + b.text, a.probability * b.probability) for a in left for b in right
+    ]
     both.sort(key=lambda each: -each.probability)  # stable: of the two best, the first remains
-    unique: dict[str, Candidate] = {}
+    unique: dict[str, Alternative] = {}
     for each in both:
         unique.setdefault(each.text, each)
     return list(unique.values())

@@ -21,7 +21,7 @@ from service.imaging.files import expand
 from service.pb import recognizer_pb2 as pb
 from tests.conftest import STRIPS
 
-ORDER = Order(STRIPS / "none.jsonl", pb.RecognizeRequest(omit_scores=True))
+ORDER = Order(STRIPS / "none.jsonl", pb.RecognizeRequest())
 NAME = str(STRIPS / "one-digit.png")
 
 

@@ -16,7 +16,9 @@ def recognizer():
 
 def ribbon_of(recognizer, gray):
     found = recognizer.recognize(gray)
-    response = to_response(found, recognizer.metadata, recognizer.scorer.digest)
+    response = to_response(
+        found, recognizer.metadata, recognizer.scorer.digest, include_scores=True
+    )
     return response, np.asarray(draw(gray, response))
 
 

@@ -18,7 +18,7 @@ from tests.conftest import STRIPS, until
 from tests.support.observed import Observed
 
 NAME = "postcode-ruled.png"
-REQUEST = pb.RecognizeRequest(image=to_image((STRIPS / NAME).read_bytes()), omit_scores=True)
+REQUEST = pb.RecognizeRequest(image=to_image((STRIPS / NAME).read_bytes()))
 TOKEN, OTHER, LATER = "first-token-of-many", "second-token-of-many", "third-token-of-many"
 READABLE = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=SHORTEST)
 

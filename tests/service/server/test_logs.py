@@ -13,7 +13,7 @@ from tests.conftest import STRIPS, Figures, free_address, until
 from tests.support.observed import Observed
 
 NAME = "postcode-ruled.png"
-REQUEST = pb.RecognizeRequest(image=to_image((STRIPS / NAME).read_bytes()), omit_scores=True)
+REQUEST = pb.RecognizeRequest(image=to_image((STRIPS / NAME).read_bytes()))
 BAD = pb.RecognizeRequest(image=to_image(b"hello, world"))
 MILLISECONDS = {
     f"{stage}_ms" for stage in ("queue", "decode", "normalize", "score", "search", "total")

@@ -23,7 +23,7 @@ collector_grpc = pytest.importorskip(
 
 NAME = "postcode-ruled.png"
 METHOD = "digitstrip.v1.RecognizerService/Recognize"
-REQUEST = pb.RecognizeRequest(image=to_image((STRIPS / NAME).read_bytes()), omit_scores=True)
+REQUEST = pb.RecognizeRequest(image=to_image((STRIPS / NAME).read_bytes()))
 BAD = pb.RecognizeRequest(image=to_image(b"hello, world"))
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 TRACEPARENT = ("traceparent", f"00-{TRACE}-{PARENT}-01")

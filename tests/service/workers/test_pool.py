@@ -66,7 +66,7 @@ def new_pool(sizes=SIZES, model=None, setup=None, killer=None):
 
 def request(image=NAME, page=0):
     image = (STRIPS / image).read_bytes() if isinstance(image, str) else image
-    return pb.RecognizeRequest(image=to_image(image, page), omit_scores=True)
+    return pb.RecognizeRequest(image=to_image(image, page))
 
 
 async def read(pool, image=NAME, page=0, **how):
@@ -104,7 +104,7 @@ def exists(pid):
 def alone(recognizer, image=NAME):
     gray = image if isinstance(image, np.ndarray) else decode((STRIPS / image).read_bytes())
     digest = recognizer.scorer.digest
-    return to_response(recognizer.recognize(gray), recognizer.metadata, digest, omit_scores=True)
+    return to_response(recognizer.recognize(gray), recognizer.metadata, digest)
 
 
 @in_a_loop

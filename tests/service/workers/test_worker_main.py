@@ -81,13 +81,13 @@ def test_a_reader_says_that_it_is_ready_and_describes_its_model(reader, recogniz
 def test_a_reader_answers_as_the_recognizer_does_here(reader, recognizer, truths):
     for name in truths:
         encoded = (STRIPS / name).read_bytes()
-        head, body = reader.ask(request(encoded, alternatives=2))
+        head, body = reader.ask(request(encoded, include_scores=True, alternatives=2))
         gray = decode(encoded)
         expected = to_response(
             recognizer.recognize(gray, Options(alternatives=2)),
             recognizer.metadata,
             recognizer.scorer.digest,
-            omit_scores=False,
+            include_scores=True,
         )
         assert pb.RecognizeResponse.FromString(body) == expected
         assert head["pixels"] == gray.size
@@ -98,7 +98,7 @@ def test_a_reader_answers_as_the_recognizer_does_here(reader, recognizer, truths
 def test_answers_come_in_the_order_of_what_was_asked(reader, truths):
     names = list(truths)[:MOST_IMAGES]
     for name in names:
-        reader.send(request((STRIPS / name).read_bytes(), omit_scores=True))
+        reader.send(request((STRIPS / name).read_bytes()))
     answers = [pb.RecognizeResponse.FromString(reader.hear()[1]).text for _ in names]
     assert answers == [truths[name] for name in names]
 

@@ -378,11 +378,11 @@ def test_pieces_of_a_long_map_read_as_the_whole_would(monkeypatch):
 
 
 def test_texts_of_two_pieces_are_joined_once_each_the_most_probable_first():
-    left = [ctc_search.Candidate("1", 0.6), ctc_search.Candidate("11", 0.4)]
+    left = [ctc_search.Alternative("1", 0.6), ctc_search.Alternative("11", 0.4)]
     right = [
-        ctc_search.Candidate("12", 0.5),
-        ctc_search.Candidate("2", 0.3),
-        ctc_search.Candidate("", 0.2),
+        ctc_search.Alternative("12", 0.5),
+        ctc_search.Alternative("2", 0.3),
+        ctc_search.Alternative("", 0.2),
     ]
     joined = ctc_search._joined(left, right)
     assert [text for text, _ in joined] == ["112", "1112", "12", "1", "11"]
