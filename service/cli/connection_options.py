@@ -1,5 +1,6 @@
 """The options that say how servers are reached, for `send` and `health`."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -64,6 +65,11 @@ PlaintextTokenOption = Annotated[
     bool,
     typer.Option("--plaintext-token", help="Let the token leave this machine without TLS."),
 ]
+
+
+def silence_grpc() -> None:
+    """Keep gRPC's own log off stderr, before gRPC is imported; the commands report failures."""
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 
 def to_route(

@@ -8,7 +8,7 @@ from contextlib import suppress
 from enum import IntEnum
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -26,6 +26,15 @@ BROKEN = {  # a constraint
     "UNSEARCHED": "too wide to search for what is allowed; this string is not",
 }
 Responses = Iterator["pb.RecognizeResponse"]  # of an image's pages
+
+FilesArgument = Annotated[
+    list[str], typer.Argument(metavar="FILE...", help="Images, folders, globs, or - for stdin.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")]
+PictureOption = Annotated[
+    Path | None,
+    typer.Option("--picture", help="Draw the ribbon; further pages get -2, -3 … in the name."),
+]
 
 
 class Exit(IntEnum):
@@ -114,8 +123,8 @@ def mention(sentence: str) -> None:
             err.print(sentence)
 
 
-def tell_version(wanted: bool) -> None:
-    """Print the version and end, if that is wanted."""
+def show_version(wanted: bool) -> None:
+    """Print the version and exit, if that is wanted."""
     if wanted:
         typer.echo(version("digitstrip"))
         raise typer.Exit

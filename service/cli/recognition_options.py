@@ -55,6 +55,8 @@ AcceptErrorsOption = Annotated[
     ),
 ]
 
+ModelOption = Annotated[Path | None, typer.Option("--model", help="The ONNX file to read with.")]
+
 OF_FIELDS = {
     "constraint.length": "--length",
     "constraint.pattern": "--pattern",

@@ -1,0 +1,50 @@
+"""`digitstrip read`: images in this process, without a server."""
+
+from service.cli.output import FilesArgument, JsonOption, PictureOption, Responses, report
+from service.cli.recognition_options import (
+    AcceptErrorsOption,
+    AllowedOption,
+    AlternativesOption,
+    CheckOption,
+    LengthOption,
+    ModelOption,
+    PatternOption,
+    to_asked,
+)
+
+
+def read(
+    files: FilesArgument,
+    as_json: JsonOption = False,
+    picture: PictureOption = None,
+    length: LengthOption = None,
+    pattern: PatternOption = None,
+    allowed: AllowedOption = None,
+    check: CheckOption = None,
+    alternatives: AlternativesOption = None,
+    accept_errors: AcceptErrorsOption = None,
+    model: ModelOption = None,
+) -> None:
+    """Read images in this process, without a server."""
+    from service.api.requests import to_options
+    from service.api.responses import to_response
+    from service.imaging.decode import count_pages, decode
+    from service.pb import recognizer_pb2 as pb
+    from service.recognition.model import SHIPPED_MODEL, Scorer
+    from service.recognition.recognizer import Recognizer
+
+    asked = to_asked(length, pattern, allowed, check, alternatives, accept_errors, as_json)
+    options = to_options(pb.RecognizeRequest(**asked))
+    recognizer = Recognizer(Scorer(model or SHIPPED_MODEL))
+
+    def pages(encoded: bytes) -> Responses:
+        for page in range(count_pages(encoded)):
+            recognition = recognizer.recognize(decode(encoded, page), options)
+            yield to_response(
+                recognition,
+                recognizer.metadata,
+                recognizer.scorer.digest,
+                include_scores=picture is not None,
+            )
+
+    report(files, pages, as_json, picture)

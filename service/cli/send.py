@@ -1,0 +1,77 @@
+"""`digitstrip send`: images through running servers."""
+
+from typing import Annotated
+
+import typer
+
+from service.cli.connection_options import (
+    AddressesOption,
+    CaOption,
+    CertificateOption,
+    KeyOption,
+    PlaintextTokenOption,
+    ServerNameOption,
+    TlsOption,
+    TokenFileOption,
+    silence_grpc,
+    to_route,
+)
+from service.cli.output import FilesArgument, JsonOption, PictureOption, Responses, report
+from service.cli.recognition_options import (
+    AcceptErrorsOption,
+    AllowedOption,
+    AlternativesOption,
+    CheckOption,
+    LengthOption,
+    PatternOption,
+    to_asked,
+)
+
+
+def send(
+    files: FilesArgument,
+    as_json: JsonOption = False,
+    picture: PictureOption = None,
+    length: LengthOption = None,
+    pattern: PatternOption = None,
+    allowed: AllowedOption = None,
+    check: CheckOption = None,
+    alternatives: AlternativesOption = None,
+    accept_errors: AcceptErrorsOption = None,
+    address: AddressesOption = None,
+    timeout: Annotated[float, typer.Option(min=0.001, help="Seconds for one image.")] = 60.0,
+    tls: TlsOption = False,
+    tls_ca: CaOption = None,
+    tls_certificate: CertificateOption = None,
+    tls_key: KeyOption = None,
+    tls_server_name: ServerNameOption = None,
+    token_file: TokenFileOption = None,
+    plaintext_token: PlaintextTokenOption = False,
+) -> None:
+    """Read images through a server, or through several.
+
+    Without an address, the one that DIGITSTRIP_LISTEN names is asked.
+    """
+    silence_grpc()
+    from service.client.client import Client
+    from service.imaging.decode import UNLIMITED, count_pages
+
+    asked = to_asked(length, pattern, allowed, check, alternatives, accept_errors, as_json)
+    route = to_route(
+        address,
+        tls,
+        tls_ca,
+        tls_certificate,
+        tls_key,
+        tls_server_name,
+        token_file,
+        plaintext_token,
+    )
+    # One image at a time: a refusal costs no more than a watch, which a guarded server may forbid.
+    with Client(route, timeout, watch_health=False) as client:
+
+        def pages(encoded: bytes) -> Responses:
+            for page in range(count_pages(encoded, UNLIMITED)):
+                yield client.recognize(encoded, page, scores=picture is not None, **asked)
+
+        report(files, pages, as_json, picture)

@@ -1,0 +1,84 @@
+"""`digitstrip serve`: the gRPC server."""
+
+import json
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from service.cli.connection_options import silence_grpc
+from service.cli.output import Exit, mention
+from service.cli.recognition_options import ModelOption
+
+if TYPE_CHECKING:
+    from service.server.app import Server
+
+
+def serve(
+    listen: Annotated[
+        str | None,
+        typer.Option(envvar="LISTEN", help="Address and port; port 0 is a free one."),
+    ] = None,
+    model: ModelOption = None,
+    provider: Annotated[
+        list[str] | None, typer.Option(help="onnxruntime execution provider; repeatable.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes that read.")] = None,
+    tls_certificate: Annotated[
+        Path | None, typer.Option(help="PEM chain; only TLS is spoken then.")
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="PEM private key.")] = None,
+    tls_client_ca: Annotated[
+        Path | None, typer.Option(help="PEM roots of the certificates that clients must show.")
+    ] = None,
+    tokens_file: Annotated[
+        Path | None, typer.Option(help="Bearer tokens, one a line, that calls must carry.")
+    ] = None,
+    metrics_listen: Annotated[
+        str | None, typer.Option(help="Address and port for Prometheus.")
+    ] = None,
+    config: Annotated[Path | None, typer.Option(help="A TOML file of settings.")] = None,
+) -> None:
+    """Serve over gRPC until SIGTERM or Ctrl-C, then finish the work in hand."""
+    import asyncio
+
+    silence_grpc()
+    give_way()
+    from service.server.app import serve as run
+    from service.server.observability.logs import logging_to_stderr
+    from service.server.settings import load_settings
+
+    settings = load_settings(
+        config,
+        listen=listen,
+        model=model,
+        providers=provider or None,
+        workers=workers,
+        tls_certificate=tls_certificate,
+        tls_key=tls_key,
+        tls_client_ca=tls_client_ca,
+        tokens_file=tokens_file,
+        metrics_listen=metrics_listen,
+    )
+    for name, value in settings.model_dump(mode="json").items():
+        mention(f"{name} = {json.dumps(value)}")
+
+    def ready(server: "Server") -> None:
+        host = settings.listen.rpartition(":")[0]
+        mention(f"model {server.pool.described.digest[:12]} reads")
+        typer.echo(f"serving on {host}:{server.port}")
+
+    with logging_to_stderr(settings.log_format) as lines:
+        asyncio.run(run(settings, lines, ready))
+    if lines.stuck:  # nobody takes what is on stderr; Python would wait for it for ever
+        os._exit(Exit.ALL_READ)
+    mention("stopped")
+
+
+def give_way() -> None:
+    """Let readers read on when a call comes, until the next tick: switching costs them more."""
+    if hasattr(os, "SCHED_BATCH"):  # Linux
+        with suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))

