@@ -14,8 +14,8 @@ import numpy as np
 from decoding import best_path
 from rapidfuzz.distance import Levenshtein
 
-from service.imaging.decode import Gray
 from service.imaging.decode import decode as decode_image
+from service.imaging.page import Gray
 from service.recognition.decoding.constraints import length
 from service.recognition.decoding.ctc_search import decode
 from service.recognition.model import Scorer, Scores

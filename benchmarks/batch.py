@@ -37,7 +37,7 @@ def make_strips(folder: Path, count: int, seed: int, ordinary: bool = False) -> 
     named = (
         STRIPS.glob("*.[!c]*") if ordinary else (next(STRIPS.glob(f"{name}.*")) for name in EASY)
     )
-    pages = [decode(name.read_bytes()) for name in sorted(named)]
+    pages = [decode(name.read_bytes()).gray for name in sorted(named)]
     for index in range(count):
         page = pages[rng.integers(len(pages))]
         size = (1 if ordinary else SIZE) * rng.uniform(0.9, 1.1)

@@ -41,7 +41,7 @@ def main() -> None:
         spent.clear()
         again = 0
         for encoded in files:
-            gray = timed("decode the image", decode_image, encoded)
+            gray = timed("decode the image", decode_image, encoded).gray
             line = timed("normalize", normalize, gray)
             strip = timed("estimate the slant, view", line.strip, FIRST)
             scores = timed("one pass of the network", scorer.score, strip.pixels)

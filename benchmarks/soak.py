@@ -151,7 +151,7 @@ async def mixed(address: str, encoded: list[bytes], seconds: float) -> Counter[s
 
 def wide(encoded: bytes) -> bytes:
     """Return an image repeated side by side to a giant's width."""
-    page = decode(encoded)
+    page = decode(encoded).gray
     copies = GIANT_WIDTH // page.shape[1]
     return cv2.imencode(".png", np.tile(page, (1, copies)))[1].tobytes()
 

@@ -34,7 +34,7 @@ def main() -> None:
 def measure(width: int) -> None:
     """Read an example again and again, side by side, as one page of the given width."""
     recognizer = Recognizer(Scorer())
-    example = decode(EXAMPLE.read_bytes())
+    example = decode(EXAMPLE.read_bytes()).gray
     expected = recognizer.recognize(example).reading.text
     copies = width // example.shape[1]
     page = np.tile(example, (1, copies + 1))[:, :width]

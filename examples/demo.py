@@ -87,7 +87,7 @@ def read_all(address: str, console: Console) -> tuple[int, int]:
                 f"{response.confidence:.3f}",
                 f"{1000 * took:.0f}",
             )
-            draw(decode(encoded), response).save((RIBBONS / name).with_suffix(".png"))
+            draw(decode(encoded).gray, response).save((RIBBONS / name).with_suffix(".png"))
     console.print(table)
     return exact, len(truths)
 

@@ -9,7 +9,10 @@ from typing import TypedDict
 import numpy as np
 
 from service.errors import BadConstraint, BadOption, EmptyImage, NoSuchPage, quoted
-from service.imaging.decode import Gray, Limits, decode, from_raster
+from service.imaging.decode import decode, from_raster
+from service.imaging.formats import declared_pixels
+from service.imaging.limits import Limits
+from service.imaging.page import Gray, Page
 from service.pb import recognizer_pb2 as pb
 from service.recognition.decoding.automaton import Constraint
 from service.recognition.decoding.constraints import (
@@ -46,8 +49,8 @@ class Asked(TypedDict, total=False):
     accepted_error_rate: float | None  # the share of accepted readings that may be wrong, 0 to 1
 
 
-def to_gray(image: pb.Image, limits: Limits) -> Gray:
-    """Return the gray page that a message holds.
+def to_page(image: pb.Image, limits: Limits) -> Page:
+    """Return the page that a message holds.
 
     Raises:
         InputError: it holds none, or one that cannot be read.
@@ -64,6 +67,13 @@ def to_gray(image: pb.Image, limits: Limits) -> Gray:
             return from_raster(raster.pixels, raster.width, raster.height, limits)
         case _:
             raise EmptyImage("the request has no image; expected image.encoded or image.raster")
+
+
+def to_pixels(image: pb.Image) -> int:
+    """Return how many pixels an image message declares; 0 if it does not say so plainly."""
+    if image.WhichOneof("content") == "raster":
+        return image.raster.width * image.raster.height
+    return declared_pixels(image.encoded)
 
 
 def to_image(image: bytes | Gray, page: int = 0) -> pb.Image:

@@ -111,7 +111,7 @@ def draw_picture(
     if number > 1:
         path = path.with_stem(f"{path.stem}-{number}")
     try:
-        draw(decode(encoded, page), response).save(path)
+        draw(decode(encoded, page).gray, response).save(path)
     except (OSError, ValueError) as error:  # a ValueError is an unknown suffix
         raise SettingsError(f"cannot write the picture {path}: {error}") from error
 

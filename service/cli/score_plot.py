@@ -5,7 +5,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from service.imaging.decode import Gray
+from service.imaging.page import Gray
 from service.pb import recognizer_pb2 as pb
 
 IMAGE_HEIGHT = 132  # pixels of the picture, as everything below

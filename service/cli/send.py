@@ -54,7 +54,8 @@ def send(
     """
     silence_grpc()
     from service.client.client import Client
-    from service.imaging.decode import UNLIMITED, count_pages
+    from service.imaging.decode import count_pages
+    from service.imaging.limits import UNLIMITED
 
     asked = to_asked(length, pattern, allowed, check, alternatives, accept_errors, as_json)
     route = to_route(

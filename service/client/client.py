@@ -27,7 +27,7 @@ from service.client.channel import Options, Route, Tls, Token
 from service.client.in_flight import Answer, Outstanding
 from service.client.retry import Backoff, Tries
 from service.client.streaming import AsyncStream, BlockingStream
-from service.imaging.decode import Gray
+from service.imaging.page import Gray
 from service.pb import recognizer_pb2 as pb
 from service.pb.recognizer_pb2_grpc import RecognizerServiceStub
 

@@ -1,22 +1,13 @@
 """Untrusted bytes to gray pages; every size limit is checked here, before pixels are decoded."""
 
 import io
-import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from importlib import import_module
+from types import TracebackType
+from typing import Self, cast
 
 import numpy as np
-import numpy.typing as npt
-from PIL import (
-    BmpImagePlugin,
-    ExifTags,
-    Image,
-    ImageFile,
-    JpegImagePlugin,
-    PngImagePlugin,
-    TiffImagePlugin,
-    WebPImagePlugin,
-)
+from PIL import BmpImagePlugin, ExifTags, Image, ImageFile, TiffImagePlugin
 
 from service.errors import (
     DamagedImage,
@@ -29,17 +20,17 @@ from service.errors import (
     UnknownFormat,
     UnsupportedPixels,
 )
-from service.imaging.structure import check_exif, check_jpeg, check_png, check_tiff
+from service.imaging.formats import NAMES, format_of
+from service.imaging.limits import Limits
+from service.imaging.page import Gray, Page
+from service.imaging.structure import check_exif
 
-Gray = npt.NDArray[np.uint8]  # (height, width), 0 black to 255 white
-
-FORMATS = "PNG, JPEG, TIFF, BMP and WebP"
 PAPER = 255  # what shows through a transparent pixel
 
 BITS, PHOTOMETRIC, TILE_WIDTH, TILE_LENGTH = 258, 262, 322, 323  # TIFF tags
 WHITE_IS_ZERO = 0  # a value of PHOTOMETRIC
 
-MOST_RUN_LENGTHS = 2**22  # pixels of a BMP
+MAX_RUN_LENGTHS = 2**22  # pixels of a BMP
 RUN_LENGTHS = (1, 2)  # values of a BMP's compression
 
 TURNS = {  # what makes an image of that EXIF orientation upright
@@ -53,22 +44,7 @@ TURNS = {  # what makes an image of that EXIF orientation upright
 }
 
 
-@dataclass(frozen=True)
-class Limits:
-    """How large an image may be."""
-
-    max_bytes: int = 32 * 2**20  # encoded
-    max_pixels: int = 64 * 2**20  # decoded, of one page
-    max_width: int = (
-        2 * 2**20
-    )  # of one page, or its height: EXIF may turn it, and strips cost by it
-    max_pages: int = 1000
-
-
-UNLIMITED = Limits(*[sys.maxsize] * 4)  # for those who leave the limits to another
-
-
-def decode(encoded: bytes, page: int = 0, limits: Limits | None = None) -> Gray:
+def decode(encoded: bytes, page: int = 0, limits: Limits | None = None) -> Page:
     """Decode one page of an encoded image, turned upright as its EXIF orientation says.
 
     Gray levels of 16 bits are reduced to 8; color becomes luminance; what is transparent
@@ -78,23 +54,8 @@ def decode(encoded: bytes, page: int = 0, limits: Limits | None = None) -> Gray:
         EmptyImage, UnknownFormat, DamagedImage, UnsupportedPixels, TooManyBytes,
         TooManyPixels, TooManyPages, NoSuchPage.
     """
-    limits = limits or Limits()
-    with _open(encoded, limits) as image:
-        if page:
-            _turn_to(image, page, limits)
-        _check_size(*image.size, limits)
-        if isinstance(image, TiffImagePlugin.TiffImageFile):
-            _check_tile(image, limits)
-        _check_mode(image)
-        _check_run_lengths(image, len(encoded))
-        try:
-            image.load()
-            gray = _to_gray(_upright(image))
-            return PAPER - gray if _is_inverted(image) else gray
-        except Exception as error:  # Pillow's decoders raise almost anything on damaged bytes
-            raise DamagedImage(
-                f"the {image.format} data is damaged or truncated: {error}", "image.encoded"
-            ) from error
+    with EncodedImage(encoded, limits) as image:
+        return image.decode(page)
 
 
 def count_pages(encoded: bytes, limits: Limits | None = None) -> int:
@@ -104,12 +65,11 @@ def count_pages(encoded: bytes, limits: Limits | None = None) -> int:
         EmptyImage, UnknownFormat, DamagedImage, UnsupportedPixels, TooManyBytes,
         TooManyPixels, TooManyPages.
     """
-    limits = limits or Limits()
-    with _open(encoded, limits) as image:
-        return _pages(image, limits)
+    with EncodedImage(encoded, limits) as image:
+        return image.count_pages()
 
 
-def from_raster(pixels: bytes, width: int, height: int, limits: Limits | None = None) -> Gray:
+def from_raster(pixels: bytes, width: int, height: int, limits: Limits | None = None) -> Page:
     """Wrap a raw gray raster, row by row from the top, one byte a pixel.
 
     Raises:
@@ -122,7 +82,69 @@ def from_raster(pixels: bytes, width: int, height: int, limits: Limits | None = 
             f"{width * height:,}",
             "image.raster.pixels",
         )
-    return np.frombuffer(pixels, np.uint8).reshape(height, width)
+    return Page(np.frombuffer(pixels, np.uint8).reshape(height, width))
+
+
+class EncodedImage:
+    """An encoded image whose header has been read and structure checked, once for all pages.
+
+    Args:
+        encoded: the bytes.
+        limits: how large it may be; the default ones without.
+
+    Raises:
+        EmptyImage, UnknownFormat, DamagedImage, UnsupportedPixels, TooManyBytes, TooManyPixels.
+    """
+
+    def __init__(self, encoded: bytes, limits: Limits | None = None) -> None:
+        self.limits = limits or Limits()
+        self._size = len(encoded)
+        self._image = _open(encoded, self.limits)
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the decoder."""
+        self._image.close()
+
+    def count_pages(self) -> int:
+        """Return how many pages there are.
+
+        Raises:
+            DamagedImage: a page's directory cannot be read.
+            TooManyPages: there are more than allowed.
+        """
+        return _pages(self._image, self.limits)
+
+    def decode(self, page: int = 0) -> Page:
+        """Decode a page.
+
+        Raises:
+            NoSuchPage, DamagedImage, EmptyImage, UnsupportedPixels, TooManyPixels, TooManyPages.
+        """
+        image = self._image
+        if page:
+            _seek(image, page, self.limits)
+        _check_size(*image.size, self.limits)
+        if isinstance(image, TiffImagePlugin.TiffImageFile):
+            _check_tile(image, self.limits)
+        _check_mode(image)
+        _check_run_lengths(image, self._size)
+        try:
+            image.load()
+            gray = _to_gray(_upright(image))
+            return Page(PAPER - gray if _is_inverted(image) else gray)
+        except Exception as error:  # Pillow's decoders raise almost anything on damaged bytes
+            raise DamagedImage(
+                f"the {image.format} data is damaged or truncated: {error}", "image.encoded"
+            ) from error
 
 
 def _open(encoded: bytes, limits: Limits) -> ImageFile.ImageFile:
@@ -134,23 +156,18 @@ def _open(encoded: bytes, limits: Limits) -> ImageFile.ImageFile:
             f"the image has {len(encoded):,} bytes; at most {limits.max_bytes:,} are allowed",
             "image.encoded",
         )
-    plugin = _plugin(encoded[:16])
-    if plugin is None:
+    format_ = format_of(encoded)
+    if format_ is None:
         raise UnknownFormat(
-            f"the bytes begin with {encoded[:8].hex(' ')}, which is none of {FORMATS}",
+            f"the bytes begin with {encoded[:8].hex(' ')}, which is none of {NAMES}",
             "image.encoded",
         )
-    if plugin is WebPImagePlugin.WebPImageFile:  # the one that allocates the pixels on opening
-        _check_size(*webp_size(encoded), limits)
-    elif plugin is PngImagePlugin.PngImageFile:
-        check_png(encoded)
-    elif plugin is JpegImagePlugin.JpegImageFile:
-        check_jpeg(encoded)
-    elif plugin is TiffImagePlugin.TiffImageFile:
-        check_tiff(encoded, limits.max_pages)
+    if format_.allocates_on_open:
+        _check_size(*format_.size(encoded), limits)
+    format_.check(encoded, limits.max_pages)
     try:
         # The plugin itself, not Image.open: that one has a pixel limit of its own, process-wide.
-        image = plugin(io.BytesIO(encoded))
+        image = _plugin(format_.plugin)(io.BytesIO(encoded))
     except Exception as error:
         if "pixel mode" in str(error) or "Unsupported BMP" in str(error):
             raise UnsupportedPixels(
@@ -165,37 +182,9 @@ def _open(encoded: bytes, limits: Limits) -> ImageFile.ImageFile:
     return image
 
 
-def _plugin(start: bytes) -> Callable[[io.BytesIO], ImageFile.ImageFile] | None:
-    if start.startswith(b"\x89PNG\r\n\x1a\n"):
-        return PngImagePlugin.PngImageFile
-    if start.startswith(b"\xff\xd8\xff"):
-        return JpegImagePlugin.JpegImageFile
-    if start.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):
-        return TiffImagePlugin.TiffImageFile
-    if start.startswith(b"BM"):
-        return BmpImagePlugin.BmpImageFile
-    if start.startswith(b"RIFF") and start[8:12] == b"WEBP":
-        return WebPImagePlugin.WebPImageFile
-    return None
-
-
-def webp_size(encoded: bytes) -> tuple[int, int]:
-    """Read the width and height that a WebP's first chunk declares, 1×1 if it is of no known kind.
-
-    RFC 9649: https://www.rfc-editor.org/rfc/rfc9649
-    """
-    match encoded[12:16]:
-        case b"VP8X":
-            width, height = encoded[24:27], encoded[27:30]
-            return int.from_bytes(width, "little") + 1, int.from_bytes(height, "little") + 1
-        case b"VP8L":
-            bits = int.from_bytes(encoded[21:25], "little")
-            return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
-        case b"VP8 " if len(encoded) >= 30:
-            bits = int.from_bytes(encoded[26:30], "little")
-            return bits & 0x3FFF, bits >> 16 & 0x3FFF
-        case _:
-            return 1, 1  # libwebp will say what is wrong
+def _plugin(path: str) -> Callable[[io.BytesIO], ImageFile.ImageFile]:
+    module, _, name = path.rpartition(".")
+    return cast("Callable[[io.BytesIO], ImageFile.ImageFile]", getattr(import_module(module), name))
 
 
 def _pages(image: ImageFile.ImageFile, limits: Limits) -> int:
@@ -216,7 +205,7 @@ def _pages(image: ImageFile.ImageFile, limits: Limits) -> int:
         raise DamagedImage(f"the TIFF's pages are damaged: {error}", "image.encoded") from error
 
 
-def _turn_to(image: ImageFile.ImageFile, page: int, limits: Limits) -> None:
+def _seek(image: ImageFile.ImageFile, page: int, limits: Limits) -> None:
     try:
         if page < 0 or not isinstance(image, TiffImagePlugin.TiffImageFile):
             raise EOFError
@@ -224,13 +213,13 @@ def _turn_to(image: ImageFile.ImageFile, page: int, limits: Limits) -> None:
     except EOFError:
         pages = _pages(image, limits)
         raise NoSuchPage(
-            f"page {page} was asked for; the image's pages are 0 to {pages - 1}", "image.page"
+            f"there is no page {page}; the image's pages are 0 to {pages - 1}", "image.page"
         ) from None
     except Exception as error:
         raise DamagedImage(f"page {page} is damaged: {error}", "image.encoded") from error
     if page >= limits.max_pages:
         raise TooManyPages(
-            f"page {page} was asked for; at most {limits.max_pages:,} pages are allowed",
+            f"page {page} is past the limit; at most {limits.max_pages:,} pages are allowed",
             "image.page",
         )
 
@@ -292,9 +281,9 @@ def _check_run_lengths(image: ImageFile.ImageFile, size: int) -> None:
     pixels = image.width * image.height
     if image.info["compression"] not in RUN_LENGTHS:
         return
-    if pixels > MOST_RUN_LENGTHS:
+    if pixels > MAX_RUN_LENGTHS:
         raise TooManyPixels(
-            f"the BMP has {pixels:,} pixels in run lengths; at most {MOST_RUN_LENGTHS:,} are "
+            f"the BMP has {pixels:,} pixels in run lengths; at most {MAX_RUN_LENGTHS:,} are "
             "allowed",
             "image.encoded",
         )
@@ -315,7 +304,7 @@ def _is_inverted(image: ImageFile.ImageFile) -> bool:
 
 
 def _upright(image: ImageFile.ImageFile) -> Image.Image:
-    """Turn an image as its EXIF says; ImageOps.exif_transpose would also write the EXIF anew."""
+    """Turn an image as its EXIF says; ImageOps.exif_transpose would also rewrite the EXIF."""
     orientation = image.getexif().get(ExifTags.Base.Orientation)
     return image.transpose(TURNS[orientation]) if orientation in TURNS else image
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from service.errors import UnreadableSource
+from service.imaging.formats import SUFFIXES
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"}
 STDIN = "-"
 
 

@@ -1,4 +1,4 @@
-"""How an encoded image is put together: that it has no more parts than a picture needs.
+"""Checks of an encoded image's structure: no more parts than a picture needs.
 
 A decoder's work grows with the segments, chunks, scans and tags of a file, not only with its
 pixels. A small file of very many keeps one busy for minutes, so they are counted first, without
@@ -6,42 +6,45 @@ a decoder.
 """
 
 import re
-import struct
-from collections.abc import Iterator
 
 from service.errors import DamagedImage
+from service.imaging.tiff import RATIONAL, SIGNED_RATIONAL, entries
 
-MOST_CHUNKS = 65_536  # of a PNG; encoders cut the pixels into pieces of 8 KiB or more
-MOST_SEGMENTS = 1024  # of a JPEG; 32 MiB of profiles and notes are 500 of the largest
-MOST_SCANS = 100  # of a JPEG, each of which passes over all pixels; libjpeg's own script has 10
-MOST_FILLER = 65_536  # bytes between a JPEG's segments
-MOST_EXIF = 2**20  # bytes
-MOST_RATIONALS = 65_536  # numbers of one TIFF tag
-MOST_TAGS_A_PAGE = 64  # of a TIFF, on average over the pages allowed
+MAX_CHUNKS = 65_536  # of a PNG; encoders cut the pixels into pieces of 8 KiB or more
+MAX_SEGMENTS = 1024  # of a JPEG; 32 MiB of profiles and notes are 500 of the largest
+MAX_SCANS = 100  # of a JPEG, each of which passes over all pixels; libjpeg's own script has 10
+MAX_FILLER = 65_536  # bytes between a JPEG's segments
+MAX_EXIF = 2**20  # bytes
+MAX_RATIONALS = 65_536  # numbers of one TIFF tag
+TAGS_PER_PAGE = 64  # of a TIFF, on average over the pages allowed
 SPARE_TAGS = 1000  # of a TIFF besides those
 
 # A marker that is neither fill, nor a stuffed byte of a scan, nor a restart in it.
 MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])")
 START_OF_IMAGE, END_OF_IMAGE, START_OF_SCAN, APP1 = 0xD8, 0xD9, 0xDA, 0xE1
-ALONE = (0x01, START_OF_IMAGE, END_OF_IMAGE)  # markers without a segment
-RATIONAL_TYPES = (5, 10)
+STANDALONE = (0x01, START_OF_IMAGE, END_OF_IMAGE)  # markers without a segment
+RATIONALS = (RATIONAL, SIGNED_RATIONAL)
 
 
-def check_png(encoded: bytes) -> None:
+def check_nothing(encoded: bytes, pages: int) -> None:
+    """Let a file pass whose decoder's work grows with its pixels alone."""
+
+
+def check_png(encoded: bytes, pages: int = 1) -> None:
     """Count the chunks of a PNG.
 
     Raises:
         DamagedImage: there are too many.
     """
     at = 8
-    for _ in range(MOST_CHUNKS):
+    for _ in range(MAX_CHUNKS):
         if at + 8 > len(encoded) or encoded[at + 4 : at + 8] == b"IEND":
             return
         at += 12 + int.from_bytes(encoded[at : at + 4], "big")
-    raise _too_many("PNG", "chunks", MOST_CHUNKS)
+    raise _too_many("PNG", "chunks", MAX_CHUNKS)
 
 
-def check_jpeg(encoded: bytes) -> None:
+def check_jpeg(encoded: bytes, pages: int = 1) -> None:
     """Count the segments and scans of a JPEG, the bytes between them and those of its EXIF.
 
     Raises:
@@ -51,24 +54,24 @@ def check_jpeg(encoded: bytes) -> None:
     at, marker = 2, START_OF_IMAGE
     while marker != END_OF_IMAGE:
         found = MARKER.search(encoded, at)
-        if marker != START_OF_SCAN:  # whose data would follow
+        if marker != START_OF_SCAN:  # after which its data would follow
             filler += (found.start() if found else len(encoded)) - at
         if found:
             marker, at = found[1][0], found.end()
             segments += 1
             scans += marker == START_OF_SCAN
-            if marker not in ALONE:
+            if marker not in STANDALONE:
                 length = int.from_bytes(encoded[at : at + 2], "big")
                 exif += length if marker == APP1 and encoded.startswith(b"Exif", at + 2) else 0
                 at += max(length, 2)
-        for count, most, what in (
-            (segments, MOST_SEGMENTS, "segments"),
-            (scans, MOST_SCANS, "scans"),
-            (filler, MOST_FILLER, "bytes between segments"),
-            (exif, MOST_EXIF, "bytes of EXIF"),
+        for count, allowed, what in (
+            (segments, MAX_SEGMENTS, "segments"),
+            (scans, MAX_SCANS, "scans"),
+            (filler, MAX_FILLER, "bytes between segments"),
+            (exif, MAX_EXIF, "bytes of EXIF"),
         ):
-            if count > most:
-                raise _too_many("JPEG", what, most)
+            if count > allowed:
+                raise _too_many("JPEG", what, allowed)
         if not found:
             return
 
@@ -79,12 +82,12 @@ def check_tiff(encoded: bytes, pages: int) -> None:
     Raises:
         DamagedImage: there are too many.
     """
-    most = SPARE_TAGS + MOST_TAGS_A_PAGE * pages
-    for tag, (kind, count) in enumerate(_tags(encoded, pages)):
-        if tag == most:
-            raise _too_many("TIFF", "tags", most)
-        if kind in RATIONAL_TYPES and count > MOST_RATIONALS:
-            raise _too_many("TIFF", "fractions in one tag", MOST_RATIONALS)
+    allowed = SPARE_TAGS + TAGS_PER_PAGE * pages
+    for number, entry in enumerate(entries(encoded, pages)):
+        if number == allowed:
+            raise _too_many("TIFF", "tags", allowed)
+        if entry.kind in RATIONALS and entry.values > MAX_RATIONALS:
+            raise _too_many("TIFF", "fractions in one tag", MAX_RATIONALS)
 
 
 def check_exif(exif: bytes) -> None:
@@ -93,37 +96,11 @@ def check_exif(exif: bytes) -> None:
     Raises:
         DamagedImage: it is too long.
     """
-    if len(exif) > MOST_EXIF:
-        raise _too_many("image", "bytes of EXIF", MOST_EXIF)
+    if len(exif) > MAX_EXIF:
+        raise _too_many("image", "bytes of EXIF", MAX_EXIF)
 
 
-def _tags(encoded: bytes, pages: int) -> Iterator[tuple[int, int]]:
-    """Yield the type and the count of every tag of the first pages, as far as there are any."""
-    order = ">" if encoded.startswith(b"M") else "<"
-    big = 43 in encoded[2:4]
-    tag_count, entry, pointer = (
-        struct.Struct(order + layout)
-        for layout in (("Q", "2xHQ8x", "Q") if big else ("H", "2xHL4x", "L"))
-    )
-    seen: set[int] = set()
-    try:
-        (at,) = pointer.unpack_from(encoded, 8 if big else 4)
-        while at and at not in seen and len(seen) <= pages:
-            seen.add(at)
-            (tags,) = tag_count.unpack_from(encoded, at)
-            at += tag_count.size
-            for _ in range(tags):
-                yield entry.unpack_from(encoded, at)
-                at += entry.size
-            (at,) = pointer.unpack_from(encoded, at)
-    except (
-        struct.error,
-        OverflowError,
-    ):  # the file ends here; the decoder says so in its own words
-        return
-
-
-def _too_many(kind: str, what: str, most: int) -> DamagedImage:
+def _too_many(kind: str, what: str, allowed: int) -> DamagedImage:
     return DamagedImage(
-        f"the {kind} has too many {what}; at most {most:,} are allowed", "image.encoded"
+        f"the {kind} has too many {what}; at most {allowed:,} are allowed", "image.encoded"
     )

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from service.imaging.decode import Gray
+from service.imaging.page import Gray
 from service.recognition.views import FIELD, HEIGHT, MARGIN, Matrix, slant_of, view, view_matrix
 
 DIGIT_HEIGHT = 20  # that the text's band is scaled to, pixels

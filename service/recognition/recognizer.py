@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import pairwise
 
-from service.imaging.decode import Gray
+from service.imaging.page import Gray, Page
 from service.recognition.decoding.automaton import Constraint
 from service.recognition.decoding.ctc_search import (
     SEARCHED,
@@ -74,14 +74,15 @@ class Recognizer:
         if calibration is not None:
             self.metadata = replace(self.metadata, calibration=calibration)
 
-    def recognize(self, gray: Gray, options: Options = PLAIN) -> Recognition:
+    def recognize(self, page: Page | Gray, options: Options = PLAIN) -> Recognition:
         """Read the digit string on a page.
 
         Args:
-            gray: (height, width) uint8.
+            page: decoded, or gray levels of shape (height, width).
             options: what the string must satisfy, and what to tell of it.
         """
         timer = StageTimer()
+        gray = page.gray if isinstance(page, Page) else page
         line = normalize(gray)
         strings = max(STRINGS, 1 + options.alternatives)
         strips = [line.strip(FIRST)]

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from service.imaging.decode import Gray
+from service.imaging.page import Gray
 
 HEIGHT = 32  # of a strip, pixels
 FIELD = 48  # rows of a line: a strip's, and what a view at a smaller scale shows beside them

@@ -8,9 +8,9 @@ from contextlib import aclosing
 import grpc
 from grpc_status import rpc_status
 
+from service.api.requests import to_pixels
 from service.api.status import to_answer, to_status
 from service.errors import DigitstripError, ServerStopping
-from service.imaging.header import declared_pixels
 from service.pb import recognizer_pb2 as pb
 from service.pb.recognizer_pb2_grpc import RecognizerServiceServicer
 from service.server.observability.observer import REQUEST_ID, Call, Observer
@@ -137,7 +137,7 @@ class Servicer(RecognizerServiceServicer):
         began = time.time()
         try:
             answer = await self.pool.read(
-                request.SerializeToString(), declared_pixels(request.image), seconds_left, patient
+                request.SerializeToString(), to_pixels(request.image), seconds_left, patient
             )
         except DigitstripError as error:
             self.observer.failed(call, request.image, began, error)

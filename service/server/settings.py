@@ -12,7 +12,7 @@ from pydantic_settings import (
 )
 
 from service.errors import SettingsError
-from service.imaging.decode import Limits
+from service.imaging.limits import Limits
 from service.recognition.model import CPU, SHIPPED_MODEL
 from service.server.observability.logs import LogFormat
 from service.workers.cpu_quota import usable_cpus

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass, field
 
-from service.imaging.decode import Limits
+from service.imaging.limits import Limits
 from service.recognition.model import CPU
 from service.workers.framing import Head
 

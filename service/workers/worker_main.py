@@ -21,10 +21,10 @@ from typing import BinaryIO
 import cv2
 import numpy as np
 
-from service.api.requests import to_gray, to_options
+from service.api.requests import to_options, to_page
 from service.api.responses import to_calibration, to_response
 from service.errors import DigitstripError, InputError, TooManyPixels
-from service.imaging.decode import Limits
+from service.imaging.limits import Limits
 from service.pb import recognizer_pb2 as pb
 from service.recognition.model import Scorer
 from service.recognition.recognizer import Recognition, Recognizer
@@ -107,19 +107,19 @@ def _read(recognizer: Recognizer, request: bytes, setup: Setup) -> tuple[Head, b
         longest = min(limits.max_width, max(most // LEAST_ROWS, 1))
         own = replace(limits, max_pixels=most, max_width=longest)
     try:
-        gray = to_gray(asked.image, own)
+        page = to_page(asked.image, own)
     except TooManyPixels as error:
         if own is not limits and fits(error, limits):
             worth = max(error.pixels, min(error.side * LEAST_ROWS, limits.max_pixels))
             return {"misplaced": worth}, b""
-        gray = to_gray(asked.image, limits)  # raises, and says what is allowed
+        page = to_page(asked.image, limits)  # raises, and says what is allowed
     timer.took("decode")
-    recognition = recognizer.recognize(gray, options)
+    recognition = recognizer.recognize(page, options)
     response = to_response(
         recognition, recognizer.metadata, recognizer.scorer.digest, asked.include_scores
     )
     told = {
-        "pixels": gray.size,
+        "pixels": page.gray.size,
         "seconds": {**timer.seconds, **recognition.seconds},
         "none_share": none_share(recognition, recognizer.metadata.none),
     }

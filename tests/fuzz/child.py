@@ -17,6 +17,7 @@ SEEN = (
     "service.imaging.decode",
     "service.imaging.structure",
     "service.imaging.header",
+    "service.imaging.tiff",
     "service.api.requests",
 )
 SEEN_TOO = (

@@ -3,9 +3,10 @@
 import zlib
 from contextlib import suppress
 
+from service.api.requests import to_pixels
 from service.errors import BadConstraint, InputError
-from service.imaging.decode import Limits, count_pages, decode
-from service.imaging.header import declared_pixels
+from service.imaging.decode import count_pages, decode
+from service.imaging.limits import Limits
 from service.pb import recognizer_pb2 as pb
 from service.recognition.decoding.regex import pattern
 from service.workers.worker_config import Setup
@@ -40,7 +41,7 @@ def examine(kind, data, recognizer, sparing=False):
 
 def examine_image(encoded, recognizer, sparing):
     """Measure it, count its pages, decode two of them, and read both."""
-    declared_pixels(pb.Image(encoded=encoded))
+    to_pixels(pb.Image(encoded=encoded))
     with suppress(InputError):
         count_pages(encoded, SMALL)
     for page in (0, 1):
@@ -62,7 +63,7 @@ def examine_request(serialized, recognizer):
         request = pb.RecognizeRequest.FromString(serialized)
     except Exception:  # gRPC refuses it before it comes to us
         return
-    declared_pixels(request.image)
+    to_pixels(request.image)
     head, _ = read(recognizer, serialized, Setup(SMALL))
     if "trace" in head:
         raise Finding(head["trace"])

@@ -40,7 +40,7 @@ def seeds():
 
 
 def strip():
-    page = decode((STRIPS / "two-digits.png").read_bytes())
+    page = decode((STRIPS / "two-digits.png").read_bytes()).gray
     return Image.fromarray(cv2.resize(page, (48, 24), interpolation=cv2.INTER_AREA))
 
 

@@ -48,7 +48,7 @@ def test_an_encoded_image_is_read(client, truths):
 
 
 def test_a_raw_raster_reads_as_its_png(client):
-    assert client.recognize(decode(encoded()), scores=True) == client.recognize(
+    assert client.recognize(decode(encoded()).gray, scores=True) == client.recognize(
         encoded(), scores=True
     )
 
@@ -72,7 +72,7 @@ def test_scores_come_with_the_source_pixel_of_every_position(client):
 
 def test_normalization_is_told(client):
     done = client.recognize(encoded()).normalization
-    height, width = decode(encoded()).shape
+    height, width = decode(encoded()).gray.shape
     assert (done.source_width, done.source_height) == (width, height)
     assert done.polarity == pb.POLARITY_DARK_ON_LIGHT
     assert 0 <= done.text_band.top < done.text_band.bottom <= height

@@ -7,7 +7,7 @@ import zipfile
 import numpy as np
 from PIL import Image
 
-from service.imaging.decode import Limits
+from service.imaging.limits import Limits
 from tests.conftest import STRIPS
 from tests.service.imaging.test_decode import (
     DEFLATE,

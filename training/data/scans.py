@@ -12,7 +12,8 @@ import numpy.typing as npt
 from rich.progress import track
 
 from service.errors import InputError
-from service.imaging.decode import Gray, decode
+from service.imaging.decode import decode
+from service.imaging.page import Gray
 from service.recognition.normalize import normalize
 from training.data.digits import DatasetError
 
@@ -38,7 +39,7 @@ class Scan:
         Raises:
             InputError: the bytes are no image that can be read.
         """
-        return decode(self.content)
+        return decode(self.content).gray
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from rich.progress import track
 
 from service.errors import InputError
-from service.imaging.decode import Gray
+from service.imaging.page import Gray
 from service.recognition.model import Scorer
 from service.recognition.model_metadata import ModelMetadata
 from service.recognition.recognizer import Recognizer

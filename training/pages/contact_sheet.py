@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import cv2
 from PIL import Image, ImageDraw, ImageFont
 
-from service.imaging.decode import Gray
+from service.imaging.page import Gray
 
 WIDTH = 1600  # of the sheet, pixels, as everything below
 EDGE = 32

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset
 
-from service.imaging.decode import Gray
+from service.imaging.page import Gray
 from service.recognition.normalize import normalize
 from service.recognition.views import view, view_matrix
 from training.config import Config, SequenceConfig, StripConfig

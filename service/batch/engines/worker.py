@@ -25,7 +25,8 @@ from service.errors import (
     ReadingTooLong,
     WorkerDied,
 )
-from service.imaging.decode import Limits, decode
+from service.imaging.decode import decode
+from service.imaging.limits import Limits
 from service.pb import recognizer_pb2 as pb
 
 if TYPE_CHECKING:

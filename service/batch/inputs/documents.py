@@ -9,7 +9,9 @@ import numpy as np
 
 from service.errors import DamagedImage, EmptyImage, NoSuchPage, TooManyPixels
 from service.extras import needs
-from service.imaging.decode import Gray, Limits, count_pages
+from service.imaging.decode import count_pages
+from service.imaging.limits import Limits
+from service.imaging.page import Gray
 
 PDF = b"%PDF-"
 TIFF = (b"II", b"MM")

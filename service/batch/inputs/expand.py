@@ -21,8 +21,9 @@ from service.batch.inputs.listing import (
 )
 from service.batch.inputs.manifest import LISTS, read_list, read_manifest
 from service.errors import DigitstripError
-from service.imaging.decode import Limits
-from service.imaging.files import STDIN, SUFFIXES
+from service.imaging.files import STDIN
+from service.imaging.formats import SUFFIXES
+from service.imaging.limits import Limits
 
 DOCUMENTS = {".pdf"}
 

@@ -17,7 +17,9 @@ from service.batch.job import Order
 from service.batch.outputs.summary import BARS, SHOWN, Summary
 from service.batch.state.journal import written
 from service.errors import DigitstripError
-from service.imaging.decode import Gray, Limits, decode
+from service.imaging.decode import decode
+from service.imaging.limits import Limits
+from service.imaging.page import Gray
 
 WIDE, HIGH = 520, 130  # pixels that a picture has at most
 SURE, UNSURE = (34, 128, 72), (196, 60, 40)  # colors of a digit's line
@@ -186,7 +188,7 @@ def _gray(order: Order, item: Item, page: int) -> Gray:
     limits = Limits()
     document = Document(item.read(most_bytes(item.source, limits)), limits, order.dpi)
     content, number = document.page(page)
-    return decode(content, number, limits) if isinstance(content, bytes) else content
+    return decode(content, number, limits).gray if isinstance(content, bytes) else content
 
 
 def _picture(gray: Gray, row: dict[str, Any]) -> str:

@@ -73,7 +73,7 @@ def test_where_nothing_allowed_fits_the_free_reading_is_told(client):
 
 
 def test_a_strip_too_wide_to_search_says_so(client, truths):
-    wide = np.tile(decode((STRIPS / "amount-blue-ink.jpg").read_bytes()), (1, 40))
+    wide = np.tile(decode((STRIPS / "amount-blue-ink.jpg").read_bytes()).gray, (1, 40))
     response = client.recognize(wide, constraint=pb.Constraint(length=pb.LengthRange(max=5)))
     assert response.constraint_outcome == pb.CONSTRAINT_OUTCOME_UNSEARCHED
     assert len(response.text) > 5
@@ -130,7 +130,7 @@ def test_the_view_that_was_read_is_told(client):
     done = client.recognize(IMAGE).normalization
     assert 0 <= done.view.upright <= 1
     assert 0.5 < done.view.scale < 2
-    leaning = decode(IMAGE)
+    leaning = decode(IMAGE).gray
     height, width = leaning.shape
     sheared = np.full((height, width + height), 255, np.uint8)
     for row in range(height):  # by half a pixel a row, to the right at the top

@@ -23,7 +23,7 @@ def ribbon_of(recognizer, gray):
 
 
 def test_every_digit_glows_in_its_row_under_the_pixel_it_is_centered_on(recognizer):
-    gray = decode((STRIPS / "postcode-ruled.png").read_bytes())
+    gray = decode((STRIPS / "postcode-ruled.png").read_bytes()).gray
     response, _ = ribbon_of(recognizer, gray)
     zoom = 2.0
     labels = list(response.scores.labels)
@@ -37,7 +37,7 @@ def test_every_digit_glows_in_its_row_under_the_pixel_it_is_centered_on(recogniz
 
 
 def test_a_long_strip_goes_on_in_further_panels(recognizer):
-    gray = decode((STRIPS / "amount-blue-ink.jpg").read_bytes())
+    gray = decode((STRIPS / "amount-blue-ink.jpg").read_bytes()).gray
     _, short = ribbon_of(recognizer, gray)
     _, long = ribbon_of(recognizer, np.tile(gray, (1, 12)))
     assert long.shape[1] <= GUTTER + PANEL_WIDTH + 50

@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from service.errors import DamagedImage, TooManyPixels
-from service.imaging.decode import Limits, count_pages, decode, from_raster
+from service.imaging.decode import count_pages, decode, from_raster
+from service.imaging.limits import Limits
 from tests.service.imaging.test_decode import (
     BITS,
     COMPRESSION,
@@ -114,7 +115,7 @@ def tiff_of_pages_that_share_tags(pages, tags):
 )
 def test_more_parts_than_a_picture_needs_are_refused(encoded, seen):
     if seen is None:  # behind the end of a PNG is nothing that anyone reads
-        assert decode(encoded).shape == (1, 1)
+        assert decode(encoded).gray.shape == (1, 1)
         return
     with pytest.raises(DamagedImage, match=seen):
         decode(encoded)
@@ -148,7 +149,7 @@ def test_a_page_that_is_too_wide_once_upright_is_refused(value):
     encoded = with_pillow(tall, "PNG", exif=orientation(value))
     with pytest.raises(TooManyPixels, match="100 pixels high; at most 99 are allowed"):
         decode(encoded, limits=Limits(max_width=99))
-    assert 100 in decode(encoded, limits=Limits(max_width=100)).shape
+    assert 100 in decode(encoded, limits=Limits(max_width=100)).gray.shape
     with pytest.raises(TooManyPixels, match="100 pixels high"):
         from_raster(bytes(200), 2, 100, Limits(max_width=99))
 
@@ -158,10 +159,13 @@ def test_as_many_parts_as_pictures_have_are_read():
     profile, notes = bytes(3_000_000), b"\xff\xd9" * 1000
     encoded = with_pillow(noise(), "JPEG", icc_profile=profile, comment=notes, progressive=True)
     np.testing.assert_array_equal(
-        decode(encoded), decode(with_pillow(noise(), "JPEG", progressive=True))
+        decode(encoded).gray, decode(with_pillow(noise(), "JPEG", progressive=True)).gray
     )
-    assert decode(progressive_jpeg(80)).shape == (64, 64)
-    assert decode(jpeg_with(b"\xff" * 1000)).shape == (17, 23)
-    assert decode(with_pillow(noise(), "JPEG") + b"\xff\xda" * 1000).shape == (17, 23)  # a film
+    assert decode(progressive_jpeg(80)).gray.shape == (64, 64)
+    assert decode(jpeg_with(b"\xff" * 1000)).gray.shape == (17, 23)
+    assert decode(with_pillow(noise(), "JPEG") + b"\xff\xda" * 1000).gray.shape == (
+        17,
+        23,
+    )  # a film
     assert count_pages(tiff_of_pages(*[noise()] * 300)) == 300
-    assert decode(tiff_of_fractions(1000)).shape == (1, 1)
+    assert decode(tiff_of_fractions(1000)).gray.shape == (1, 1)

@@ -20,7 +20,7 @@ def scorer():
 
 @pytest.fixture(scope="module")
 def strip():
-    return normalize(decode((STRIPS / "thirty-digits.png").read_bytes())).strip().pixels
+    return normalize(decode((STRIPS / "thirty-digits.png").read_bytes()).gray).strip().pixels
 
 
 def test_labels_are_ten_digits_and_none(scorer):

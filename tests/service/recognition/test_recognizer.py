@@ -16,7 +16,7 @@ def recognizer():
 
 
 def page(name):
-    return decode((STRIPS / name).read_bytes())
+    return decode((STRIPS / name).read_bytes()).gray
 
 
 def test_most_example_strips_are_read_exactly(recognizer, truths):

@@ -23,7 +23,7 @@ def leaning_line(slant, width=200):
 
 
 def line_of(name):
-    return normalize(decode((STRIPS / name).read_bytes()))
+    return normalize(decode((STRIPS / name).read_bytes()).gray)
 
 
 @pytest.mark.parametrize("slant", [-0.4, -0.15, 0.0, 0.22, 0.5, 0.8])

@@ -71,7 +71,7 @@ def test_every_stage_of_every_image_that_was_read_is_timed(server):
 
 
 def test_the_pixels_that_were_read_are_counted(server):
-    small = decode((STRIPS / NAME).read_bytes()).size
+    small = decode((STRIPS / NAME).read_bytes()).gray.size
     assert server.figures("pixels_total") == 6 * small + 40 * 30_000
 
 

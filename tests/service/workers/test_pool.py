@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from service.api.requests import to_image
+from service.api.requests import to_image, to_pixels
 from service.api.responses import to_response
 from service.errors import (
     DeadlineTooShort,
@@ -21,7 +21,6 @@ from service.errors import (
     WorkerDied,
 )
 from service.imaging.decode import decode
-from service.imaging.header import declared_pixels
 from service.pb import recognizer_pb2 as pb
 from service.recognition.model import SHIPPED_MODEL, Scorer
 from service.recognition.recognizer import Recognizer
@@ -71,7 +70,7 @@ def request(image=NAME, page=0):
 
 async def read(pool, image=NAME, page=0, **how):
     asked = request(image, page)
-    answer = await pool.read(asked.SerializeToString(), declared_pixels(asked.image), **how)
+    answer = await pool.read(asked.SerializeToString(), to_pixels(asked.image), **how)
     return pb.RecognizeResponse.FromString(answer.response)
 
 
@@ -102,7 +101,7 @@ def exists(pid):
 
 
 def alone(recognizer, image=NAME):
-    gray = image if isinstance(image, np.ndarray) else decode((STRIPS / image).read_bytes())
+    gray = image if isinstance(image, np.ndarray) else decode((STRIPS / image).read_bytes()).gray
     digest = recognizer.scorer.digest
     return to_response(recognizer.recognize(gray), recognizer.metadata, digest)
 
@@ -230,7 +229,7 @@ async def test_a_giant_in_disguise_is_read_by_the_giants_reader(recognizer):
     giant = Image.fromarray(GIANT)
     Image.new("L", (30, 20)).save(pipe, "TIFF", save_all=True, append_images=[giant])
     async with new_pool() as pool:
-        assert declared_pixels(to_image(pipe.getvalue(), 1)) == 600
+        assert to_pixels(to_image(pipe.getvalue(), 1)) == 600
         assert await read(pool, pipe.getvalue(), page=1) == alone(recognizer, GIANT)
         assert pool.ready(pool.giant) == 1
         assert [lane.in_flight for lane in pool.lanes] == [0, 0]

@@ -9,7 +9,8 @@ from PIL import Image
 
 from service.api.requests import to_image
 from service.api.responses import to_response
-from service.imaging.decode import Limits, decode
+from service.imaging.decode import decode
+from service.imaging.limits import Limits
 from service.pb import recognizer_pb2 as pb
 from service.recognition.model import SHIPPED_MODEL, Scorer
 from service.recognition.recognizer import Options, Recognizer
@@ -82,7 +83,7 @@ def test_a_reader_answers_as_the_recognizer_does_here(reader, recognizer, truths
     for name in truths:
         encoded = (STRIPS / name).read_bytes()
         head, body = reader.ask(request(encoded, include_scores=True, alternatives=2))
-        gray = decode(encoded)
+        gray = decode(encoded).gray
         expected = to_response(
             recognizer.recognize(gray, Options(alternatives=2)),
             recognizer.metadata,

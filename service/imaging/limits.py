@@ -1,0 +1,18 @@
+"""How large an image may be."""
+
+import sys
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How large an image may be."""
+
+    max_bytes: int = 32 * 2**20  # encoded
+    max_pixels: int = 64 * 2**20  # decoded, of one page
+    # Of one page, or its height: EXIF may turn it, and strips cost by their width.
+    max_width: int = 2 * 2**20
+    max_pages: int = 1000
+
+
+UNLIMITED = Limits(*[sys.maxsize] * 4)  # for those who leave the limits to another
