@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from service.errors import InputError, UnreadableSource
-from service.imaging.files import SUFFIXES, Source, expand
+from service.imaging.files import Source, expand
+from service.imaging.formats import SUFFIXES
 
 ROOT = Path(__file__).parents[3]
 
