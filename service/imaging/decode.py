@@ -33,6 +33,9 @@ WHITE_IS_ZERO = 0  # a value of PHOTOMETRIC
 MAX_RUN_LENGTHS = 2**22  # pixels of a BMP
 RUN_LENGTHS = (1, 2)  # values of a BMP's compression
 
+SQUARE = 0.02  # how far from square a pixel may be and count as square
+MAX_ASPECT = 4.0  # of a pixel; resolutions that differ by more than fax machines' are mistakes
+
 TURNS = {  # what makes an image of that EXIF orientation upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -42,6 +45,7 @@ TURNS = {  # what makes an image of that EXIF orientation upright
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+QUARTER_TURNS = (5, 6, 7, 8)  # orientations that make rows of columns
 
 
 def decode(encoded: bytes, page: int = 0, limits: Limits | None = None) -> Page:
@@ -139,8 +143,12 @@ class EncodedImage:
         _check_run_lengths(image, self._size)
         try:
             image.load()
-            gray = _to_gray(_upright(image))
-            return Page(PAPER - gray if _is_inverted(image) else gray)
+            orientation = _orientation(image)
+            gray = _to_gray(_upright(image, orientation))
+            return Page(
+                gray=PAPER - gray if _is_inverted(image) else gray,
+                aspect=_aspect(image, orientation),
+            )
         except Exception as error:  # Pillow's decoders raise almost anything on damaged bytes
             raise DamagedImage(
                 f"the {image.format} data is damaged or truncated: {error}", "image.encoded"
@@ -303,10 +311,37 @@ def _is_inverted(image: ImageFile.ImageFile) -> bool:
     )
 
 
-def _upright(image: ImageFile.ImageFile) -> Image.Image:
-    """Turn an image as its EXIF says; ImageOps.exif_transpose would also rewrite the EXIF."""
-    orientation = image.getexif().get(ExifTags.Base.Orientation)
+def _orientation(image: ImageFile.ImageFile) -> int:
+    """Return the orientation that the EXIF says, 1 where it says none that can be understood."""
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation)
+        return orientation if orientation in TURNS else 1
+    except MemoryError:
+        raise
+    except Exception:  # metadata that cannot be understood are left alone
+        return 1
+
+
+def _upright(image: ImageFile.ImageFile, orientation: int) -> Image.Image:
+    """Turn an image; ImageOps.exif_transpose would also rewrite the EXIF."""
     return image.transpose(TURNS[orientation]) if orientation in TURNS else image
+
+
+def _aspect(image: ImageFile.ImageFile, orientation: int) -> float:
+    """Return a pixel's width over its height once the image is upright.
+
+    The file says how many pixels there are to an inch, a meter or nothing named, across and down.
+    """
+    keys = ("jfif_density", "dpi", "aspect", "resolution")  # Pillow's; which, by format and unit
+    density = next((image.info[key] for key in keys if key in image.info), (1, 1))
+    try:
+        across, down = (float(each) for each in density)
+        aspect = down / across
+    except (TypeError, ValueError, ZeroDivisionError):
+        return 1.0
+    if not 1 / MAX_ASPECT <= aspect <= MAX_ASPECT or abs(aspect - 1) <= SQUARE:
+        return 1.0
+    return 1 / aspect if orientation in QUARTER_TURNS else aspect
 
 
 def _to_gray(image: Image.Image) -> Gray:

@@ -156,16 +156,17 @@ class Line:
         )
 
 
-def normalize(gray: Gray) -> Line:
+def normalize(gray: Gray, aspect: float = 1.0) -> Line:
     """Find the ink of a page, the band of its text, and scale that to the network's height.
 
     Args:
         gray: (height, width) uint8 of any size but zero.
+        aspect: of a pixel on paper, its width over its height.
 
     Returns:
         The line. A page without ink gives a line of zeros whose band is the whole page.
     """
-    page = shrink(gray)
+    page = shrink(gray, aspect)
     polarity = find_polarity(page)
     bright = 255 - page if polarity is Polarity.DARK_ON_LIGHT else page
     ink = remove_background(bright)
@@ -180,12 +181,20 @@ def normalize(gray: Gray) -> Line:
     return cut(gray, ink, polarity, top, bottom)
 
 
-def shrink(gray: Gray) -> Gray:
-    """Shrink a page to the working height, if it is higher."""
+def shrink(gray: Gray, aspect: float = 1.0) -> Gray:
+    """Make a page's pixels square, and shrink it to the working height, if it is higher.
+
+    The columns never become more, only the rows: strips cost by their width.
+    """
     height, width = gray.shape
-    if height <= WORKING_HEIGHT:
+    rows = height / aspect
+    columns = width if rows <= WORKING_HEIGHT else width * WORKING_HEIGHT / rows
+    size = (max(round(columns), 1), max(round(min(rows, WORKING_HEIGHT)), 1))
+    if size == (width, height):
         return gray
-    size = (max(round(width * WORKING_HEIGHT / height), 1), WORKING_HEIGHT)
+    if size[1] > height:  # columns first, so that no more is held than at the end
+        fewer = cv2.resize(gray, (size[0], height), interpolation=cv2.INTER_AREA)
+        return np.asarray(cv2.resize(fewer, size, interpolation=cv2.INTER_LINEAR), np.uint8)
     return np.asarray(cv2.resize(gray, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 

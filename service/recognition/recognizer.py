@@ -82,8 +82,8 @@ class Recognizer:
             options: what the string must satisfy, and what to tell of it.
         """
         timer = StageTimer()
-        gray = page.gray if isinstance(page, Page) else page
-        line = normalize(gray)
+        page = page if isinstance(page, Page) else Page(page)
+        line = normalize(page.gray, page.aspect)
         strings = max(STRINGS, 1 + options.alternatives)
         strips = [line.strip(FIRST)]
         timer.took("normalize")

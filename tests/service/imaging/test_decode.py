@@ -397,6 +397,77 @@ def test_sixteen_bits_are_turned_upright_too():
     )
 
 
+@pytest.mark.parametrize(
+    "exif", [b"Exif\0\0", b"II*\0", b"no EXIF at all", b"MM\0*\xff\xff\xff\xff"]
+)
+@pytest.mark.parametrize(
+    ("kind", "options"), [("PNG", {}), ("WEBP", {"lossless": True}), ("JPEG", {"quality": 95})]
+)
+@pytest.mark.filterwarnings("ignore")  # as the service runs
+def test_metadata_that_cannot_be_understood_are_left_alone(kind, options, exif):
+    encoded = with_pillow(ramp(), kind, exif=exif, **options)
+    np.testing.assert_array_equal(
+        decode(encoded).gray, decode(with_pillow(ramp(), kind, **options)).gray
+    )
+
+
+FINE_FAX = {  # by format, how a program says 204 pixels to an inch across and 98 down
+    "PNG": {"dpi": (204, 98)},
+    "JPEG": {"dpi": (204, 98)},
+    "TIFF": {"dpi": (204, 98)},
+    "BMP": {"dpi": (204, 98)},
+}
+
+
+def jfif_density(unit, across, down):
+    encoded = with_pillow(noise(), "JPEG", dpi=(72, 72))
+    start = encoded.index(b"JFIF\0") + 7
+    return encoded[:start] + struct.pack(">BHH", unit, across, down) + encoded[start + 5 :]
+
+
+def png_of_density(across, down, unit):
+    physical = struct.pack(">LLB", across, down, unit)
+    return png(2, 1, 8, b"\0\0\xff", (b"pHYs", physical))
+
+
+@pytest.mark.parametrize("kind", FINE_FAX)
+def test_resolution_tags_say_how_wide_a_pixel_is_for_its_height(kind):
+    assert decode(with_pillow(noise(), kind, **FINE_FAX[kind])).aspect == pytest.approx(
+        98 / 204, rel=0.01
+    )
+    assert decode(with_pillow(noise(), kind, dpi=(300, 300))).aspect == 1.0
+    assert decode(with_pillow(noise(), kind)).aspect == 1.0
+
+
+@pytest.mark.parametrize(
+    ("encoded", "aspect"),
+    [
+        (jfif_density(0, 2, 1), 0.5),
+        (jfif_density(1, 100, 200), 2.0),
+        (png_of_density(3, 1, 0), 1 / 3),
+        (png_of_density(5669, 2835, 1), 0.5),
+        (with_pillow(noise(), "TIFF", resolution_unit=1, x_resolution=2, y_resolution=1), 0.5),
+        (with_pillow(noise(), "TIFF", resolution_unit=3, x_resolution=80, y_resolution=40), 0.5),
+    ],
+    ids=["JFIF, ratio", "JFIF, inches", "pHYs, ratio", "pHYs, meters", "TIFF, ratio", "TIFF, cm"],
+)
+def test_every_unit_of_a_resolution_tag_gives_the_aspect(encoded, aspect):
+    assert decode(encoded).aspect == pytest.approx(aspect, rel=1e-3)
+
+
+@pytest.mark.parametrize("value", STORED)
+def test_aspect_is_that_of_the_upright_page(value):
+    encoded = with_pillow(noise(), "JPEG", dpi=(200, 100), exif=orientation(value))
+    assert decode(encoded).aspect == (2.0 if value in (5, 6, 7, 8) else 0.5)
+
+
+@pytest.mark.parametrize(
+    ("across", "down"), [(0, 0), (0, 300), (300, 0), (1, 2**32 - 1), (2**32 - 1, 1), (2835, 2840)]
+)
+def test_resolution_that_cannot_be_meant_or_hardly_differs_leaves_pixels_square(across, down):
+    assert decode(png_of_density(across, down, 1)).aspect == 1.0
+
+
 def test_bmp_rows_may_run_from_the_top():
     assert decode(bmp(1, -2, 24, b"\0\0\0\0\xff\xff\xff\0")).gray.tolist() == [[0], [255]]
     assert decode(bmp(1, 2, 24, b"\0\0\0\0\xff\xff\xff\0")).gray.tolist() == [[255], [0]]

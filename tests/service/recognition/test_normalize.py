@@ -10,6 +10,7 @@ from service.recognition.normalize import (
     DIGIT_HEIGHT,
     HEIGHT,
     MARGIN,
+    WORKING_HEIGHT,
     Polarity,
     find_band,
     find_ink,
@@ -17,6 +18,7 @@ from service.recognition.normalize import (
     find_rules,
     normalize,
     remove_background,
+    shrink,
 )
 from tests.conftest import STRIPS
 
@@ -164,3 +166,32 @@ def test_specks_do_not_blow_a_page_up(shape):
     page = np.full(shape, 240, np.uint8)
     page[shape[0] // 2, 10::40] = 0
     assert normalize(page).strip().pixels.shape[1] <= 4 * shape[1] + 2 * MARGIN
+
+
+@pytest.mark.parametrize("aspect", [0.25, 0.48, 1.0, 1.9, 4.0])
+@pytest.mark.parametrize("rows", [40, 150, 700])
+def test_extents_are_in_the_source_image_whatever_the_shape_of_its_pixels(aspect, rows):
+    top, bottom = round(rows * 0.3), round(rows * 0.7)
+    stroke, columns = round((bottom - top) / aspect / 4) + 3, round(rows * 4 / aspect)
+    gray = np.full((rows, columns), 255, np.uint8)
+    for left in (columns // 4, columns // 2):
+        gray[top:bottom, left : left + stroke] = 0
+    strip = normalize(gray, aspect).strip()
+    box = strip.ink_box(0, strip.pixels.shape[1])
+    down, across = 1 / strip.scale_y, 1 / strip.scale_x  # source pixels to one of the strip
+    assert (strip.source_width, strip.source_height) == (columns, rows)
+    assert (box.top, box.bottom) == pytest.approx((top, bottom), abs=down + 1)
+    ends = (columns // 4, columns // 2 + stroke)
+    assert (box.left, box.right) == pytest.approx(ends, abs=across + 1)
+    assert across / down == pytest.approx(1 / aspect, rel=0.05)
+
+
+def test_making_pixels_square_never_adds_columns():
+    for aspect in (0.25, 0.5, 2.0, 4.0):
+        for height in (8, 100, 1000):
+            page = shrink(np.full((height, 300), 255, np.uint8), aspect)
+            assert page.shape[1] <= 300
+            assert page.shape[0] <= WORKING_HEIGHT
+            if page.shape[0] > 1:
+                square = page.shape[1] / page.shape[0]
+                assert square == pytest.approx(300 * aspect / height, rel=0.1)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from service.imaging.decode import decode, from_raster
+from service.imaging.page import Page
 from service.recognition.decoding.regex import pattern
 from service.recognition.model import Scorer
 from service.recognition.recognizer import Options, Recognizer
@@ -82,3 +83,16 @@ def test_a_very_wide_strip_is_read_to_its_end(recognizer):
     many = np.tile(gray, (1, 40))
     one = recognizer.recognize(gray).reading.text
     assert recognizer.recognize(many).reading.text == one * 40
+
+
+def test_fax_of_half_the_rows_reads_as_the_whole_page_and_its_boxes_are_in_its_own_pixels(
+    recognizer,
+):
+    whole = page("postcode-ruled.png")
+    fax = Page(np.ascontiguousarray(whole[::2]), aspect=0.5)
+    expected, found = recognizer.recognize(whole), recognizer.recognize(fax)
+    assert found.reading.text == expected.reading.text
+    for box, other in zip(found.boxes, expected.boxes, strict=True):
+        assert (box.left, box.right) == pytest.approx((other.left, other.right), abs=3)
+        assert (box.top, box.bottom) == pytest.approx((other.top / 2, other.bottom / 2), abs=3)
+        assert box.bottom <= fax.gray.shape[0]
