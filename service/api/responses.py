@@ -1,4 +1,6 @@
-"""What is answered: recognitions to protobuf."""
+"""Recognitions and models to protobuf."""
+
+from importlib.metadata import version
 
 from service.pb import recognizer_pb2 as pb
 from service.recognition.decoding.ctc_search import FoundDigit, Outcome
@@ -28,7 +30,7 @@ DECISIONS = {
 def to_response(
     recognition: Recognition, metadata: ModelMetadata, digest: str, include_scores: bool = False
 ) -> pb.RecognizeResponse:
-    """Return the response for a page that was read."""
+    """Return the response for a recognized page."""
     reading, strip = recognition.reading, recognition.strip
     return pb.RecognizeResponse(
         text=reading.text,
@@ -50,8 +52,25 @@ def to_response(
     )
 
 
-def to_calibration(calibration: Calibration) -> pb.Calibration:
-    """Return what a model's confidences mean."""
+def to_model(metadata: ModelMetadata, digest: str) -> pb.GetModelResponse:
+    """Return the description of a model.
+
+    Args:
+        metadata: the model's own.
+        digest: SHA-256 of the model file, in hexadecimal.
+    """
+    return pb.GetModelResponse(
+        labels=metadata.labels,
+        receptive_field=metadata.receptive_field,
+        stride=metadata.stride,
+        digest=digest,
+        version=version("digitstrip"),
+        training_json=metadata.training,
+        calibration=_calibration(metadata.calibration),
+    )
+
+
+def _calibration(calibration: Calibration) -> pb.Calibration:
     return pb.Calibration(
         source=calibration.source,
         thresholds=[

@@ -26,25 +26,18 @@ def read(
     model: ModelOption = None,
 ) -> None:
     """Read images in this process, without a server."""
-    from service.api.requests import to_options
-    from service.api.responses import to_response
-    from service.imaging.decode import count_pages, decode
-    from service.pb import recognizer_pb2 as pb
+    from service.api.options import to_request
+    from service.api.service import RecognitionService
+    from service.imaging.decode import count_pages
     from service.recognition.model import SHIPPED_MODEL, Scorer
     from service.recognition.recognizer import Recognizer
 
     asked = to_asked(length, pattern, allowed, check, alternatives, accept_errors, as_json)
-    options = to_options(pb.RecognizeRequest(**asked))
-    recognizer = Recognizer(Scorer(model or SHIPPED_MODEL))
+    service = RecognitionService(Recognizer(Scorer(model or SHIPPED_MODEL)))
 
     def pages(encoded: bytes) -> Responses:
         for page in range(count_pages(encoded)):
-            recognition = recognizer.recognize(decode(encoded, page), options)
-            yield to_response(
-                recognition,
-                recognizer.metadata,
-                recognizer.scorer.digest,
-                include_scores=picture is not None,
-            )
+            request = to_request(encoded, page, include_scores=picture is not None, **asked)
+            yield service.recognize(request).response
 
     report(files, pages, as_json, picture)

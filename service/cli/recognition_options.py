@@ -10,7 +10,7 @@ import typer
 from service.errors import InputError
 
 if TYPE_CHECKING:
-    from service.api.requests import Asked
+    from service.api.options import RecognizeOptions
 
 
 class Check(StrEnum):
@@ -75,13 +75,14 @@ def to_asked(
     alternatives: int | None,
     accept_errors: str | None,
     as_json: bool,
-) -> "Asked":
+) -> "RecognizeOptions":
     """Return what the options ask, checked as a server would.
 
     Raises:
         typer.BadParameter: an option cannot be honored.
     """
-    from service.api.requests import Asked, to_length, to_options
+    from service.api.options import RecognizeOptions, to_check_digit, to_length
+    from service.api.requests import to_options
     from service.pb import recognizer_pb2 as pb
 
     if alternatives and not as_json:
@@ -89,12 +90,12 @@ def to_asked(
     if pattern == "":  # of an empty variable, say; in a message it would be no pattern
         raise typer.BadParameter("the pattern is empty", param_hint="--pattern")
     try:
-        asked = Asked(
+        asked = RecognizeOptions(
             constraint=pb.Constraint(
                 length=to_length(length) if length is not None else None,
                 pattern=pattern,
                 allowed=read_values(allowed) if allowed else None,
-                check_digit=pb.CheckDigit.Value(f"CHECK_DIGIT_{check.name}") if check else None,
+                check_digit=to_check_digit(check) if check else None,
             ),
             alternatives=alternatives or 0,
             accepted_error_rate=to_rate(accept_errors) if accept_errors is not None else None,

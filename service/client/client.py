@@ -21,8 +21,8 @@ from typing import Any, Self, TypeVar, Unpack
 import grpc
 from google.protobuf.message import Message
 
-from service.api.failures import to_error
-from service.api.requests import Asked, to_image
+from service.api.options import RecognizeOptions, to_request
+from service.api.status import from_rpc_error
 from service.client.channel import Options, Route, Tls, Token
 from service.client.in_flight import Answer, Outstanding
 from service.client.retry import Backoff, Tries
@@ -114,7 +114,7 @@ class Client(_Connection):
 
     A call is tried again where the server says that the image was not read and may be a little
     later: it is unavailable, or overloaded. What is known of the strings, and what to tell of them,
-    is asked by the names of `Asked`:
+    is asked by the names of `RecognizeOptions`:
     `client.recognize(image, constraint=pb.Constraint(pattern=r"\d{5}"), alternatives=3)`.
 
     Every method raises `InputError` (its subclass, as in the service) for an image that cannot
@@ -133,7 +133,7 @@ class Client(_Connection):
         *,
         timeout: float | None = None,
         request_id: str | None = None,
-        **asked: Unpack[Asked],
+        **asked: Unpack[RecognizeOptions],
     ) -> pb.RecognizeResponse:
         """Read one image: a file's bytes, or gray levels of shape (height, width).
 
@@ -152,7 +152,7 @@ class Client(_Connection):
         *,
         in_flight: int = IN_FLIGHT,
         request_id: str | None = None,
-        **asked: Unpack[Asked],
+        **asked: Unpack[RecognizeOptions],
     ) -> Iterator[Answer]:
         """Read (name, image) pairs over one call; answers come as they are ready.
 
@@ -185,7 +185,7 @@ class Client(_Connection):
             try:
                 return method(request, timeout=tries.left, metadata=self._metadata(request_id))
             except grpc.RpcError as error:
-                failure = to_error(error)
+                failure = from_rpc_error(error)
                 if (pause := tries.pause(failure)) is None:
                     raise failure from error
             time.sleep(pause)
@@ -220,7 +220,7 @@ class AsyncClient(_Connection):
         *,
         timeout: float | None = None,
         request_id: str | None = None,
-        **asked: Unpack[Asked],
+        **asked: Unpack[RecognizeOptions],
     ) -> pb.RecognizeResponse:
         """Read one image: a file's bytes, or gray levels of shape (height, width)."""
         request = to_request(image, page, scores, **asked)
@@ -236,7 +236,7 @@ class AsyncClient(_Connection):
         *,
         in_flight: int = IN_FLIGHT,
         request_id: str | None = None,
-        **asked: Unpack[Asked],
+        **asked: Unpack[RecognizeOptions],
     ) -> AsyncIterator[Answer]:
         """Read (name, image) pairs over one call; answers come as they are ready."""
         pairs = ((name, to_request(image, 0, scores, **asked)) async for name, image in images)
@@ -264,7 +264,7 @@ class AsyncClient(_Connection):
                 metadata = self._metadata(request_id)
                 return await method(request, timeout=tries.left, metadata=metadata)
             except grpc.RpcError as error:
-                failure = to_error(error)
+                failure = from_rpc_error(error)
                 if (pause := tries.pause(failure)) is None:
                     raise failure from error
             await asyncio.sleep(pause)
@@ -283,10 +283,3 @@ class AsyncClient(_Connection):
         trace: TracebackType | None,
     ) -> None:
         await self.close()
-
-
-def to_request(
-    image: bytes | Gray, page: int, scores: bool, **asked: Unpack[Asked]
-) -> pb.RecognizeRequest:
-    """Return the request for an image."""
-    return pb.RecognizeRequest(image=to_image(image, page), include_scores=scores, **asked)

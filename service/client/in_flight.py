@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from service.api.failures import from_answer
+from service.api.status import from_stream_error
 from service.client.retry import Tries
 from service.errors import DigitstripError
 from service.pb import recognizer_pb2 as pb
@@ -100,7 +100,7 @@ class Outstanding:
             return None
         if answer.HasField("response"):
             return item.name, answer.response
-        error = from_answer(answer.error)
+        error = from_stream_error(answer.error)
         item.tries = item.tries or self.new_tries()
         pause = item.tries.pause(error)
         if pause is None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import grpc
 
-from service.api.failures import to_error
+from service.api.status import from_rpc_error
 from service.client.in_flight import Answer, Outstanding
 from service.client.retry import Tries
 from service.errors import ServerUnavailable
@@ -227,7 +227,7 @@ def pause_before_reopening(failure: Exception | None, tries: Tries) -> float:
     Raises:
         DigitstripError: another try would not help.
     """
-    error = to_error(failure) if failure else ServerUnavailable(ENDED_EARLY)
+    error = from_rpc_error(failure) if failure else ServerUnavailable(ENDED_EARLY)
     pause = tries.pause(error)
     if pause is None:
         raise error from failure

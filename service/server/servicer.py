@@ -9,7 +9,7 @@ import grpc
 from grpc_status import rpc_status
 
 from service.api.requests import to_pixels
-from service.api.status import to_answer, to_status
+from service.api.status import to_status, to_stream_error
 from service.errors import DigitstripError, ServerStopping
 from service.pb import recognizer_pb2 as pb
 from service.pb.recognizer_pb2_grpc import RecognizerServiceServicer
@@ -158,7 +158,7 @@ class Servicer(RecognizerServiceServicer):
             response = await self._read(call, request.request, None, patient=True)
             return pb.RecognizeStreamResponse(id=request.id, response=response)
         except DigitstripError as error:
-            return pb.RecognizeStreamResponse(id=request.id, error=to_answer(error))
+            return pb.RecognizeStreamResponse(id=request.id, error=to_stream_error(error))
 
 
 class WorkInHand:

@@ -14,21 +14,18 @@ import traceback
 import warnings
 from contextlib import suppress
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import BinaryIO
 
 import cv2
-import numpy as np
 
-from service.api.requests import to_options, to_page
-from service.api.responses import to_calibration, to_response
+from service.api.requests import to_page
+from service.api.service import RecognitionService
 from service.errors import DigitstripError, InputError, TooManyPixels
 from service.imaging.limits import Limits
 from service.pb import recognizer_pb2 as pb
 from service.recognition.model import Scorer
-from service.recognition.recognizer import Recognition, Recognizer
-from service.recognition.stage_timer import StageTimer
+from service.recognition.recognizer import Recognizer
 from service.workers.framing import Head, read_frame, write_frame
 from service.workers.worker_config import Setup, from_head
 
@@ -64,7 +61,9 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
     except DigitstripError as error:
         write_frame(answers, to_head(error))
         return
-    write_frame(answers, {"ready": True}, describe(recognizer).SerializeToString())
+    write_frame(
+        answers, {"ready": True}, RecognitionService(recognizer).get_model().SerializeToString()
+    )
     del model, frame
     while (frame := read_frame(requests)) is not None:
         write_frame(answers, *read(recognizer, frame[1], setup))
@@ -98,56 +97,31 @@ def read(recognizer: Recognizer, request: bytes, setup: Setup) -> tuple[Head, by
 
 
 def _read(recognizer: Recognizer, request: bytes, setup: Setup) -> tuple[Head, bytes]:
-    timer = StageTimer()
     asked = pb.RecognizeRequest.FromString(request)
-    options = to_options(asked)
     limits, most = setup.limits, setup.most_pixels
     own = limits
     if most < limits.max_pixels:
         longest = min(limits.max_width, max(most // LEAST_ROWS, 1))
         own = replace(limits, max_pixels=most, max_width=longest)
     try:
-        page = to_page(asked.image, own)
+        recognized = RecognitionService(recognizer, own).recognize(asked)
     except TooManyPixels as error:
         if own is not limits and fits(error, limits):
             worth = max(error.pixels, min(error.side * LEAST_ROWS, limits.max_pixels))
             return {"misplaced": worth}, b""
-        page = to_page(asked.image, limits)  # raises, and says what is allowed
-    timer.took("decode")
-    recognition = recognizer.recognize(page, options)
-    response = to_response(
-        recognition, recognizer.metadata, recognizer.scorer.digest, asked.include_scores
-    )
+        to_page(asked.image, limits)  # raises, and names the server's limits, not this worker's
+        raise
     told = {
-        "pixels": page.gray.size,
-        "seconds": {**timer.seconds, **recognition.seconds},
-        "none_share": none_share(recognition, recognizer.metadata.none),
+        "pixels": recognized.pixels,
+        "seconds": dict(recognized.seconds),
+        "none_share": recognized.none_share,
     }
-    return told, response.SerializeToString()
+    return told, recognized.response.SerializeToString()
 
 
 def fits(error: TooManyPixels, limits: Limits) -> bool:
     """Say whether what is too much for this reader is not too much for all."""
     return 0 < error.pixels <= limits.max_pixels and error.side <= limits.max_width
-
-
-def describe(recognizer: Recognizer) -> pb.GetModelResponse:
-    """Return what GetModel tells."""
-    metadata = recognizer.metadata
-    return pb.GetModelResponse(
-        labels=metadata.labels,
-        receptive_field=metadata.receptive_field,
-        stride=metadata.stride,
-        digest=recognizer.scorer.digest,
-        version=version("digitstrip"),
-        training_json=metadata.training,
-        calibration=to_calibration(metadata.calibration),
-    )
-
-
-def none_share(recognition: Recognition, none: int) -> float:
-    """Return the share of positions whose likeliest label is `none`."""
-    return float(np.mean(recognition.scores.argmax(axis=-1) == none))
 
 
 def to_head(error: DigitstripError) -> Head:

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from PIL import ExifTags, Image
 
-from service.api.requests import to_image
+from service.api.options import to_image
 from service.imaging.decode import decode
 from service.pb import recognizer_pb2 as pb
 from tests.conftest import STRIPS

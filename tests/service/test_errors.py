@@ -8,8 +8,13 @@ from grpc_status import rpc_status
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.api.failures import from_answer, from_status, to_error
-from service.api.status import to_answer, to_status
+from service.api.status import (
+    from_rpc_error,
+    from_status,
+    from_stream_error,
+    to_status,
+    to_stream_error,
+)
 from service.errors import (
     DigitstripError,
     InputError,
@@ -32,7 +37,7 @@ ERRORS = [kind for kind in tree(DigitstripError) if kind.__module__ == "service.
 
 @dataclass
 class FailedCall(grpc.RpcError):
-    """What a stub raises, as `to_error` looks at it."""
+    """What a stub raises, as `from_rpc_error` looks at it."""
 
     status: grpc.StatusCode
     message: str | None
@@ -76,7 +81,7 @@ def test_every_error_has_a_grpc_code(kind):
 
 @pytest.mark.parametrize("kind", ERRORS)
 def test_every_error_survives_the_way_to_the_client(kind):
-    error = to_error(failed(to_status(kind("why"))))
+    error = from_rpc_error(failed(to_status(kind("why"))))
     if kind is DigitstripError:  # of no reason: to a client, the server failed
         assert (type(error), error.reason) == (ServerError, "INTERNAL")
         assert str(error) == "INTERNAL: why"
@@ -87,20 +92,23 @@ def test_every_error_survives_the_way_to_the_client(kind):
 @pytest.mark.parametrize("kind", ERRORS)
 def test_every_error_survives_the_way_through_a_stream(kind):
     sent = kind("why")
-    error = from_answer(to_answer(sent))
+    error = from_stream_error(to_stream_error(sent))
     assert type(error) is (ServerError if kind is DigitstripError else kind)
     for fact in ("field", "retry_after"):
         assert getattr(error, fact, None) == getattr(sent, fact, None)
 
 
 def test_an_input_error_names_its_field():
-    error = to_error(failed(to_status(InputError("why", "image.page"))))
+    error = from_rpc_error(failed(to_status(InputError("why", "image.page"))))
     assert (str(error), error.field) == ("why", "image.page")
 
 
 def test_an_overloaded_server_says_when_to_ask_again():
     full, code = Overloaded("full", 2.5), code_pb2.RESOURCE_EXHAUSTED
-    for error in (to_error(failed(to_status(full))), from_answer(to_answer(full))):
+    for error in (
+        from_rpc_error(failed(to_status(full))),
+        from_stream_error(to_stream_error(full)),
+    ):
         assert (type(error), error.retry_after) == (Overloaded, 2.5)
     _, retry = to_status(full).details
     of_a_proxy = status_pb2.Status(code=code, message="full", details=[retry])
@@ -111,7 +119,7 @@ def test_an_overloaded_server_says_when_to_ask_again():
 
 @pytest.mark.parametrize("code", CODES, ids=lambda code: code.name)
 def test_a_code_without_details_still_gives_an_error_of_ours(code):
-    error = to_error(FailedCall(code, "why"))
+    error = from_rpc_error(FailedCall(code, "why"))
     kinds = {
         "UNAVAILABLE": ServerUnavailable,
         "CANCELLED": ServerUnavailable,
@@ -125,7 +133,7 @@ def test_a_code_without_details_still_gives_an_error_of_ours(code):
 def test_details_that_contradict_the_status_do_not_hide_it():
     status = to_status(InputError("why"))
     metadata = rpc_status.to_status(status).trailing_metadata
-    error = to_error(FailedCall(grpc.StatusCode.UNAVAILABLE, "a proxy's word", metadata))
+    error = from_rpc_error(FailedCall(grpc.StatusCode.UNAVAILABLE, "a proxy's word", metadata))
     assert type(error) is ServerUnavailable
     assert str(error) == "UNAVAILABLE: a proxy's word"
 
@@ -133,7 +141,7 @@ def test_details_that_contradict_the_status_do_not_hide_it():
 @given(st.binary(max_size=200))
 def test_details_that_are_none_do_not_hide_the_status(noise):
     metadata = (("grpc-status-details-bin", noise),)
-    error = to_error(FailedCall(grpc.StatusCode.UNAVAILABLE, "why", metadata))
+    error = from_rpc_error(FailedCall(grpc.StatusCode.UNAVAILABLE, "why", metadata))
     assert isinstance(error, DigitstripError)
 
 

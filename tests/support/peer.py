@@ -7,7 +7,7 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
 
-from service.api.status import to_answer, to_status
+from service.api.status import to_status, to_stream_error
 from service.client.client import SERVICE
 from service.pb import recognizer_pb2 as pb
 from service.pb.recognizer_pb2_grpc import (
@@ -74,7 +74,7 @@ class Peer(RecognizerServiceServicer):
             elif failure.code == "UNAVAILABLE":
                 context.abort_with_status(rpc_status.to_status(to_status(failure)))
             else:
-                error = to_answer(failure)
+                error = to_stream_error(failure)
                 yield pb.RecognizeStreamResponse(id=request.id, error=error)
 
     def GetModel(self, request, context):  # noqa: N802

@@ -12,8 +12,7 @@ from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from service.api.requests import to_options
-from service.api.responses import to_response
+from service.api.options import to_image
 from service.batch.inputs.documents import DPI, Content, Document, most_bytes
 from service.batch.inputs.items import REMOTE, Item
 from service.batch.outputs.rows import error_row, reading_row, to_json
@@ -25,7 +24,6 @@ from service.errors import (
     ReadingTooLong,
     WorkerDied,
 )
-from service.imaging.decode import decode
 from service.imaging.limits import Limits
 from service.pb import recognizer_pb2 as pb
 
@@ -131,21 +129,20 @@ class Recognizer:
     """
 
     def __init__(self, plan: Plan) -> None:
+        from service.api.service import RecognitionService
         from service.recognition.model import SHIPPED_MODEL
         from service.workers.worker_config import Setup
         from service.workers.worker_main import prepare
 
         model = (plan.model or SHIPPED_MODEL).read_bytes()
-        self.limits = plan.limits
-        self.recognizer = prepare(Setup(limits=plan.limits), model)
+        recognizer = prepare(Setup(limits=plan.limits), model)
+        self.service = RecognitionService(recognizer, plan.limits)
 
     def read(self, content: Content, page: int, asked: pb.RecognizeRequest) -> pb.RecognizeResponse:
         """Return what a page says."""
-        options = to_options(asked)
-        gray = decode(content, page, self.limits) if isinstance(content, bytes) else content
-        recognition = self.recognizer.recognize(gray, options)
-        scorer = self.recognizer.scorer
-        return to_response(recognition, scorer.metadata, scorer.digest, asked.include_scores)
+        request = pb.RecognizeRequest(image=to_image(content, page))
+        request.MergeFrom(asked)
+        return self.service.recognize(request).response
 
 
 class Sender:

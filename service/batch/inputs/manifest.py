@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from service.api.requests import to_length
+from service.api.options import to_length
 from service.batch.inputs.items import REMOTE, Item
 from service.batch.inputs.listing import entry_of
 from service.errors import BadConstraint, BadOption, InputError, SettingsError, quoted

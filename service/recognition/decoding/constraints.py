@@ -157,6 +157,9 @@ def _dihedral(a: int, b: int) -> int:
     return turn if (a < 5) == (b < 5) else turn + 5
 
 
+SCHEMES = {each.__name__: each for each in (luhn, mod97, isbn10, isbn13, verhoeff)}  # check digits
+
+
 def all_of(*constraints: Constraint) -> Constraint:
     """Allow what every one of some constraints allows: their product automaton.
 

@@ -1,25 +1,19 @@
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from service.api.requests import (
-    CHECKS,
-    MOST_ALTERNATIVES,
-    MOST_CONSTRAINT,
+    MAX_ALTERNATIVES,
+    MAX_CONSTRAINT_BYTES,
     to_constraint,
     to_options,
     to_pixels,
 )
 from service.errors import BadConstraint, BadOption
 from service.pb import recognizer_pb2 as pb
-from service.recognition.decoding.constraints import (
-    MOST_DIGITS,
-    isbn10,
-    isbn13,
-    luhn,
-    mod97,
-    verhoeff,
-)
+from service.recognition.decoding import constraints
+from service.recognition.decoding.constraints import MOST_DIGITS
 from service.recognition.recognizer import Options
 
 digits = st.text("0123456789", min_size=1, max_size=6)
@@ -72,10 +66,13 @@ def test_the_pattern_writes_before_the_list_does():
     assert to_constraint(pb.Constraint(allowed=["1/2", "3/4"])).write("34") == "3/4"
 
 
-def test_every_check_digit_of_the_schema_is_known():
-    named = {each for each in pb.CheckDigit.values() if each}
-    assert CHECKS.keys() == named
-    assert list(CHECKS.values()) == [luhn, mod97, isbn10, isbn13, verhoeff]
+@pytest.mark.parametrize("scheme", [each for each in pb.CheckDigit.values() if each])
+def test_every_check_digit_of_the_schema_has_its_automaton(scheme):
+    word = pb.CheckDigit.Name(scheme).removeprefix("CHECK_DIGIT_").lower()
+    expected = getattr(constraints, word)()
+    built = to_constraint(pb.Constraint(check_digit=scheme))
+    assert np.array_equal(built.steps, expected.steps)
+    assert np.array_equal(built.accepts, expected.accepts)
 
 
 @pytest.mark.parametrize(
@@ -97,7 +94,7 @@ def test_every_check_digit_of_the_schema_is_known():
             "constraint",
             "no string satisfies all that is given: length, check_digit",
         ),
-        (pb.Constraint(allowed=["1"] * MOST_CONSTRAINT), "constraint", "at most 1048576"),
+        (pb.Constraint(allowed=["1"] * MAX_CONSTRAINT_BYTES), "constraint", "at most 1048576"),
     ],
 )
 def test_a_bad_constraint_names_its_field(message, field, why):
@@ -123,10 +120,10 @@ def test_the_same_constraint_is_built_once():
 
 
 def test_as_many_alternatives_as_allowed_can_be_asked_for():
-    asked = pb.RecognizeRequest(alternatives=MOST_ALTERNATIVES)
-    assert to_options(asked).alternatives == MOST_ALTERNATIVES
-    with pytest.raises(BadOption, match="21 alternatives were asked for; at most 20") as raised:
-        to_options(pb.RecognizeRequest(alternatives=MOST_ALTERNATIVES + 1))
+    asked = pb.RecognizeRequest(alternatives=MAX_ALTERNATIVES)
+    assert to_options(asked).alternatives == MAX_ALTERNATIVES
+    with pytest.raises(BadOption, match="21 alternatives were requested; at most 20") as raised:
+        to_options(pb.RecognizeRequest(alternatives=MAX_ALTERNATIVES + 1))
     assert raised.value.field == "alternatives"
 
 

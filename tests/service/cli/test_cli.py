@@ -282,7 +282,7 @@ def test_a_reading_is_accepted_by_the_models_own_thresholds(
         (["--check", "isbn13", "--pattern", "1+"], "all that is given: pattern, check_digit"),
         (["--alternatives", "3"], "--alternatives: only JSON tells them; add --json"),
         (["--alternatives", "-1", "--json"], "--alternatives"),
-        (["--alternatives", "21", "--json"], "--alternatives: 21 alternatives were asked for"),
+        (["--alternatives", "21", "--json"], "--alternatives: 21 alternatives were requested"),
         (["--accept-errors", "few"], "--accept-errors: 'few' is no share; expected one such as"),
         (["--accept-errors", "1"], "--accept-errors: the accepted error rate is 1; expected one"),
         (["--accept-errors", "0%"], "--accept-errors: the accepted error rate is 0;"),

@@ -9,7 +9,7 @@ from grpc_status import rpc_status
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.api.requests import to_image
+from service.api.options import to_image
 from service.errors import SettingsError
 from service.pb import recognizer_pb2 as pb
 from service.pb.recognizer_pb2_grpc import RecognizerServiceStub

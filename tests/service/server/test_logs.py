@@ -5,7 +5,7 @@ import subprocess
 import grpc
 import pytest
 
-from service.api.requests import to_image
+from service.api.options import to_image
 from service.pb import recognizer_pb2 as pb
 from service.pb.recognizer_pb2_grpc import RecognizerServiceStub
 from service.server.observability.logs import LOGGER, LogFormat, logging_to_stderr

@@ -6,7 +6,7 @@ from itertools import pairwise
 import grpc
 import pytest
 
-from service.api.requests import to_image
+from service.api.options import to_image
 from service.pb import recognizer_pb2 as pb
 from service.pb.recognizer_pb2_grpc import RecognizerServiceStub
 from service.server.observability.tracing import STAGES

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from service.api.requests import to_image, to_pixels
+from service.api.options import to_image
+from service.api.requests import to_pixels
 from service.api.responses import to_response
 from service.errors import (
     DeadlineTooShort,

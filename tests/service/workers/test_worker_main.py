@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from service.api.requests import to_image
+from service.api.options import to_image
 from service.api.responses import to_response
 from service.imaging.decode import decode
 from service.imaging.limits import Limits
