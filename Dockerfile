@@ -1,5 +1,5 @@
 # The service as an image: Debian's Python, the packages that deploy/requirements.txt locks, no more.
-# `make image` builds it; `make container-check` builds it and proves what the README says of it.
+# `make image` builds it; `make container-check` builds it and proves what docs/deployment.md says of it.
 
 FROM debian:bookworm-slim AS python
 RUN apt-get update \
@@ -29,6 +29,7 @@ RUN cd /opt/digitstrip/lib/python3*/site-packages \
         onnxruntime/backend onnxruntime/datasets onnxruntime/quantization onnxruntime/tools \
         onnxruntime/transformers onnxruntime/capi/libonnxruntime.so.*
 COPY pyproject.toml README.md LICENSE /src/
+COPY digitstrip /src/digitstrip
 COPY service /src/service
 # Compiled here, since at run time nothing can be written; the service cannot train, so no command
 # for that.

@@ -55,10 +55,10 @@ lock: .venv/all  ## pin the image's packages with their hashes, to deploy/*requi
 	    | $(LOCK) - --output-file deploy/build-requirements.txt
 
 sbom: .venv/all  ## list what the image is made of; IMAGE=digitstrip adds its Debian packages
-	$(BIN)/python deploy/sbom.py out/sbom.cdx.json $(if $(IMAGE),--image $(IMAGE))
+	$(BIN)/python deploy/tools/sbom.py out/sbom.cdx.json $(if $(IMAGE),--image $(IMAGE))
 
 container-check: .venv/all  ## build the image and prove it; without an engine, as root on Debian 12
-	$(BIN)/python deploy/container_check.py
+	$(BIN)/python deploy/tools/container_check.py
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*##/	/'

@@ -1,6 +1,6 @@
 """Draw the dashboard from a real run: docs/dashboard.png.
 
-    python deploy/dashboard_picture.py docs/dashboard.png [--prometheus PATH] [--minutes 5]
+    python deploy/tools/dashboard_picture.py docs/dashboard.png [--prometheus PATH] [--minutes 5]
 
 serves the shipped model, lets a Prometheus watch it (the program of Debian's package `prometheus`),
 sends more and more strips from processes of their own, past what the queue takes, kills a reader,
@@ -33,7 +33,7 @@ from panels import draw
 from service.pb import recognizer_pb2 as pb
 from service.pb.recognizer_pb2_grpc import RecognizerServiceStub
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 STRIPS = sorted((ROOT / "examples" / "strips").glob("*.[!c]*"))
 SCRAPE_SECONDS = 1
 RATE = "15s"  # what Grafana would put for $__rate_interval

@@ -1,6 +1,6 @@
 """What the image is made of, as a CycloneDX bill of materials.
 
-    python deploy/sbom.py out/sbom.cdx.json [--image digitstrip]
+    python deploy/tools/sbom.py out/sbom.cdx.json [--image digitstrip]
 
 lists the packages that `deploy/requirements.txt` locks, with their hashes; their licenses are told
 by the same versions, as set-up installs them. With a built image, Debian's packages as well.
@@ -22,7 +22,7 @@ from cyclonedx.model.license import License
 from cyclonedx.output.json import JsonV1Dot6
 from packageurl import PackageURL
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 LOCK = ROOT / "deploy" / "requirements.txt"
 
 
