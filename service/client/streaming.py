@@ -15,6 +15,7 @@ from typing import Any
 import grpc
 
 from service.api.status import from_rpc_error
+from service.client.ended_with import EndedWith
 from service.client.in_flight import Answer, Outstanding
 from service.client.retry import Tries
 from service.errors import ServerUnavailable
@@ -151,6 +152,7 @@ class AsyncStream:
         try:
             while await self._something_to_do():
                 call = self._open_call(self._requests(self._outstanding.call))
+                ended = EndedWith(call)
                 failure: Exception | None = None
                 try:
                     async for answer in call:
@@ -162,7 +164,7 @@ class AsyncStream:
                             self._outstanding.told()
                             await self._notify()
                 except grpc.RpcError as error:
-                    failure = error
+                    failure = ended.status or error
                 finally:
                     call.cancel()
                     self._outstanding.lost()

@@ -266,6 +266,32 @@ def test_a_stream_that_a_server_refuses_is_not_opened_again(connect, peers, monk
     assert len(peer.calls) == 1
 
 
+def test_an_async_stream_learns_why_its_server_refused_it(peers, monkeypatch):
+    """grpc.aio loses the status of about every second of these: messages meet ended calls."""
+    peer = peers()
+
+    def refuse(_):
+        raise AssertionError("a fault of the server's")
+
+    monkeypatch.setattr(peer, "failure", refuse)
+    images = [(f"image {number}", bytes(100_000)) for number in range(8)]
+
+    async def images_in_time():
+        for image in images:
+            await asyncio.sleep(0.0005)
+            yield image
+
+    async def refused():
+        async with AsyncClient(peer.address, backoff=QUICK) as client:
+            for _ in range(40):
+                with pytest.raises(DigitstripError, match="UNKNOWN"):
+                    async for _ in client.recognize_many(images_in_time()):
+                        pass
+
+    asyncio.run(refused())
+    assert len(peer.calls) == 40
+
+
 def test_images_are_taken_in_no_faster_than_answers_are_taken(connect, peers):
     taken = 0
 
