@@ -10,7 +10,7 @@ MNIST := $(if $(DATA_DIR),--data-dir $(DATA_DIR))
 
 MINUTES ?= 10
 
-.PHONY: help demo test check fuzz format stubs train examples image lock sbom container-check clean
+.PHONY: help demo test check fuzz format stubs docs train examples image lock sbom container-check clean
 .DELETE_ON_ERROR:
 
 demo: .venv/base  ## set up without torch, serve the shipped model, read the example strips
@@ -36,6 +36,9 @@ format: .venv/all  ## put the code into shape
 
 stubs: .venv/all  ## regenerate service/pb/ from proto/
 	$(BIN)/python proto/generate.py .
+
+docs: .venv/all  ## derive the tables of docs/ from the code: settings, options, errors
+	$(BIN)/python docs/generate.py
 
 train: .venv/all  ## train on MNIST and scans (STRIPS=DIR), write service/model.onnx; interrupted, it goes on
 	$(BIN)/digitstrip-train fit runs/shipped $(MNIST) $(if $(STRIPS),--strips $(STRIPS))

@@ -1,7 +1,7 @@
 """Build the image with a real engine, and prove what the docs say of it: `make container-check`.
 
-Runs where a Docker engine runs, or where root can bring one up (deploy/tools/engine.py); elsewhere it
-says so and ends well. What is asked of a container is asked inside it: it has no network.
+Runs where a Docker engine runs, or where root can bring one up (engine.py); elsewhere it says so
+and ends well. What is checked of a container is checked inside it: it has no network.
 """
 
 import csv

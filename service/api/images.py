@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from service.errors import DamagedImage, UnreadableSource, UnsupportedPixels
+from service.errors import DamagedImage, NoSuchPage, UnreadableSource, UnsupportedPixels
 from service.pb import recognizer_pb2 as pb
 
 if TYPE_CHECKING:
@@ -36,8 +36,11 @@ def to_image(image: ImageLike, page: int = 0) -> pb.Image:
     Raises:
         UnreadableSource: a file cannot be read, or the image is of another type.
         UnsupportedPixels: an array has another type or shape, or a Pillow image 32 bits.
+        NoSuchPage: the page is negative.
         DamagedImage: a Pillow image is open on a file that cannot be decoded.
     """
+    if not isinstance(page, int) or not 0 <= page < 2**32:
+        raise NoSuchPage(f"there is no page {page!r}; pages are numbered from 0", "image.page")
     if isinstance(image, bytes | bytearray | memoryview):
         return pb.Image(encoded=bytes(image), page=page)
     if isinstance(image, str | os.PathLike):

@@ -4,12 +4,11 @@ The other half, which a server needs, is `service.api.requests`.
 """
 
 import re
+from collections.abc import Sequence
 from typing import TypedDict, Unpack
 
-import numpy as np
-import numpy.typing as npt
-
-from service.errors import BadConstraint, quoted
+from service.api.images import ImageLike, to_image
+from service.errors import BadConstraint, BadOption, quoted
 from service.pb import recognizer_pb2 as pb
 
 CHECK_DIGITS: dict[str, pb.CheckDigit] = {  # by the names that options and manifests use
@@ -20,15 +19,19 @@ CHECK_DIGITS: dict[str, pb.CheckDigit] = {  # by the names that options and mani
 
 
 class RecognizeOptions(TypedDict, total=False):
-    """Options of a request, by the names and with the meaning of the schema's fields."""
+    """Options of a request, with the meaning of the schema's fields."""
 
-    constraint: pb.Constraint | None  # a hard constraint on the string
+    length: int | str | None  # the number of digits: 5, or "3-7", or "3-"
+    pattern: str | None  # a regular expression that matches the whole string
+    allowed: Sequence[str]  # the allowed strings; empty, all
+    check_digit: str | None  # a name of CHECK_DIGITS
+    constraint: pb.Constraint | None  # in place of those four
     alternatives: int  # the number of alternatives to return, 0 to 20
     accepted_error_rate: float | None  # tolerated among accepted readings, above 0 and below 1
 
 
 def to_request(
-    image: bytes | npt.NDArray[np.uint8],
+    image: ImageLike,
     page: int = 0,
     include_scores: bool = False,
     **options: Unpack[RecognizeOptions],
@@ -36,24 +39,59 @@ def to_request(
     """Return the request for an image.
 
     Args:
-        image: a file's bytes, or gray levels of shape (height, width).
-        page: of a multi-page TIFF, from 0.
+        image: in any form that `to_image` takes.
+        page: of a file with several pages, from 0.
         include_scores: whether the response contains the score map.
         **options: the other fields of the request.
+
+    Raises:
+        UnreadableSource, UnsupportedPixels, DamagedImage: the image cannot be sent.
+        NoSuchPage, BadConstraint, BadOption: an option has no place in a request.
     """
-    return pb.RecognizeRequest(
-        image=to_image(image, page), include_scores=include_scores, **options
+    request = to_fields(**options)
+    request.image.CopyFrom(to_image(image, page))
+    request.include_scores = include_scores
+    return request
+
+
+def to_fields(**options: Unpack[RecognizeOptions]) -> pb.RecognizeRequest:
+    """Return a request without an image.
+
+    Raises:
+        BadConstraint, BadOption: an option has no place in a request.
+    """
+    try:
+        return pb.RecognizeRequest(
+            constraint=_constraint(options),
+            alternatives=options.get("alternatives", 0),
+            accepted_error_rate=options.get("accepted_error_rate"),
+        )
+    except (TypeError, ValueError) as error:  # a number out of the field's range, or none
+        raise BadOption(
+            f"alternatives = {options.get('alternatives')!r}, accepted_error_rate = "
+            f"{options.get('accepted_error_rate')!r}: {error}",
+            "alternatives" if options.get("alternatives") else "accepted_error_rate",
+        ) from error
+
+
+def _constraint(options: RecognizeOptions) -> pb.Constraint | None:
+    length, check_digit = options.get("length"), options.get("check_digit")
+    pattern, allowed = options.get("pattern"), options.get("allowed", ())
+    if (given := options.get("constraint")) is not None:
+        return given
+    if length is None and not pattern and not allowed and check_digit is None:
+        return None
+    if isinstance(allowed, str):
+        raise BadConstraint(
+            f"the allowed strings are the one string {quoted(allowed)}; expected a list",
+            "constraint.allowed",
+        )
+    return pb.Constraint(
+        length=to_length(str(length)) if length is not None else None,
+        pattern=pattern,
+        allowed=allowed,
+        check_digit=to_check_digit(check_digit) if check_digit is not None else None,
     )
-
-
-def to_image(image: bytes | npt.NDArray[np.uint8], page: int = 0) -> pb.Image:
-    """Return the message for an encoded image, or for gray levels of shape (height, width)."""
-    if isinstance(image, bytes):
-        return pb.Image(encoded=image, page=page)
-    gray = np.ascontiguousarray(image, np.uint8)
-    height, width = gray.shape
-    raster = pb.GrayRaster(width=width, height=height, pixels=gray.tobytes())
-    return pb.Image(raster=raster, page=page)
 
 
 def to_length(text: str) -> pb.LengthRange:

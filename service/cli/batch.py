@@ -39,7 +39,7 @@ from service.cli.recognition_options import (
     LengthOption,
     ModelOption,
     PatternOption,
-    to_asked,
+    to_recognize_options,
 )
 
 
@@ -75,15 +75,19 @@ def batch(
 ) -> None:
     """Read all there is into a table; interrupted, the same command goes on where it was."""
     silence_grpc()
+    from service.api.options import to_fields
     from service.batch.command import carry_out
     from service.batch.engines.worker import Services
     from service.batch.job import Order
-    from service.pb import recognizer_pb2 as pb
 
-    asked = to_asked(length, pattern, allowed, check, alternatives, accept_errors, as_json=True)
+    options = to_recognize_options(
+        length, pattern, allowed, check, alternatives, accept_errors, as_json=True
+    )
+    asked = to_fields(**options)
+    asked.include_scores = scores
     order = Order(
         output=output,
-        asked=pb.RecognizeRequest(**asked, include_scores=scores),
+        asked=asked,
         model=model,
         workers=workers,
         services=Services(

@@ -9,7 +9,7 @@ from service.cli.recognition_options import (
     LengthOption,
     ModelOption,
     PatternOption,
-    to_asked,
+    to_recognize_options,
 )
 
 
@@ -32,12 +32,14 @@ def read(
     from service.recognition.model import SHIPPED_MODEL, Scorer
     from service.recognition.recognizer import Recognizer
 
-    asked = to_asked(length, pattern, allowed, check, alternatives, accept_errors, as_json)
+    options = to_recognize_options(
+        length, pattern, allowed, check, alternatives, accept_errors, as_json
+    )
     service = RecognitionService(Recognizer(Scorer(model or SHIPPED_MODEL)))
 
     def pages(encoded: bytes) -> Responses:
         for page in range(count_pages(encoded)):
-            request = to_request(encoded, page, include_scores=picture is not None, **asked)
+            request = to_request(encoded, page, include_scores=picture is not None, **options)
             yield service.recognize(request).response
 
     report(files, pages, as_json, picture)

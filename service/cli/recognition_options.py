@@ -67,7 +67,7 @@ OF_FIELDS = {
 }
 
 
-def to_asked(
+def to_recognize_options(
     length: str | None,
     pattern: str | None,
     allowed: Path | None,
@@ -76,34 +76,31 @@ def to_asked(
     accept_errors: str | None,
     as_json: bool,
 ) -> "RecognizeOptions":
-    """Return what the options ask, checked as a server would.
+    """Return the options of a request, checked as a server would.
 
     Raises:
         typer.BadParameter: an option cannot be honored.
     """
-    from service.api.options import RecognizeOptions, to_check_digit, to_length
+    from service.api.options import RecognizeOptions, to_fields
     from service.api.requests import to_options
-    from service.pb import recognizer_pb2 as pb
 
     if alternatives and not as_json:
-        raise typer.BadParameter("only JSON tells them; add --json", param_hint="--alternatives")
+        raise typer.BadParameter("they are only in JSON; add --json", param_hint="--alternatives")
     if pattern == "":  # of an empty variable, say; in a message it would be no pattern
         raise typer.BadParameter("the pattern is empty", param_hint="--pattern")
+    options = RecognizeOptions(
+        length=length,
+        pattern=pattern,
+        allowed=read_values(allowed) if allowed else (),
+        check_digit=check,
+        alternatives=alternatives or 0,
+        accepted_error_rate=to_rate(accept_errors) if accept_errors is not None else None,
+    )
     try:
-        asked = RecognizeOptions(
-            constraint=pb.Constraint(
-                length=to_length(length) if length is not None else None,
-                pattern=pattern,
-                allowed=read_values(allowed) if allowed else None,
-                check_digit=to_check_digit(check) if check else None,
-            ),
-            alternatives=alternatives or 0,
-            accepted_error_rate=to_rate(accept_errors) if accept_errors is not None else None,
-        )
-        to_options(pb.RecognizeRequest(**asked))
+        to_options(to_fields(**options))
     except InputError as error:
         raise typer.BadParameter(str(error), param_hint=OF_FIELDS.get(error.field)) from error
-    return asked
+    return options
 
 
 def to_rate(text: str) -> float:

@@ -24,7 +24,7 @@ from service.cli.recognition_options import (
     CheckOption,
     LengthOption,
     PatternOption,
-    to_asked,
+    to_recognize_options,
 )
 
 
@@ -57,7 +57,9 @@ def send(
     from service.imaging.decode import count_pages
     from service.imaging.limits import UNLIMITED
 
-    asked = to_asked(length, pattern, allowed, check, alternatives, accept_errors, as_json)
+    options = to_recognize_options(
+        length, pattern, allowed, check, alternatives, accept_errors, as_json
+    )
     route = to_route(
         address,
         tls,
@@ -73,6 +75,6 @@ def send(
 
         def pages(encoded: bytes) -> Responses:
             for page in range(count_pages(encoded, UNLIMITED)):
-                yield client.recognize(encoded, page, scores=picture is not None, **asked)
+                yield client.recognize(encoded, page, scores=picture is not None, **options)
 
         report(files, pages, as_json, picture)

@@ -21,13 +21,13 @@ from typing import Any, Self, TypeVar, Unpack
 import grpc
 from google.protobuf.message import Message
 
+from service.api.images import ImageLike
 from service.api.options import RecognizeOptions, to_request
 from service.api.status import from_rpc_error
 from service.client.channel import Options, Route, Tls, Token
 from service.client.in_flight import Answer, Outstanding
 from service.client.retry import Backoff, Tries
 from service.client.streaming import AsyncStream, BlockingStream
-from service.imaging.page import Gray
 from service.pb import recognizer_pb2 as pb
 from service.pb.recognizer_pb2_grpc import RecognizerServiceStub
 
@@ -127,19 +127,19 @@ class Client(_Connection):
 
     def recognize(
         self,
-        image: bytes | Gray,
+        image: ImageLike,
         page: int = 0,
         scores: bool = False,
         *,
         timeout: float | None = None,
         request_id: str | None = None,
-        **asked: Unpack[RecognizeOptions],
+        **options: Unpack[RecognizeOptions],
     ) -> pb.RecognizeResponse:
         """Read one image: a file's bytes, or gray levels of shape (height, width).
 
         The server's log names the call by `request_id`, if one is given.
         """
-        request = to_request(image, page, scores, **asked)
+        request = to_request(image, page, scores, **options)
         response: pb.RecognizeResponse = self._call(
             self.stub.Recognize, request, timeout, request_id
         )
@@ -147,12 +147,12 @@ class Client(_Connection):
 
     def recognize_many(
         self,
-        images: Iterable[tuple[str, bytes | Gray]],
+        images: Iterable[tuple[str, ImageLike]],
         scores: bool = False,
         *,
         in_flight: int = IN_FLIGHT,
         request_id: str | None = None,
-        **asked: Unpack[RecognizeOptions],
+        **options: Unpack[RecognizeOptions],
     ) -> Iterator[Answer]:
         """Read (name, image) pairs over one call; answers come as they are ready.
 
@@ -161,7 +161,7 @@ class Client(_Connection):
         early, because a server stops, say, another is opened, and what has no answer sent again;
         every image is answered once.
         """
-        pairs = ((name, to_request(image, 0, scores, **asked)) for name, image in images)
+        pairs = ((name, to_request(image, 0, scores, **options)) for name, image in images)
 
         def open_call(requests: Iterator[pb.RecognizeStreamRequest]) -> grpc.Call:
             return self.stub.RecognizeStream(requests, metadata=self._metadata(request_id))
@@ -214,16 +214,16 @@ class AsyncClient(_Connection):
 
     async def recognize(
         self,
-        image: bytes | Gray,
+        image: ImageLike,
         page: int = 0,
         scores: bool = False,
         *,
         timeout: float | None = None,
         request_id: str | None = None,
-        **asked: Unpack[RecognizeOptions],
+        **options: Unpack[RecognizeOptions],
     ) -> pb.RecognizeResponse:
         """Read one image: a file's bytes, or gray levels of shape (height, width)."""
-        request = to_request(image, page, scores, **asked)
+        request = to_request(image, page, scores, **options)
         response: pb.RecognizeResponse = await self._call(
             self.stub.Recognize, request, timeout, request_id
         )
@@ -231,15 +231,15 @@ class AsyncClient(_Connection):
 
     def recognize_many(
         self,
-        images: AsyncIterable[tuple[str, bytes | Gray]],
+        images: AsyncIterable[tuple[str, ImageLike]],
         scores: bool = False,
         *,
         in_flight: int = IN_FLIGHT,
         request_id: str | None = None,
-        **asked: Unpack[RecognizeOptions],
+        **options: Unpack[RecognizeOptions],
     ) -> AsyncIterator[Answer]:
         """Read (name, image) pairs over one call; answers come as they are ready."""
-        pairs = ((name, to_request(image, 0, scores, **asked)) async for name, image in images)
+        pairs = ((name, to_request(image, 0, scores, **options)) async for name, image in images)
 
         def open_call(requests: AsyncIterator[pb.RecognizeStreamRequest]) -> grpc.aio.Call:
             return self.stub.RecognizeStream(requests, metadata=self._metadata(request_id))

@@ -12,7 +12,7 @@ from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from service.api.options import to_image
+from service.api.images import to_image
 from service.batch.inputs.documents import DPI, Content, Document, most_bytes
 from service.batch.inputs.items import REMOTE, Item
 from service.batch.outputs.rows import error_row, reading_row, to_json

@@ -280,7 +280,7 @@ def test_a_reading_is_accepted_by_the_models_own_thresholds(
         (["--check", "abacus"], "'abacus' is not one of 'luhn', 'mod97'"),
         (["--check", "isbn13", "--length", "5"], "no string satisfies all that is given: length"),
         (["--check", "isbn13", "--pattern", "1+"], "all that is given: pattern, check_digit"),
-        (["--alternatives", "3"], "--alternatives: only JSON tells them; add --json"),
+        (["--alternatives", "3"], "--alternatives: they are only in JSON; add --json"),
         (["--alternatives", "-1", "--json"], "--alternatives"),
         (["--alternatives", "21", "--json"], "--alternatives: 21 alternatives were requested"),
         (["--accept-errors", "few"], "--accept-errors: 'few' is no share; expected one such as"),
