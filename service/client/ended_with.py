@@ -16,24 +16,40 @@ class Status(grpc.RpcError):  # type: ignore[misc]  # gRPC has no types
 
     def __init__(self, code: grpc.StatusCode, details: str, trailing_metadata: Any) -> None:  # noqa: ANN401 - gRPC has no types
         super().__init__(f"{code.name}: {details}")
-        self.code = lambda: code
-        self.details = lambda: details
-        self.trailing_metadata = lambda: trailing_metadata
+        self._code, self._details, self._trailing_metadata = code, details, trailing_metadata
+
+    def code(self) -> grpc.StatusCode:
+        """Return the status code."""
+        return self._code
+
+    def details(self) -> str:
+        """Return the message."""
+        return self._details
+
+    def trailing_metadata(self) -> Any:  # noqa: ANN401 - gRPC has no types
+        """Return what came with the status."""
+        return self._trailing_metadata
 
 
 class EndedWith:
     """Keeps the first status of a call; construct it before anything of the call is awaited."""
 
     def __init__(self, call: grpc.aio.Call) -> None:
-        self.status: Status | None = None
+        self._status: Status | None = None
         call.add_done_callback(self._keep)
+
+    def failure(self, raised: grpc.RpcError) -> grpc.RpcError | None:
+        """Return the failure behind what the call raised; None if the server ended it well."""
+        if self._status is None:
+            return raised
+        return None if self._status.code() is grpc.StatusCode.OK else self._status
 
     def _keep(self, call: grpc.aio.Call) -> None:
         code, details, metadata = map(
             _result, (call.code(), call.details(), call.trailing_metadata())
         )
         if code is not None:
-            self.status = Status(code, details, metadata)
+            self._status = Status(code, details, metadata)
 
 
 def _result(coroutine: Coroutine[Any, Any, Any]) -> Any:  # noqa: ANN401 - as the coroutine's

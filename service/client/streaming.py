@@ -164,7 +164,7 @@ class AsyncStream:
                             self._outstanding.told()
                             await self._notify()
                 except grpc.RpcError as error:
-                    failure = ended.status or error
+                    failure = ended.failure(error)
                 finally:
                     call.cancel()
                     self._outstanding.lost()

@@ -14,6 +14,7 @@ from service.client.client import AsyncClient, Client
 from service.client.retry import Backoff, Tries
 from service.client.streaming import THREAD
 from service.errors import (
+    BadOption,
     DamagedImage,
     DeadlineTooShort,
     DigitstripError,
@@ -340,7 +341,7 @@ def test_an_error_of_the_callers_is_raised_when_the_rest_is_answered(connect, pe
 
 def test_a_wish_that_makes_no_sense_is_told_before_anything_is_sent(connect, peers):
     peer = peers()
-    with pytest.raises((TypeError, ValueError)):
+    with pytest.raises(BadOption, match="alternatives = -1"):
         list(connect(peer.address).recognize_many(numbered(3), alternatives=-1))
     assert peer.seen == []
 
