@@ -1,5 +1,6 @@
 """Every knob of a training run and of the pages it makes, each with its unit."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -20,6 +21,7 @@ class Config:
     weight_decay: float = 0.01
     dropout: float = 0.3  # of the 500 hidden units
     average: float = 0.999  # decay per step of the weights' running average
+    bfloat16: bool = False  # whether convolutions multiply in 16 bits; twice as fast, hardly worse
 
     none_share: float = 0.15  # of single windows that have no digit in their center
     flanked_share: float = 0.4  # of digit windows that get neighbors at their sides
@@ -49,10 +51,15 @@ class SequenceConfig:
     epochs: int = 72
     steps: int = 250  # batches in an epoch
     lines: int = 40  # in a batch
-    scanned: float = 0.33  # share of a batch's lines that are scans, where there are any
-    composed: float = 0.3  # share of the others that are digits set side by side, not written
+    scanned: float = 0.3  # share of a batch's lines that are scans, where there are any
+    cut: float = 0.15  # share of the others set from scans' digits, where they could be cut
+    composed: float = 0.15  # share of those left that are digits set side by side, not written
+    cells: float = 0.35  # share of those left that are in cells of forms
+    digitized: float = 0.3  # share of those left that are strokes of a digitizer's pen
     untouched: float = 0.5  # share of composed lines whose digits are as they were found
     windows: int = 160  # single windows in a batch, so that stage one is not forgotten
+    window_weight: float = 1.0  # of their loss
+    mnist: float = 0.65  # share of batches whose windows are of MNIST's digits alone
     held_out_lines: int = 300  # of each kind, that an epoch is judged by
 
     learning_rate: float = 1e-3  # as in `Config`, and so on
@@ -60,6 +67,7 @@ class SequenceConfig:
     weight_decay: float = 0.01
     dropout: float = 0.2
     average: float = 0.999
+    bfloat16: bool = False
 
     upright: float = 1.25  # share of the line's slant that is taken away: 0 to this
     slant: float = 0.12  # tangent of a shear on top, each way
@@ -70,9 +78,25 @@ class SequenceConfig:
     stroke: float = 0.3  # share of lines whose strokes are thickened or thinned
 
     @classmethod
+    def after(cls, stages: Sequence[Mapping[str, Any]]) -> "SequenceConfig":
+        """Return the knobs that fit what a network has learned before, by its stages' digests."""
+        if not stages:
+            return cls.from_scratch()
+        lines = any(each["stage"] == "sequences" for each in stages)
+        return cls.further() if lines else cls()
+
+    @classmethod
     def further(cls) -> "SequenceConfig":
         """Return the knobs for going on with a model that can read lines already."""
         return cls(epochs=4, scanned=0.5, learning_rate=6e-4, average=0.998)
+
+    @classmethod
+    def from_scratch(cls) -> "SequenceConfig":
+        """Return the knobs for a network that learns from lines alone, without a first stage."""
+        return cls(
+            epochs=88, lines=48, scanned=0.28, windows=32, window_weight=0.5, mnist=0.5,
+            learning_rate=1.5e-3, weight_decay=0.02, dropout=0.1, bfloat16=True,
+        )  # fmt: skip
 
     def to_dict(self) -> dict[str, Any]:
         """Return the knobs as JSON-ready values."""
@@ -94,6 +118,7 @@ class StripConfig:
     drawn: float = 0.3  # of digits: drawn as the world writes, rather than traced from MNIST
     alike: float = 0.5  # of a string's repeated digits: the same shape once more
     flag: float = 0.4  # of ones: an upstroke before the stem
+    tall: float = 0.0  # of strings: ones taller than the other digits
     foot: float = 0.06  # of ones: a serif under the stem
     bar: float = 0.4  # of sevens: a bar through the stem
     long_bar: float = 0.25  # of fives: a bar of its own, long, often off the body
@@ -121,27 +146,38 @@ class StripConfig:
     leading: float = 0.1  # of strings: a dash, `=`, `#` or dot before them
     currency: float = 0.05  # of strings: `$` or `Kr` before them
     underline: float = 0.05  # of strings: a line by hand below them
+    letter: float = 0.0  # of strings: a letter or a sign before or after them
     stranger: float = 0.08  # of pages: half of another line's strokes above or below
 
     # The pen.
     pressure: float = 0.8  # of pages: strokes of uneven width and blackness
     faint: float = 0.15  # of pages: pale ink
+    washed: float = 0.0  # of pages: ink hardly darker than the paper, as pencil or a bad photograph
 
     # The paper.
+    white: float = 0.0  # of pages: no paper at all, as from a digitizer
     dark: float = 0.3  # of pages: gray paper rather than light
     guilloche: float = 0.8  # of pages: fine lines, as cheques have them
     texture: float = 0.25  # of pages: a raster of dots, or fibres
     rules: float = 0.5  # of pages: printed lines under, or above and under the digits
     box: float = 0.08  # of pages: an upright edge of the field
+    frame: float = 0.0  # of pages: a cell's printed frame at the edges, touching digits or not
     print_marks: float = 0.06  # of pages: remains of small print at the border
     light: float = 0.7  # of pages: uneven light
 
     # The crop and the scanner.
     tight: float = 0.25  # of pages: a crop that may cut up to 3 pixels of the ends
+    cell: float = 0.0  # of pages: low, as a form's cell on a photograph, the digits anywhere in it
+    cut_off: float = 0.0  # of pages: the digits' feet lie beyond the lower edge, or the heads above
     coarse: float = 0.3  # of pages: scanned at less than the page's resolution
     blur: float = 0.8  # of pages
     noise: float = 0.8  # of pages
     jpeg: float = 0.8  # of pages
+
+    # What is written.
+    small: float = 0.0  # of strings: a number of few digits, as in tables
+    outer_ones: float = 0.0  # of strings: the first digit, or the last, is a 1
+    blank: float = 0.0  # of pages: nothing
 
     digits: tuple[int, int] = (1, 12)  # in a string
     height: Range = (16, 42)  # of the digits, pixels
@@ -154,6 +190,31 @@ class StripConfig:
     def to_dict(self) -> dict[str, Any]:
         """Return the shares and ranges as JSON-ready values."""
         return asdict(self)
+
+    @classmethod
+    def cells(cls) -> "StripConfig":
+        """Return the knobs for cells of forms and logbooks, photographed."""
+        return cls(
+            drawn=0.33, flag=0.5, drift=0.8, climb=0.35, overlap=0.08, chain=0.08, connect=0.03,
+            small_zeros=0.12, separator=0.06, trailing=0.08, leading=0.03, currency=0,
+            underline=0.02, letter=0.05, stranger=0.05, faint=0.3, washed=0.4, dark=0.45,
+            guilloche=0, texture=0.12, rules=0.15, box=0, frame=0.85, print_marks=0, light=0.8,
+            tight=0, cell=1, cut_off=0.17, tall=0.45, outer_ones=0.18, coarse=0.25,
+            noise=0.6, jpeg=0.85, small=0.9, blank=0.04, digits=(1, 5),
+            pen=(0.055, 0.125), slants=(-0.15, 0.5), gaps=(0.06, 0.55),
+        )  # fmt: skip
+
+    @classmethod
+    def digitized(cls) -> "StripConfig":
+        """Return the knobs for strokes of a digitizer's pen, black on white."""
+        return cls(
+            drawn=0.3, flag=0.45, foot=0.12, wobble=0.9, overlap=0.08, chain=0.03, connect=0.02,
+            small_zeros=0.1, separator=0.03, trailing=0, leading=0, currency=0, underline=0,
+            stranger=0, pressure=0, faint=0, white=1, dark=0, guilloche=0, texture=0, rules=0,
+            box=0, print_marks=0, light=0, tight=0, coarse=0, blur=0.2, noise=0, jpeg=0.25,
+            small=0.8, tall=0.45, outer_ones=0.45, digits=(1, 10), height=(22, 60),
+            pen=(0.05, 0.15), slants=(-0.15, 0.4), gaps=(0.03, 0.5), margins=(0.06, 0.3),
+        )  # fmt: skip
 
     @classmethod
     def switches(cls) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ import torch
 from service.errors import ModelError
 from service.recognition.model import Scorer
 from service.recognition.model_metadata import PLAIN_CTC, TOUCHING, VERSION, ModelMetadata
-from training.networks import LABELS, RECEPTIVE_FIELD, STRIDE, LeNet5
+from training.networks import LABELS, NETWORKS, RECEPTIVE_FIELD, STRIDE, LeNet5, Network
 from training.stages.sequences import SequenceStage
 from training.stages.windows import WindowStage
 
@@ -34,6 +34,7 @@ def export(weights: Path, model: Path) -> float:
         ModelError: the weights cannot be read, or the two differ by more than 1e-4.
     """
     network, training = load(weights)
+    network = network.folded().eval()
     model.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=model.parent) as folder:
         candidate = Path(folder) / model.name
@@ -66,38 +67,44 @@ def stages(training: str) -> list[dict[str, Any]]:
     return [{"stage": WindowStage.name, **told}]
 
 
-def load(weights: Path) -> tuple[LeNet5, str]:
+def network_name(training: str) -> str:
+    """Return the name of the network that a training digest is of."""
+    return str(stages(training)[-1].get("network", LeNet5.name))
+
+
+def load(weights: Path) -> tuple[Network, str]:
     """Return a run's best network, ready to score, and its training digest."""
     try:
         state = torch.load(weights, map_location="cpu", weights_only=True)
-        network = LeNet5()
-        network.load_state_dict(state["weights"])
         training = str(state["training"])
+        network = NETWORKS[network_name(training)].of(state["weights"])
     except Exception as error:  # a damaged archive raises almost anything
         raise ModelError(f"{weights}: expected a run's best.pt, found {error}") from error
     return network.eval(), training
 
 
-def load_model(model: Path) -> tuple[LeNet5, str]:
+def load_model(model: Path) -> tuple[Network, str]:
     """Return a model file's network, and its training digest, to go on training with.
 
     Raises:
         ModelError: the file is no Digitstrip model, or not of this network.
     """
-    metadata = Scorer(model).metadata
+    training = Scorer(model).metadata.training
     tensors = {
         tensor.name: torch.from_numpy(onnx.numpy_helper.to_array(tensor).copy())
         for tensor in onnx.load(model).graph.initializer
     }
-    network = LeNet5()
+    name = network_name(training)
     try:
-        network.load_state_dict({name: tensors[name] for name in network.state_dict()})
+        kind = NETWORKS[name]
+        names = kind().folded().state_dict()
+        network = kind.of({key: tensors[key] for key in names})
     except (KeyError, RuntimeError) as error:
-        raise ModelError(f"{model}: expected the weights of LeNet-5, found {error}") from error
-    return network.eval(), metadata.training
+        raise ModelError(f"{model}: expected the weights of {name}, found {error}") from error
+    return network.eval(), training
 
 
-def to_onnx(network: LeNet5, training: str, path: Path) -> None:
+def to_onnx(network: Network, training: str, path: Path) -> None:
     """Write the network with dynamic batch, height and width, and its facts as metadata."""
     program = torch.onnx.export(
         network,
@@ -142,7 +149,7 @@ def write_metadata(model: Path, metadata: ModelMetadata, out: Path) -> None:
         candidate.replace(out)
 
 
-def prove(network: LeNet5, path: Path) -> float:
+def prove(network: Network, path: Path) -> float:
     """Insist that an ONNX file scores strips of many sizes as the network does.
 
     Raises:

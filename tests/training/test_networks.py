@@ -2,7 +2,19 @@ import pytest
 import torch
 
 from service.recognition import normalize
-from training.networks import LABELS, NONE, RECEPTIVE_FIELD, STRIDE, LeNet5, geometry
+from training.networks import (
+    BLOCKS,
+    LABELS,
+    NETWORKS,
+    NONE,
+    REACH,
+    RECEPTIVE_FIELD,
+    STRIDE,
+    TAPS,
+    ContextNet,
+    LeNet5,
+    geometry,
+)
 
 
 @pytest.fixture(scope="module")
@@ -116,3 +128,95 @@ def test_dropout_is_there_in_training_and_gone_in_scoring(pixels):
 def test_a_strip_is_as_high_as_the_networks_window():
     assert normalize.HEIGHT == RECEPTIVE_FIELD
     assert normalize.MARGIN == RECEPTIVE_FIELD // 2
+
+
+# --- the second reader
+
+
+@pytest.fixture(scope="module")
+def context():
+    torch.manual_seed(6)
+    network = ContextNet(dropout=0.2)
+    generator = torch.Generator().manual_seed(7)
+    for _ in range(3):  # statistics other than those that it begins with
+        network(torch.randint(0, 256, (2, 1, 32, 96), dtype=torch.uint8, generator=generator))
+    return network.eval()
+
+
+def test_networks_are_known_by_their_names():
+    assert {name: kind.name for name, kind in NETWORKS.items()} == {
+        "lenet5": "lenet5",
+        "context": "context",
+    }
+
+
+def test_both_networks_look_at_the_same_windows():
+    assert geometry(ContextNet().trunk) == geometry(LeNet5().layers) == (32, 4)
+
+
+def test_the_second_reader_s_parameters_are_counted_by_hand():
+    trunk = [
+        inputs * 9 * outputs + outputs
+        for inputs, outputs in [(1, 16), (16, 24), (24, 64), (64, 64), (64, 128), (128, 256)]
+    ]
+    block = (256 * TAPS + 256) + 2 * (256 * 256 + 256)
+    head = (256 * 256 + 256) + (256 * 11 + 11)
+    folded = ContextNet(normalized=False)
+    count = sum(parameter.numel() for parameter in folded.parameters())
+    assert count == sum(trunk) + BLOCKS * block + head == 891_459
+
+
+@pytest.mark.parametrize(("height", "width"), [(32, 32), (32, 35), (32, 36), (36, 173), (65, 47)])
+def test_the_second_reader_answers_for_as_many_windows_as_lenet_5(context, network, height, width):
+    pixels = torch.zeros(2, 1, height, width)
+    assert score(context, pixels).shape == score(network, pixels).shape
+
+
+def test_folding_normalization_away_changes_no_score(context, pixels):
+    folded = context.folded().eval()
+    assert not any(isinstance(layer, torch.nn.BatchNorm2d) for layer in folded.modules())
+    torch.testing.assert_close(score(folded, pixels), score(context, pixels), atol=1e-4, rtol=0)
+
+
+def test_a_network_is_built_anew_from_its_weights_folded_or_not(context, pixels):
+    for network in (context, context.folded().eval()):
+        again = ContextNet.of(network.state_dict()).eval()
+        torch.testing.assert_close(score(again, pixels), score(network, pixels), atol=0, rtol=0)
+
+
+def test_lenet_5_is_its_own_folded_form(network):
+    assert network.folded() is network
+
+
+def test_weights_of_another_network_are_refused(network):
+    with pytest.raises(RuntimeError, match="Missing key"):
+        ContextNet.of(network.state_dict())
+
+
+def test_a_position_sees_the_positions_in_reach_and_no_further(context):
+    generator = torch.Generator().manual_seed(8)
+    pixels = torch.randint(0, 256, (1, 1, 32, 200), dtype=torch.uint8, generator=generator)
+    other = pixels.clone()
+    position = 20
+    beyond = (position + REACH) * STRIDE + RECEPTIVE_FIELD
+    other[..., beyond:] = 255 - other[..., beyond:]
+    before, after = score(context, pixels)[0, 0], score(context, other)[0, 0]
+    torch.testing.assert_close(before[: position + 1], after[: position + 1], atol=1e-5, rtol=0)
+    assert (before[position + 1] != after[position + 1]).any()
+    assert REACH == 6
+
+
+def test_strips_laid_end_to_end_do_not_see_each_other_if_what_lies_between_is_outside(context):
+    generator = torch.Generator().manual_seed(9)
+    strips = torch.randint(0, 256, (3, 1, 1, 32, 80), dtype=torch.uint8, generator=generator)
+    row = torch.cat(list(strips), dim=-1)
+    positions = (80 - RECEPTIVE_FIELD) // STRIDE + 1
+    inside = torch.zeros((row.shape[-1] - RECEPTIVE_FIELD) // STRIDE + 1)
+    starts = [index * 80 // STRIDE for index in range(3)]
+    for start in starts:
+        inside[start : start + positions] = 1
+    with torch.inference_mode():
+        scores = context(row, inside)[0, 0]
+    for start, strip in zip(starts, strips, strict=True):
+        alone = score(context, strip)[0, 0]
+        torch.testing.assert_close(scores[start : start + positions], alone, atol=1e-5, rtol=0)

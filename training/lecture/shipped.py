@@ -23,7 +23,9 @@ def layers(net: LeNet5 | None = None) -> list[nn.Module]:
 
 def network() -> LeNet5:
     """Return the shipped network, ready to score."""
-    return load_model(SHIPPED_MODEL)[0]
+    net, _ = load_model(SHIPPED_MODEL)
+    assert isinstance(net, LeNet5)
+    return net
 
 
 @torch.inference_mode()

@@ -15,8 +15,12 @@ from training.config import StripConfig
 Levels = npt.NDArray[np.float32]  # (height, width) gray levels, 0 to 255
 
 
-def sheet(shape: tuple[int, int], rng: np.random.Generator, dark: float) -> Levels:
-    """Return even paper, light or, for a share of pages, gray."""
+def sheet(
+    shape: tuple[int, int], rng: np.random.Generator, dark: float, white: float = 0.0
+) -> Levels:
+    """Return even paper, light or, for shares of pages, white as a screen or gray."""
+    if rng.random() < white:
+        return np.full(shape, 255, np.float32)
     level = rng.uniform(120, 165) if rng.random() < dark else rng.uniform(170, 245)
     return np.full(shape, level, np.float32)
 
@@ -119,6 +123,50 @@ def box(page: Levels, rng: np.random.Generator, share: float) -> Levels:
     return _print(page, rng, lines, rng.uniform(40, 120), int(rng.integers(2, 5)))
 
 
+def frame(page: Levels, rng: np.random.Generator, share: float, upright: bool = True) -> Levels:
+    """Print a cell's frame, or the part of it that the crop left, at the page's edges.
+
+    Args:
+        page: the paper.
+        rng: decides which edges, how thick and how black.
+        share: how probable it is.
+        upright: whether there may be upright lines, which run the whole height; where that is
+            hardly more than a digit's, they would be ones.
+    """
+    if rng.random() >= share:
+        return page
+    height, width = page.shape
+    paper = float(page.mean())
+    level, thickness = paper * rng.uniform(0.3, 0.88), int(rng.integers(1, 6))
+    shade = np.float32(rng.uniform(0.75, 1.12) if rng.random() < 0.35 else 1)  # beyond the frame
+    framed = page.copy()
+    shares = np.array([0.6, 0.6, 0.42, 0.42]) if upright else np.array([0.6, 0.6, 0, 0])
+    seen = rng.random(4) < shares  # upper, lower, left, right
+    if not seen.any():
+        seen[1] = True
+    for edge in np.flatnonzero(seen).tolist():
+        across, far = edge < 2, edge % 2 == 1
+        span, run = (height, width) if across else (width, height)
+        reach = (0.16 if rng.random() < 0.8 else 0.3) * height
+        inside = min(rng.uniform(-0.5, reach), 0.13 * height if across else reach)
+        at, tilt = (span - inside if far else inside), rng.normal(0, 0.012) * run
+        ends = np.array([(0, at - tilt), (run, at + tilt)])
+        if across and rng.random() < 0.25:  # a part of it
+            ends = ends[0] + (ends[1] - ends[0]) * np.sort(rng.random(2))[:, None]
+        beyond = slice(int(at), None) if far else slice(None, max(int(at), 0))
+        framed[(beyond, slice(None)) if across else (slice(None), beyond)] *= shade
+        lines = [ends]
+        if rng.random() < 0.12:  # double
+            lines.append(ends + np.array([0, rng.uniform(2, 5) * (-1 if far else 1)]))
+        drawn = [line if across else line[:, ::-1] for line in lines]
+        framed = _print(framed, rng, drawn, level * rng.uniform(0.85, 1.15), thickness)
+    for _ in range(int(rng.integers(1, 3)) if rng.random() < 0.25 else 0):  # pale rules
+        y = rng.uniform(0.15, 0.9) * height
+        line = np.array([(0, y), (width, y + rng.normal())])
+        framed = _print(framed, rng, [line], paper * rng.uniform(0.85, 0.96), thickness)
+    return framed
+
+
 def print_marks(page: Levels, rng: np.random.Generator, share: float) -> Levels:
     """Leave the tops or feet of small print at the upper or lower border."""
     if rng.random() >= share:
@@ -157,7 +205,12 @@ def pen_width(
 
 
 def lay_ink(
-    page: Levels, cover: Levels, rng: np.random.Generator, pressure: float, faint: float
+    page: Levels,
+    cover: Levels,
+    rng: np.random.Generator,
+    pressure: float,
+    faint: float,
+    washed: float = 0.0,
 ) -> Levels:
     """Lay ink on paper: black or, for a share of pages, pale, and where pressed less, paler.
 
@@ -167,11 +220,14 @@ def lay_ink(
         rng: decides the ink.
         pressure: share of pages whose ink is uneven.
         faint: share of pages whose ink is pale.
+        washed: share of pages whose ink is hardly darker than the paper.
     """
     paper = float(page.mean())
     pale = rng.random() < faint
     # Of the paper's level.
     level = paper * (rng.uniform(0.45, 0.66) if pale else rng.uniform(0.12, 0.48))
+    if rng.random() < washed:
+        level = paper * rng.uniform(0.45, 0.8)
     if rng.random() < pressure:
         cover = cover * np.clip(0.9 + rng.uniform(0, 0.16) * _clouds(page.shape, rng, 4.0), 0.3, 1)
     return page + cover * (np.float32(level) - page)
@@ -249,7 +305,7 @@ def _clouds(shape: tuple[int, ...], rng: np.random.Generator, size: float) -> Le
 def _print(
     page: Levels,
     rng: np.random.Generator,
-    lines: Sequence[tuple[tuple[float, float], tuple[float, float]]],
+    lines: Sequence[npt.ArrayLike],
     level: float,
     thickness: int,
 ) -> Levels:

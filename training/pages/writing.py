@@ -14,6 +14,7 @@ from training.pages.glyphs import Strokes, curve
 WIDEST = 1.5  # a digit's width, of its height
 LEAST_ADVANCE = 0.32  # digit heights between the middles of neighbors, however deep the overlap
 AMOUNT_LENGTHS = (0.02, 0.06, 0.15, 0.28, 0.3, 0.14, 0.05)  # shares of 1 to 7 digits
+TABLE_LENGTHS = (0.12, 0.45, 0.3, 0.08, 0.05)  # shares of 1 to 5 digits, of numbers in tables
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,18 @@ class Line:
 
 def random_text(rng: np.random.Generator, config: StripConfig) -> str:
     """Return a string as fields hold them: amounts, years, numbers, postcodes, accounts, any."""
+    if rng.random() < config.blank:
+        return ""
+    text = some_text(rng, config)
+    if rng.random() < config.outer_ones:
+        return "1" + text[1:] if rng.random() < 0.65 else text[:-1] + "1"
+    return text
+
+
+def some_text(rng: np.random.Generator, config: StripConfig) -> str:
+    """Return a string of digits."""
+    if rng.random() < config.small:
+        return small_number(rng)[: config.digits[1]].rjust(config.digits[0], "0")
     kind = rng.random()
     if kind < 0.5:
         text = amount(rng)
@@ -42,10 +55,25 @@ def random_text(rng: np.random.Generator, config: StripConfig) -> str:
     elif kind < 0.72:
         text = spell(rng.integers(10, size=int(rng.integers(4, 7))))
     elif kind < 0.78:
-        text = spell(rng.integers(10, size=int(rng.integers(7, config.digits[1] + 1))))
+        text = spell(rng.integers(10, size=int(rng.integers(7, max(config.digits[1], 7) + 1))))
     else:
         text = spell(rng.integers(10, size=int(rng.integers(config.digits[0], 9))))
     return text[: config.digits[1]].rjust(config.digits[0], "0")
+
+
+def small_number(rng: np.random.Generator) -> str:
+    """Return a number as tables hold them: one to five digits, two or three mostly."""
+    kind = rng.random()
+    if kind < 0.3:  # Benford's law
+        return str(int(10 ** rng.uniform(0, rng.choice((2, 3, 3, 4, 5)))))
+    length = int(rng.choice(len(TABLE_LENGTHS), p=TABLE_LENGTHS)) + 1
+    if kind < 0.55:
+        return spell(rng.integers(10, size=length))
+    if kind < 0.83:
+        return str(rng.integers(10 ** (length - 1), 10**length))
+    if kind < 0.9:  # round
+        return str(rng.integers(1, 10) * 10 ** (length - 1))
+    return amount(rng)
 
 
 def amount(rng: np.random.Generator) -> str:
@@ -139,6 +167,8 @@ def sizes(
         scale[:, 0] *= np.exp(rng.normal(0.05, 0.18)) * np.exp(rng.normal(0, 0.08, count))
     if rng.random() < config.uneven:
         scale *= np.exp(rng.normal(0, rng.uniform(0.03, 0.16), (count, 1)))
+    if rng.random() < config.tall:
+        scale[np.array(numbers) == 1, 1] *= rng.uniform(1, 1.45)
     zeros = np.array(numbers) == 0
     if rng.random() < config.small_zeros:
         size = rng.uniform(0.4, 0.75)
@@ -221,6 +251,11 @@ def beside(line: Line, rng: np.random.Generator, config: StripConfig) -> Line:
     if rng.random() < config.trailing:
         mark = marks.choose(marks.TRAILING, rng)(rng)
         added.append(mark + np.array([right + rng.uniform(0.12, 0.4), 0], np.float32))
+    if rng.random() < config.letter:
+        sign = marks.letter(rng)
+        after = right + rng.uniform(0.2, 0.6)
+        before = left - float(sign[..., 0].max()) - rng.uniform(0.2, 0.6)
+        added.append(sign + np.array([after if rng.random() < 0.65 else before, 0], np.float32))
     for share, kinds in ((config.leading, marks.LEADING), (config.currency, marks.CURRENCY)):
         if rng.random() < share:
             mark = marks.choose(kinds, rng)(rng)

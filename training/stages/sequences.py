@@ -24,14 +24,18 @@ from service.recognition.views import view, view_matrix
 from training.config import Config, SequenceConfig, StripConfig
 from training.data.digits import DigitSet, digest
 from training.data.scans import LabeledLine, LineSet
-from training.networks import LABELS, NONE, RECEPTIVE_FIELD, STRIDE
+from training.networks import LABELS, NONE, RECEPTIVE_FIELD, STRIDE, LeNet5
 from training.pages.augment import Image, distort, sharpen, stroke
-from training.pages.strips import compose, random_page
+from training.pages.cuttings import Cuttings
+from training.pages.strips import compose, cut_page, random_page
 from training.stages.stage import Batch, Judgment, Optimization
 from training.stages.windows import HeldOutWindows, make_windows, window_loss
 
 COMPOSED = (2, 10)  # digits
 WRITTEN = StripConfig()
+CELLS = StripConfig.cells()
+DIGITIZED = StripConfig.digitized()
+CUT_IN_CELLS = 0.4  # share of lines set from cuttings that are in cells
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,8 @@ class SequenceData:
 
     digits: DigitSet
     scans: LineSet | None = None  # None where there are none
+    cuttings: Cuttings | None = None  # digits cut from the scans
+    mnist: DigitSet | None = None  # MNIST's alone, where `digits` has other hands'
 
 
 class SequenceStage:
@@ -58,8 +64,10 @@ class SequenceStage:
         held_out: SequenceData,
         sources: Sequence[str],
         pages: StripConfig = WRITTEN,
+        network: str = LeNet5.name,
     ) -> None:
         self.sources = tuple(sources)
+        self.network = network
         self.pages = pages
         self.windows = replace(windows, windows=config.windows)
         self.config = config
@@ -73,11 +81,16 @@ class SequenceStage:
     def describe(self) -> dict[str, Any]:
         """Return the configs, the sources of digits and scans, and their digests."""
         scans, held_out = self.training.scans, self.held_out.scans
+        cuttings = self.training.cuttings
         return {
+            "network": self.network,
             "data": ", ".join(self.sources),
             "config": self.config.to_dict(),
             "windows": self.windows.to_dict(),
             "strips": self.pages.to_dict(),
+            "cells": CELLS.to_dict(),
+            "digitized": DIGITIZED.to_dict(),
+            "cut_digits": len(cuttings) if cuttings else 0,
             "training_digits": len(self.training.digits),
             "held_out_digits": len(self.held_out.digits),
             "training_scans": len(scans) if scans else 0,
@@ -93,9 +106,8 @@ class SequenceStage:
     def loss(self, network: nn.Module, batch: Batch) -> Tensor:
         """Return the windows' mean negative log-likelihood plus the lines' per digit."""
         windows, window_labels, *lines = batch
-        return window_loss(network, windows, window_labels) + lines_loss(
-            *line_scores(network, *lines[:2]), *lines[2:]
-        )
+        of_windows = self.config.window_weight * window_loss(network, windows, window_labels)
+        return of_windows + lines_loss(*line_scores(network, *lines[:2]), *lines[2:])
 
     @cached_property
     def judged(self) -> tuple[HeldOutWindows, Batch]:
@@ -104,6 +116,8 @@ class SequenceStage:
         count = self.config.held_out_lines
         digits, scans = self.held_out.digits, self.held_out.scans
         lines = [made_line(digits, rng) for _ in range(count)]
+        lines += [made_line(digits, rng, CELLS) for _ in range(count)]
+        lines += [made_line(digits, rng, DIGITIZED) for _ in range(count)]
         lines += [composed_line(digits, rng, self.windows, 1.0) for _ in range(count)]
         if scans:
             lines += [scans.line(int(index)) for index in rng.permutation(len(scans))[:count]]
@@ -150,21 +164,34 @@ class SequenceBatches(Dataset[Batch]):
     def __getitem__(self, index: int) -> Batch:
         """Return windows, their labels, and what `lay_end_to_end` returns of the lines."""
         rng = np.random.default_rng([self.windows.seed, 2, self.steps[index]])
-        windows, window_labels = make_windows(self.data.digits, rng, self.windows)
-        scans = self.data.scans
+        alone = self.data.mnist is not None and rng.random() < self.config.mnist
+        digits = self.data.mnist if alone and self.data.mnist else self.data.digits
+        windows, window_labels = make_windows(digits, rng, self.windows)
         strips = []
         for _ in range(self.config.lines):
-            if scans and rng.random() < self.config.scanned:
-                line = scans.line(int(rng.integers(len(scans))))
-            elif rng.random() < self.config.composed:
-                line = composed_line(self.data.digits, rng, self.windows, self.config.untouched)
-            else:
-                line = made_line(self.data.digits, rng, self.pages)
+            line = self.line(rng)
             strips.append((seen(line, rng, self.config), line.text))
         return (
             torch.from_numpy(windows[:, None]),
             torch.from_numpy(window_labels),
             *lay_end_to_end(strips),
+        )
+
+    def line(self, rng: np.random.Generator) -> LabeledLine:
+        """Return a scanned line, or one made in one of five ways."""
+        data, config = self.data, self.config
+        if data.scans and rng.random() < config.scanned:
+            return data.scans.line(int(rng.integers(len(data.scans))))
+        if data.cuttings and rng.random() < config.cut:
+            pages = CELLS if rng.random() < CUT_IN_CELLS else self.pages
+            page = cut_page(data.cuttings, rng, pages)
+            return normalized_line(page.gray, page.text)
+        if rng.random() < config.composed:
+            return composed_line(data.digits, rng, self.windows, config.untouched)
+        if rng.random() < config.cells:
+            return made_line(data.digits, rng, CELLS)
+        return made_line(
+            data.digits, rng, DIGITIZED if rng.random() < config.digitized else self.pages
         )
 
 
@@ -244,9 +271,12 @@ def line_scores(network: nn.Module, row: Tensor, widths: Tensor) -> tuple[Tensor
     Returns:
         (positions, lines, labels) log-probabilities, and (lines,) how many positions count.
     """
-    scores = network(row)[0, 0]
     positions = (widths - RECEPTIVE_FIELD) // STRIDE + 1
     starts = (torch.cumsum(widths, 0) - widths) // STRIDE
+    inside = torch.zeros((row.shape[-1] - RECEPTIVE_FIELD) // STRIDE + 1, device=row.device)
+    for start, count in zip(starts.tolist(), positions.tolist(), strict=True):
+        inside[start : start + count] = 1
+    scores = network(row, inside)[0, 0].float()
     parts = [
         scores[start : start + count]
         for start, count in zip(starts.tolist(), positions.tolist(), strict=True)

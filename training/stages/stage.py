@@ -30,8 +30,9 @@ class Optimization:
     learning_rate: float  # peak, reached after the warm-up, then a cosine down to 0
     warmup: float  # share of all steps
     weight_decay: float
-    dropout: float  # of the 500 hidden units
+    dropout: float  # of the last hidden units
     average: float  # decay per step of the weights' running average
+    bfloat16: bool  # whether convolutions multiply in 16 bits
 
     @classmethod
     def of(cls, config: Config | SequenceConfig) -> "Optimization":
@@ -45,6 +46,10 @@ class Stage(Protocol):
     @property
     def name(self) -> str:
         """One word."""
+
+    @property
+    def network(self) -> str:
+        """The name of the network that learns, of `training.networks.NETWORKS`."""
 
     @property
     def epochs(self) -> int:

@@ -16,7 +16,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from training.data.digits import DatasetError
-from training.networks import LeNet5
+from training.networks import NETWORKS, Network
 from training.stages.stage import Batch, Stage
 
 LOG_FIELDS = (
@@ -59,7 +59,7 @@ class Run:
         folder: Path,
         stage: Stage,
         before: Sequence[dict[str, Any]] = (),
-        initial: LeNet5 | None = None,
+        initial: Network | None = None,
         device: str = "cpu",
     ) -> None:
         self.folder = folder
@@ -68,13 +68,16 @@ class Run:
         self.device = torch.device(device)
         torch.manual_seed(stage.seed)
         how = stage.optimization
-        self.network = LeNet5(how.dropout)
-        if initial is not None:
-            self.network.load_state_dict(initial.state_dict())
+        kind = NETWORKS[stage.network]
+        self.network: Network = (
+            kind(how.dropout) if initial is None else kind.of(initial.state_dict(), how.dropout)
+        )
         self.network.to(self.device)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
         self.average = torch.optim.swa_utils.AveragedModel(
-            self.network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(how.average)
+            self.network,
+            multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(how.average),
+            use_buffers=True,  # batch normalization's statistics are averaged as weights are
         )
         self.optimizer = torch.optim.AdamW(
             self.network.parameters(), lr=how.learning_rate, weight_decay=how.weight_decay
@@ -155,7 +158,10 @@ class Run:
         self.network.train()
         for batch in batches:
             on_device = tuple(part.to(self.device) for part in batch)
-            loss = self.stage.loss(self.network, on_device)
+            with torch.autocast(
+                self.device.type, torch.bfloat16, enabled=self.stage.optimization.bfloat16
+            ):
+                loss = self.stage.loss(self.network, on_device)
             self.optimizer.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
@@ -169,7 +175,7 @@ def fit(
     folder: Path,
     stage: Stage,
     before: Sequence[dict[str, Any]] = (),
-    initial: LeNet5 | None = None,
+    initial: Network | None = None,
     device: str = "cpu",
     workers: int = 1,
 ) -> Done:

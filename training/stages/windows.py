@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 
 from training.config import Config
 from training.data.digits import DigitSet, digest
-from training.networks import NONE, RECEPTIVE_FIELD, STRIDE
+from training.networks import NONE, RECEPTIVE_FIELD, STRIDE, LeNet5
 from training.pages.augment import CENTERED, Image, blank, distort, flank, noise, shift, uncentered
 from training.pages.strips import IGNORED, position_labels, training_strip
 from training.stages.stage import Batch, Judgment, Optimization
@@ -27,6 +27,7 @@ class WindowStage:
     """Learns which digit is centered in a window, or that none is."""
 
     name = "windows"
+    network = LeNet5.name
     keeps_last = False
 
     def __init__(self, config: Config, training: DigitSet, held_out: DigitSet, source: str) -> None:
@@ -60,7 +61,7 @@ class WindowStage:
     def loss(self, network: nn.Module, batch: Batch) -> Tensor:
         """Return the negative log-likelihood: the mean over windows plus that over positions."""
         windows, window_labels, strips, strip_labels = batch
-        of_strips = network(strips)[:, 0].flatten(0, 1)  # (strips × positions, labels)
+        of_strips = network(strips)[:, 0].float().flatten(0, 1)  # (strips × positions, labels)
         return window_loss(network, windows, window_labels) + F.nll_loss(
             of_strips, strip_labels.flatten(), ignore_index=IGNORED
         )
@@ -77,7 +78,7 @@ class WindowStage:
 
 def window_loss(network: nn.Module, windows: Tensor, labels: Tensor) -> Tensor:
     """Return the mean negative log-likelihood of single windows' labels."""
-    return F.nll_loss(network(windows)[:, 0, 0], labels)
+    return F.nll_loss(network(windows)[:, 0, 0].float(), labels)
 
 
 class HeldOutWindows:

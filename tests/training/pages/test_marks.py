@@ -8,7 +8,8 @@ EVERY = sorted(
         mark
         for kinds in (marks.SEPARATORS, marks.TRAILING, marks.LEADING, marks.CURRENCY)
         for mark, _ in kinds
-    },
+    }
+    | {marks.letter},
     key=lambda mark: mark.__name__,
 )
 

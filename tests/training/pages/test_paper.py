@@ -10,6 +10,7 @@ EFFECTS = [
     paper.texture,
     lambda page, rng, share: paper.rules(page, rng, share, 10, 40),
     paper.box,
+    paper.frame,
     paper.print_marks,
     paper.light,
     paper.coarse,
@@ -21,6 +22,7 @@ NAMES = [
     "texture",
     "rules",
     "box",
+    "frame",
     "print_marks",
     "light",
     "coarse",
@@ -130,3 +132,20 @@ def test_jpeg_changes_gray_levels_a_little_and_the_size_never():
         assert packed.shape == page.shape
         assert (packed != page).any()
         assert np.abs(packed.astype(int) - page).mean() < 10
+
+
+def test_a_frame_has_no_upright_lines_where_they_would_be_ones():
+    for seed in SEEDS:
+        framed = paper.frame(even(), rng_of(seed), 1, upright=False)
+        assert not darkened(framed)[12:38].all(axis=0).any()
+
+
+def test_a_frame_s_upright_lines_run_the_whole_height():
+    columns = [
+        darkened(paper.frame(even(), rng_of(seed), 1)).all(axis=0).any() for seed in range(60)
+    ]
+    assert 0.2 < np.mean(columns) < 0.9
+
+
+def test_white_paper_is_white():
+    assert (paper.sheet(SHAPE, rng_of(0), 1, 1) == 255).all()

@@ -298,7 +298,10 @@ def test_a_page_is_gray_dark_on_light_and_as_large_as_scans_of_fields_are(digits
         assert np.median(page.gray) > page.gray.min() + 20
 
 
-@pytest.mark.parametrize("effect", StripConfig.switches())
+TEXTS = {"small", "outer_ones", "blank"}  # switches that decide what is written
+
+
+@pytest.mark.parametrize("effect", sorted(set(StripConfig.switches()) - TEXTS))
 def test_every_switch_changes_pages_and_never_their_text(digits, effect):
     needed = ("small_zeros",) if effect == "raised_zeros" else ()
     off = pages_of(digits, StripConfig.only(*needed))
@@ -321,6 +324,48 @@ def test_with_every_switch_on_a_page_can_still_be_made(digits):
     config = StripConfig.only(*StripConfig.switches())
     for seed in SEEDS:
         assert random_page(digits, rng_of(seed), config).gray.std() > 0
+
+
+def test_a_cell_is_as_low_as_a_photograph_leaves_it(digits):
+    heights = [page.gray.shape[0] for page in pages_of(digits, StripConfig.only("cell"), SEEDS)]
+    assert max(heights) <= 64
+    assert 0.4 < np.mean(np.array(heights) == 34) < 0.8
+
+
+def test_a_page_that_cuts_digits_off_has_ink_at_its_upper_or_lower_edge(digits):
+    config = dataclasses.replace(StripConfig.only("cut_off"), margins=(0.3, 0.5))
+    cut = [
+        (np.concatenate([page.gray[0], page.gray[-1]]) < np.median(page.gray) - 20).any()
+        for page in pages_of(digits, config, SEEDS)
+    ]
+    assert np.mean(cut) > 0.7
+
+
+def test_a_digitizer_s_page_is_white(digits):
+    for page in pages_of(digits, StripConfig.only("white")):
+        assert np.median(page.gray) == 255
+
+
+def test_a_washed_page_has_less_contrast(digits):
+    def contrast(config):
+        return np.mean([np.ptp(page.gray.astype(int)) for page in pages_of(digits, config)])
+
+    assert contrast(StripConfig.only("washed")) < 0.8 * contrast(OFF)
+
+
+def test_a_blank_page_has_no_text_and_no_ink(digits):
+    page = random_page(digits, rng_of(3), StripConfig.only("blank"))
+    assert page.text == ""
+    assert np.ptp(page.gray) == 0
+
+
+def test_pages_of_the_other_two_kinds_can_be_made_and_read_as_scans(digits):
+    for config in (StripConfig.cells(), StripConfig.digitized()):
+        for seed in range(20):
+            page = random_page(digits, rng_of(seed), config)
+            assert page.gray.dtype == np.uint8
+            assert config.digits[0] <= len(page.text) <= config.digits[1] or config.blank
+            normalize(page.gray)
 
 
 def test_a_tight_page_is_smaller_than_a_loose_one(digits):

@@ -64,6 +64,44 @@ def test_texts_are_digits_of_the_lengths_asked_for():
     assert all(re.fullmatch(r"\d+", random_text(rng_of(seed), config)) for seed in SEEDS)
 
 
+def test_small_numbers_have_one_to_five_digits_two_mostly():
+    texts = [random_text(rng_of(seed), StripConfig.only("small")) for seed in range(500)]
+    lengths = np.bincount([len(text) for text in texts])
+    assert len(lengths) <= 8  # an amount has seven digits at most
+    assert lengths.argmax() == 2
+
+
+def test_outer_ones_stand_first_or_last():
+    config = dataclasses.replace(StripConfig.only("outer_ones"), digits=(2, 6))
+    texts = [random_text(rng_of(seed), config) for seed in range(200)]
+    assert all("1" in (text[0], text[-1]) for text in texts)
+    assert {text[0] == "1" for text in texts} == {True, False}
+
+
+def test_a_blank_page_says_nothing():
+    assert random_text(rng_of(0), StripConfig.only("blank")) == ""
+
+
+def test_tall_ones_are_taller_than_other_digits():
+    config = StripConfig.only("tall")
+    ratios = [heights(sizes(stems(2), [1, 7], rng_of(seed), config)) for seed in SEEDS]
+    assert all(one >= other for one, other in ratios)
+    assert max(one / other for one, other in ratios) > 1.25
+
+
+def test_a_letter_stands_clear_of_the_digits_before_or_after_them():
+    line = Line(stems(2), [])
+    sides = set()
+    for seed in SEEDS:
+        written = beside(line, rng_of(seed), StripConfig.only("letter"))
+        (sign,) = written.others
+        left, _, right, _ = line.box(others=False)
+        after = sign[..., 0].min() > right
+        assert after or sign[..., 0].max() < left
+        sides.add(after)
+    assert sides == {True, False}
+
+
 def test_texts_show_every_digit():
     texts = "".join(random_text(rng_of(seed), StripConfig()) for seed in range(500))
     shares = np.bincount([int(letter) for letter in texts], minlength=10) / len(texts)

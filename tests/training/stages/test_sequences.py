@@ -5,12 +5,15 @@ import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
+from torch.utils.data import DataLoader
 
 from service.recognition.decoding.ctc_search import log_probability
 from service.recognition.model_metadata import VERSION, ModelMetadata
 from training.config import SequenceConfig
 from training.data.scans import LabeledLine, LineSet
-from training.networks import LABELS, NONE, LeNet5
+from training.export import export, load_model, network_name
+from training.networks import LABELS, NONE, ContextNet, LeNet5
+from training.pages.cuttings import Cuttings
 from training.stages.sequences import (
     COMPOSED,
     SequenceBatches,
@@ -51,8 +54,9 @@ def strips_of(*widths):
     return [(rng.integers(0, 256, (32, width), dtype=np.uint8), "12") for width in widths]
 
 
-def test_strips_laid_end_to_end_are_scored_as_each_alone():
-    network = LeNet5().eval()
+@pytest.mark.parametrize("kind", [LeNet5, ContextNet])
+def test_strips_laid_end_to_end_are_scored_as_each_alone(kind):
+    network = kind().eval()
     strips = strips_of(60, 33, 120, 32)
     row, widths, targets, lengths = lay_end_to_end(strips)
     assert row.shape == (1, 1, 32, 60 + 36 + 120 + 32)
@@ -193,3 +197,70 @@ def test_the_stage_goes_on_from_given_weights_and_tells_what_came_before(tmp_pat
     told = torch.load(tmp_path / "best.pt", weights_only=True)["training"]
     assert '"stages": [{"stage": "windows"' in told
     assert '"data": "mnist5k, scans"' in told
+
+
+# --- the second reader
+
+
+@pytest.fixture(scope="session")
+def second(config, training, validation, scans):
+    few = SequenceConfig(
+        epochs=2, steps=2, lines=4, windows=8, held_out_lines=3, average=0.5, bfloat16=True
+    )
+    learned, held_out = SequenceData(training, scans), SequenceData(validation, scans)
+    return SequenceStage(config, few, learned, held_out, ["mnist5k"], network="context")
+
+
+def test_the_second_reader_learns_from_lines_alone_and_goes_on_as_if_never_stopped(
+    second, tmp_path
+):
+    whole = fit(tmp_path / "whole", second, workers=0)
+    assert whole.finished
+    (tmp_path / "parts").mkdir()
+    parts = Run(tmp_path / "parts", second)
+    list(parts.run_epoch(DataLoader(second.batches(range(2)), batch_size=None)))
+    parts.log.append(whole.best)
+    parts.save()
+    fit(tmp_path / "parts", second, workers=0)
+    one = torch.load(tmp_path / "whole" / "best.pt", weights_only=True)["weights"]
+    other = torch.load(tmp_path / "parts" / "best.pt", weights_only=True)["weights"]
+    assert one.keys() == other.keys() == ContextNet().state_dict().keys()
+    for name, tensor in one.items():
+        torch.testing.assert_close(other[name], tensor, atol=0, rtol=0)
+
+
+@pytest.mark.filterwarnings(
+    # torch.onnx.export copies its own tree specs, whose class torch itself deprecates.
+    r"ignore:`isinstance\(treespec, LeafSpec\)` is deprecated:FutureWarning"
+)
+def test_the_second_reader_s_weights_are_exported_folded_and_learned_on_from(second, tmp_path):
+    fit(tmp_path, second, workers=0)
+    assert export(tmp_path / "best.pt", tmp_path / "second.onnx") < 1e-4
+    network, training = load_model(tmp_path / "second.onnx")
+    assert network_name(training) == network.name == "context"
+    before = [{"stage": "sequences", "network": "context"}]
+    further = Run(tmp_path / "further", second, before, network)
+    (loss,) = further.run_epoch([second.batches(range(1))[0]])
+    assert np.isfinite(loss)
+
+
+def test_lines_are_made_in_every_way_that_there_is_data_for(training, scans, config):
+    cuttings = Cuttings(
+        np.full((48, 60), 255, np.uint8), np.arange(0, 61, 6), np.arange(10, dtype=np.int64)
+    )
+    data = SequenceData(training, scans, cuttings, training)
+    batches = SequenceBatches(data, config, SequenceConfig(), range(1))
+    texts = [batches.line(np.random.default_rng(seed)).text for seed in range(40)]
+    assert len(set(texts)) > 20
+
+
+@pytest.mark.parametrize(
+    ("stages", "knobs"),
+    [
+        ([], SequenceConfig.from_scratch()),
+        ([{"stage": "windows"}], SequenceConfig()),
+        ([{"stage": "windows"}, {"stage": "sequences"}], SequenceConfig.further()),
+    ],
+)
+def test_the_knobs_go_by_what_was_learned_before(stages, knobs):
+    assert SequenceConfig.after(stages) == knobs
