@@ -1,32 +1,43 @@
-"""`digitstrip batch`: an order to a run, and how it ended to people."""
+"""`digitstrip batch`: a run, and what people are shown of it."""
 
 from rich.console import Console
 
+from service.batch.durable_files import beside
 from service.batch.inputs.expand import inputs_of
-from service.batch.job import Order
+from service.batch.job import Job
 from service.batch.options import ProgressMode
 from service.batch.progress import Progress
-from service.batch.run import JOURNAL, beside, run
+from service.batch.run import JOURNAL, has_begun, run
 
 
-def carry_out(order: Order, names: list[str], mode: ProgressMode, console: Console) -> int:
-    """Do a whole run, say how it ended, and return how many rows have no reading."""
-    journal = beside(order.output, JOURNAL)
-    begun = journal.exists()
-    finished = order.output.exists() and not begun and not order.refresh
-    if begun and not order.refresh and mode is not ProgressMode.NONE:
-        console.print(f"going on with {journal}")
+def carry_out(job: Job, names: list[str], mode: ProgressMode, console: Console) -> int:
+    """Do a whole run, print how it ended, and return how many rows have no reading."""
+    quiet = mode is ProgressMode.NONE
+    there, begun = job.output.exists(), has_begun(job.output)
+    untouched = there and not begun and not job.refresh
+    if begun and not job.refresh and not quiet:
+        console.print(
+            f"{job.output} was finished before, but for rows that failed for a reason that may "
+            "pass; these are read again"
+            if there
+            else f"resuming from {beside(job.output, JOURNAL)}"
+        )
+    before = job.output.stat().st_mtime_ns if untouched else None
     with inputs_of(names) as inputs:
         try:
-            summary = run(order, inputs, Progress(console, mode, inputs))
+            summary = run(job, inputs, Progress(console, mode, inputs))
         except KeyboardInterrupt:
-            console.print("interrupted; the same command goes on where this one was")
+            console.print("interrupted; the same command resumes where this one stopped")
             raise
-        if finished and mode is not ProgressMode.NONE:
-            console.print(f"{order.output} was finished before, and is as it was")
-        if mode is not ProgressMode.NONE:
-            for sentence in summary.sentences():
-                console.print(sentence)
-        if order.report is not None and not order.report.exists():
-            console.print(f"{order.output} was finished before; --refresh makes its report")
+    if quiet:
+        return summary.failed
+    untouched = before is not None and job.output.stat().st_mtime_ns == before
+    if untouched:
+        console.print(f"{job.output} was finished before, and is unchanged")
+    for sentence in summary.sentences():
+        console.print(sentence)
+    if untouched and summary.failed:
+        console.print("once the files that failed are mended, --refresh reads everything again")
+    if job.report is not None and not job.report.exists():
+        console.print(f"{job.output} was finished before; --refresh makes its report")
     return summary.failed

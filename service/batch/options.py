@@ -1,4 +1,4 @@
-"""The options of `batch` that `read` and `send` do not have."""
+"""Options of `batch` that `read` and `send` do not have."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -8,7 +8,7 @@ import typer
 
 
 class Engine(StrEnum):
-    """What reads."""
+    """Where items are read."""
 
     LOCAL = "local"
     RAY = "ray"
@@ -35,27 +35,50 @@ OutputOption = Annotated[
     Path,
     typer.Option("--output", "-o", metavar="OUT", help="The table: .jsonl, .csv or .parquet."),
 ]
+ColumnsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--columns",
+        metavar="all|short|NAME,...",
+        help="Columns of a .csv; by default short: source, page, id, text, confidence, decision, "
+        "reason.",
+    ),
+]
+SpreadsheetOption = Annotated[
+    bool,
+    typer.Option(
+        "--spreadsheet",
+        help='Write a .csv for a spreadsheet: texts and ids as ="02821", which keeps their zeros.',
+    ),
+]
 ScoresOption = Annotated[
     bool, typer.Option("--scores", help="Keep the score maps too, in a .parquet.")
 ]
 RefreshOption = Annotated[
     bool,
     typer.Option(
-        "--refresh", help="Where inputs, model or settings changed, read anew; do not refuse."
+        "--refresh",
+        help="Read again what changed (inputs, model or settings), and overwrite the output.",
     ),
 ]
 QuarantineOption = Annotated[
     Path | None,
-    typer.Option("--quarantine", metavar="DIR", help="Copy what could not be read there."),
+    typer.Option("--quarantine", metavar="DIR", help="Copy files that could not be read there."),
 ]
 ReportOption = Annotated[
     Path | None,
-    typer.Option("--report", metavar="FILE.html", help="Write a page to look at, in one file."),
+    typer.Option(
+        "--report",
+        metavar="FILE.html",
+        help="Write a report to look at; FILE-2.html and so on follow if much is to be reviewed.",
+    ),
 ]
 WorkersOption = Annotated[
     int | None,
     typer.Option(
-        "--workers", min=1, help="Processes that read; the usable CPUs by default, 2 for services."
+        "--workers",
+        min=1,
+        help="Worker processes; by default as many as usable CPUs, 2 with --address.",
     ),
 ]
 ProgressOption = Annotated[
@@ -68,7 +91,7 @@ DpiOption = Annotated[
     int, typer.Option("--dpi", min=36, max=2400, help="Dots an inch for a PDF's pages.")
 ]
 SecondsOption = Annotated[
-    float, typer.Option("--timeout", min=0.001, help="Seconds that one image may take.")
+    float, typer.Option("--timeout", min=0.001, help="Timeout of one image, in seconds.")
 ]
 ServicesOption = Annotated[
     list[str] | None,
@@ -76,19 +99,21 @@ ServicesOption = Annotated[
         "--address", metavar="HOST:PORT", help="A service that reads instead; repeatable."
     ),
 ]
-EngineOption = Annotated[Engine, typer.Option("--engine", help="What reads: this machine, or Ray.")]
+EngineOption = Annotated[
+    Engine, typer.Option("--engine", help="Where to read: this machine, or Ray.")
+]
 RayAddressOption = Annotated[
     str | None,
     typer.Option(
         "--ray-address", metavar="HOST:PORT", help="A Ray cluster; without it, a local one."
     ),
 ]
-PartsOption = Annotated[
+ShardsOption = Annotated[
     str | None,
     typer.Option(
-        "--parts",
+        "--shards",
         metavar="DIR",
-        help="Where Ray keeps the parts, seen by all its nodes: a folder or URL; OUT.parts "
-        "by default.",
+        help="Where Ray keeps its shards, a folder or URL that all its nodes see; OUT.shards by "
+        "default.",
     ),
 ]

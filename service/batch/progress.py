@@ -1,4 +1,4 @@
-"""Where a run is: a bar for people, lines for logs, or nothing."""
+"""Progress of a run: a bar for people, lines for logs, or nothing."""
 
 import threading
 import time
@@ -19,21 +19,21 @@ from rich.progress import (
 from rich.progress import Progress as Bar
 from rich.text import Text
 
-from service.batch.engines.worker import Page, Status
 from service.batch.options import ProgressMode
+from service.batch.pages import PageResult, Status
 from service.errors import DigitstripError
 
 LINE_SECONDS = 10.0  # between lines of a log
-COUNTED = 4096  # items between two looks whether the run is over
+COUNTED_AT_ONCE = 4096  # items, before the counting looks whether the run is over
 
 
 class Progress:
     """Shows items a second, the time that is left, errors, and the share to review.
 
     Args:
-        console: where, standard error as a rule.
-        mode: how; AUTO is a bar on a terminal, and lines elsewhere.
-        items: what will be read, counted meanwhile for the time that is left.
+        console: standard error as a rule.
+        mode: AUTO is a bar on a terminal, and lines elsewhere.
+        items: counted in the background, for the time that is left.
     """
 
     def __init__(self, console: Console, mode: ProgressMode, items: Iterable[object]) -> None:
@@ -49,35 +49,40 @@ class Progress:
             MofNCompleteColumn(),
             _Speed(),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[told]}"),
+            TextColumn("{task.fields[shares]}"),
             console=console,
             refresh_per_second=4,
             disable=mode is not ProgressMode.BAR,
         )
-        self._task = self._bar.add_task("", total=None, told="")
+        self._task = self._bar.add_task("", total=None, shares="")
         self._counting = threading.Thread(target=self._count, args=(items,), daemon=True)
 
-    def resumed(self, number: int) -> None:
-        """Note how many items earlier runs read."""
-        self.before = self.items = number
-        self._since = time.monotonic()
+    def skip(self, items: int) -> None:
+        """Count items that earlier runs read."""
+        if items > 0:
+            if self.items == self.before:  # nothing was read yet
+                self._since = time.monotonic()
+            self.before += items
+            self.items += items
 
-    def told(self, page: Page, last: bool) -> None:
-        """Note what became of a page."""
-        failed, review, accepted = (
-            page.status is each for each in (Status.FAILED, Status.REVIEW, Status.ACCEPT)
+    def add_page(self, page: PageResult, last: bool) -> None:
+        """Count a page, and its item if it is the last one."""
+        self.add(
+            last,
+            page.status.is_failure,
+            page.status is Status.REVIEW,
+            page.status is Status.ACCEPT,
         )
-        self.told_of_many(last, failed, review, accepted)
 
-    def told_of_many(self, items: int, failed: int, review: int, accepted: int) -> None:
-        """Note what became of several items' pages."""
+    def add(self, items: int, failed: int, review: int, accepted: int) -> None:
+        """Count several items and pages."""
         self.items += items
         self.failed += failed
         self.review += review
         self.decided += review + accepted
         if self.mode is ProgressMode.BAR and items:
             self._bar.update(
-                self._task, completed=self.items, total=self.total, told=self._shares()
+                self._task, completed=self.items, total=self.total, shares=self._shares()
             )
         elif self.mode is ProgressMode.LINES and time.monotonic() - self._line > LINE_SECONDS:
             self._line = time.monotonic()
@@ -97,12 +102,12 @@ class Progress:
         return f"{self.failed:,} errors{share}"
 
     def _count(self, items: Iterable[object]) -> None:
-        """Count what there is, beside the reading; what cannot be counted has no end in sight."""
+        """Count the items in the background; if that fails, the time left is not shown."""
         count = 0
         with suppress(DigitstripError, OSError):
             for _ in items:
                 count += 1
-                if count % COUNTED == 0 and self._stopped.is_set():
+                if count % COUNTED_AT_ONCE == 0 and self._stopped.is_set():
                     return
             self.total = count
 
@@ -131,7 +136,7 @@ class _Speed(ProgressColumn):
 
 
 def in_words(seconds: float) -> str:
-    """Return a time as hours, minutes or seconds, whichever says enough."""
+    """Return a time in hours, minutes or seconds."""
     for size, unit in ((3600, "h"), (60, "min")):
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"

@@ -1,168 +1,236 @@
-"""A whole run: inputs to an engine, its answers to the journal, the journal to the output."""
+"""A whole run: inputs to an engine, its results to the state, the state to the output."""
 
 import hashlib
 import json
-import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any, Protocol, Self
 
-from service.batch.engines.local import LocalEngine, tasks_of
-from service.batch.engines.worker import Page, Plan
+from service.batch.durable_files import PARTIAL, beside, put_in_place, writing
+from service.batch.engines.local import LocalEngine
+from service.batch.engines.worker import Worker
 from service.batch.inputs.expand import Inputs
-from service.batch.job import Order, check, plan_of, settings_of
-from service.batch.outputs.html_report import write_report
+from service.batch.inputs.items import Item
+from service.batch.job import Job, Setting, check, plan_of, settings_of
+from service.batch.outputs.html_report import Report, check_report
+from service.batch.outputs.pictures import Picture
 from service.batch.outputs.quarantine import quarantine
-from service.batch.outputs.summary import Counted, Summary
-from service.batch.outputs.writers import writer_of
+from service.batch.outputs.summary import CountedPages, Summary
+from service.batch.outputs.writers import Write, writer_of
+from service.batch.pages import Record
+from service.batch.plan import Place
 from service.batch.progress import Progress
-from service.batch.state.journal import (
-    MARK,
-    REFRESH,
-    Journal,
-    Record,
-    Setting,
-    differences,
-    mark,
-    sync_folder,
-    written,
-)
+from service.batch.state.journal import EARLIER, Journal
+from service.batch.state.marks import MARK, REFRESH, differences, mark
 from service.errors import SettingsError
 from service.extras import needs
 
-# A run's own files, beside its output: what was read so far, what will take the output's place,
-# and what a finished one was made from.
-JOURNAL, PARTS = ".journal", ".parts"
-PARTIAL, FINISHED = ".partial", ".run.json"
+# A run's own files, beside its output: what was read so far, and what a finished one was made from.
+JOURNAL, SHARDS, FINISHED = ".journal", ".shards", ".run.json"
+DRAWN, COPIED = 4, 4  # items of a task
+HASHED = 2**20  # bytes at a time
 
 
-Write = Callable[[Iterable[Page], Path], None]
+class State(Protocol):
+    """Rows of a run on disk, from which an interrupted one resumes."""
+
+    def records(self) -> Iterator[Record]:
+        """Yield every page of the run, in order."""
+
+    def remove(self) -> None:
+        """Delete the state: the output has all of it."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *raised: Any) -> None: ...  # noqa: ANN401
 
 
-def run(order: Order, inputs: Inputs, progress: Progress) -> Summary:
-    """Read everything and write the output, going on where an earlier run was ended.
+def run(job: Job, inputs: Inputs, progress: Progress) -> Summary:
+    """Read everything and write the output, resuming where an earlier run was ended.
 
     Raises:
-        SettingsError: the order cannot be carried out, or contradicts what an earlier run began.
+        SettingsError: the job cannot be done, or contradicts what an earlier run began.
         ModelError, ServerError: nothing can be read.
         UnwritableOutput: what was read is kept, as far as it was written.
     """
-    check(order)
-    write = writer_of(order.output, order.scores)
-    plan = plan_of(order)
-    settings = settings_of(order, plan)
-    if not order.refresh and (told := finished_before(order.output, inputs, settings)):
-        return told
-    if order.ray:
-        return _run_on_ray(order, plan, inputs, progress, write, settings)
-    with Journal(beside(order.output, JOURNAL), settings, order.refresh) as journal:
-        _read(order, plan, inputs, journal, progress)
-        journal.sync()
-        summary = finish(order, inputs, journal.records, write, settings)
-        journal.remove()
+    check(job)
+    if job.report is not None:
+        check_report(job.report)
+    write = writer_of(job.output, job.scores, job.csv)
+    plan = plan_of(job)
+    settings = settings_of(job, plan)
+    check_output(job)
+    if not job.refresh and (earlier := finished_before(job, inputs, settings)):
+        return earlier
+    with (
+        LocalEngine(plan, job.processes) as engine,
+        _read(job, engine, inputs, progress, settings) as state,
+    ):
+        summary = finish(job, inputs, state, write, settings, engine)
+        if not summary.retries.total():
+            state.remove()
     return summary
 
 
 def _read(
-    order: Order,
-    plan: Plan,
-    inputs: Inputs,
-    journal: Journal,
-    progress: Progress,
-) -> None:
-    """Read what is still to be read into the journal."""
-    with LocalEngine(plan, order.processes) as engine, progress:
-        places = journal.remaining(iter(inputs))
-        for number, answer in enumerate(engine.read(tasks_of(places, plan))):
-            if number == 0:
-                progress.resumed(answer.place.number)
-            for page in answer.pages:
-                last = not answer.following and page is answer.pages[-1]
-                journal.append(answer.place, page, last)
-                progress.told(page, last)
-
-
-def _run_on_ray(
-    order: Order,
-    plan: Plan,
+    job: Job,
+    engine: LocalEngine,
     inputs: Inputs,
     progress: Progress,
-    write: Write,
     settings: dict[str, Setting],
-) -> Summary:
-    """Read blocks into parts, and merge them."""
+) -> State:
+    """Read what is still to be read; return the state with all rows."""
+    if job.ray:
+        return _read_on_ray(job, engine, inputs, progress, settings)
+    journal = Journal(beside(job.output, JOURNAL), settings, job.refresh)
+    try:
+        with progress:
+            before = -1
+            for result in engine.read(journal.remaining(iter(inputs))):
+                progress.skip(result.place.number - before - 1)
+                before = result.place.number
+                for page in result.pages:
+                    last = not result.following and page is result.pages[-1]
+                    journal.append(result.place, page, last)
+                    progress.add_page(page, last)
+        journal.complete()
+    except BaseException:
+        journal.abandon()
+        raise
+    return journal
+
+
+def _read_on_ray(
+    job: Job,
+    engine: LocalEngine,
+    inputs: Inputs,
+    progress: Progress,
+    settings: dict[str, Setting],
+) -> State:
     with needs("ray", "--engine ray needs pyarrow"):
         from service.batch.engines.ray import read_blocks
-        from service.batch.state.shards import BLOCK, Parts
+        from service.batch.state.shards import BLOCK, Shards
 
-    location = order.parts or str(beside(order.output, PARTS).resolve())
-    parts = Parts(location, order.scores)
-    parts.begin(settings, order.refresh)
-    blocks, waiting = parts.plan(inputs, order.refresh)
+    location = job.shards or str(beside(job.output, SHARDS).resolve())
+    shards = Shards(location, job.scores)
+    shards.begin(settings, job.refresh)
+    waiting = shards.plan(inputs, job.refresh)
     with progress:
-        progress.resumed((blocks - len(waiting)) * BLOCK)
+        progress.skip((shards.blocks - len(waiting)) * BLOCK)
         if waiting:
-            for counts in read_blocks(order, plan, parts, waiting):
-                progress.told_of_many(*counts[1:])
-    summary = finish(order, inputs, lambda: parts.records(blocks), write, settings)
-    parts.remove()
-    return summary
+            for counts in read_blocks(job, engine.plan, shards, waiting):
+                progress.add(counts.items, counts.failed, counts.review, counts.accepted)
+    return shards
 
 
 def finish(
-    order: Order,
+    job: Job,
     inputs: Inputs,
-    records: Callable[[], Iterable[Record]],
+    state: State,
     write: Write,
     settings: dict[str, Setting],
+    engine: LocalEngine,
 ) -> Summary:
-    """Write the output beside its place, put it there whole, and say what it was made from."""
-    output, counted = order.output, Counted(records())
-    if order.quarantine is not None:
-        quarantine(order.quarantine, inputs, records())
-    partial, state = beside(output, PARTIAL), beside(output, FINISHED + PARTIAL)
-    with written(output):
-        write(counted, partial)
-        if order.report is not None:
-            write_report(order.report, order, inputs, counted.summary)
-        told = {"settings": settings, "inputs": counted.inputs} | counted.summary.to_json()
-        state.write_text(json.dumps(told, indent=1) + "\n", "ascii")
-        for path in (partial, state):
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
-        partial.replace(output)
-        state.replace(beside(output, FINISHED))
-        sync_folder(output)
+    """Write the output beside its place, put it there whole, and note what it was made from."""
+    output, counted = job.output, CountedPages(state.records())
+
+    def copy(copies: Iterable[tuple[Item, Path]]) -> Iterator[bool]:
+        return engine.map(Worker.copy, copies, lambda _copy, _error: False, COPIED)
+
+    def draw(places: Iterable[Place]) -> Iterator[Picture | None]:
+        return engine.map(Worker.crop, places, lambda _place, _error: None, DRAWN)
+
+    if job.quarantine is not None:
+        quarantine(job.quarantine, inputs, state.records(), copy)
+    finished = beside(output, FINISHED)
+    with writing(output):
+        write(counted, beside(output, PARTIAL))
+        if job.report is not None:
+            Report(job.report, job, counted.summary, inputs, state.records, draw).write()
+        made_from = {
+            "made_by": "digitstrip batch",
+            "settings": settings,
+            "format": format_of(job),
+            "inputs": counted.fingerprint,
+            "sha256": digest_of_file(beside(output, PARTIAL)),
+            # Of the output until then: a run may be killed between the two.
+            "replaced": digest_of_file(output) if output.is_file() else None,
+        } | counted.summary.to_json()
+        beside(finished, PARTIAL).write_text(json.dumps(made_from, indent=1) + "\n", "ascii")
+        put_in_place(finished)
+        put_in_place(output)
     return counted.summary
 
 
-def finished_before(output: Path, inputs: Inputs, settings: dict[str, Setting]) -> Summary | None:
-    """Return the summary of an output that an earlier run finished, or None if none did.
+def format_of(job: Job) -> dict[str, Setting]:
+    """Return what the output depends on besides the rows."""
+    if job.csv is None:
+        return {}
+    return {"columns": ",".join(job.csv.columns), "spreadsheet": job.csv.spreadsheet}
+
+
+def digest_of_file(path: Path) -> str:
+    """Return the SHA-256 digest of a file, in hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(HASHED):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def has_begun(output: Path) -> bool:
+    """Whether the journal of an earlier run is there."""
+    journal = beside(output, JOURNAL)
+    return journal.exists() or beside(journal, EARLIER).exists()
+
+
+def check_output(job: Job) -> None:
+    """Check that the output can be written, and that no file of anybody else's is overwritten.
 
     Raises:
-        SettingsError: what lies there is something else, or its folder is none.
+        SettingsError: its folder does not exist, or it was not written by an earlier run.
     """
+    output = job.output
     if not output.parent.is_dir():
         raise SettingsError(f"there is no folder {output.parent} for {output}")
-    if beside(output, JOURNAL).exists() or not output.exists():
-        return None
+    if job.refresh or not output.exists():
+        return
     try:
-        told = json.loads(beside(output, FINISHED).read_text("ascii"))
-        made = told["settings"]
-        summary = Summary.from_json(told)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        made_from = json.loads(beside(output, FINISHED).read_text("ascii"))
+        ours = (made_from["sha256"], made_from["replaced"])
+        retries = Summary.from_json(made_from).retries.total()
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise SettingsError(
-            f"{output} is there, and not of a run of ours; --refresh replaces it"
+            f"{output} exists but was not written by `digitstrip batch`; pass --refresh to "
+            "overwrite it"
         ) from error
-    if made != settings:
-        raise SettingsError(f"{output} was made otherwise: {differences(made, settings)}")
+    if (has_begun(output) or retries) and digest_of_file(output) not in ours:
+        raise SettingsError(
+            f"{output} was changed after it was written, by hand, say; move it away to keep it, "
+            "or pass --refresh to overwrite it"
+        )
+
+
+def finished_before(job: Job, inputs: Inputs, settings: dict[str, Setting]) -> Summary | None:
+    """Return the summary of an output that an earlier run finished, or None if there is work.
+
+    Raises:
+        SettingsError: it was made with other settings or from other inputs.
+    """
+    output = job.output
+    if has_begun(output) or not output.exists():
+        return None
+    made_from = json.loads(beside(output, FINISHED).read_text("ascii"))
+    summary = Summary.from_json(made_from)
+    if summary.retries.total() and job.ray:
+        return None
+    begun = made_from["settings"] | made_from["format"]
+    if begun != settings | format_of(job):
+        changed = differences(begun, settings | format_of(job))
+        raise SettingsError(f"{output} was made with other settings: {changed}")
     fingerprint = hashlib.blake2b(digest_size=MARK)
     for item in inputs:
         fingerprint.update(mark(item))
-    if told["inputs"] != fingerprint.hexdigest():
+    if made_from["inputs"] != fingerprint.hexdigest():
         raise SettingsError(f"{output} was made from other inputs than these; {REFRESH}")
     return summary
-
-
-def beside(path: Path, suffix: str) -> Path:
-    """Return the path of a run's own file beside another."""
-    return path.with_name(path.name + suffix)

@@ -3,12 +3,12 @@
 import typer
 
 from service.batch.options import (
+    ColumnsOption,
     DpiOption,
     Engine,
     EngineOption,
     InputsArgument,
     OutputOption,
-    PartsOption,
     ProgressMode,
     ProgressOption,
     QuarantineOption,
@@ -18,6 +18,8 @@ from service.batch.options import (
     ScoresOption,
     SecondsOption,
     ServicesOption,
+    ShardsOption,
+    SpreadsheetOption,
     WorkersOption,
 )
 from service.cli.connection_options import (
@@ -52,6 +54,8 @@ def batch(
     check: CheckOption = None,
     alternatives: AlternativesOption = None,
     accept_errors: AcceptErrorsOption = "1%",
+    columns: ColumnsOption = None,
+    spreadsheet: SpreadsheetOption = False,
     scores: ScoresOption = False,
     model: ModelOption = None,
     workers: WorkersOption = None,
@@ -65,7 +69,7 @@ def batch(
     plaintext_token: PlaintextTokenOption = False,
     engine: EngineOption = Engine.LOCAL,
     ray_address: RayAddressOption = None,
-    parts: PartsOption = None,
+    shards: ShardsOption = None,
     refresh: RefreshOption = False,
     quarantine: QuarantineOption = None,
     report: ReportOption = None,
@@ -73,21 +77,22 @@ def batch(
     dpi: DpiOption = 300,
     timeout: SecondsOption = 300.0,
 ) -> None:
-    """Read all there is into a table; interrupted, the same command goes on where it was."""
+    """Read many images into a table; after an interruption the same command resumes."""
     silence_grpc()
     from service.api.options import to_fields
     from service.batch.command import carry_out
-    from service.batch.engines.worker import Services
-    from service.batch.job import Order
+    from service.batch.job import Job
+    from service.batch.outputs.writers import csv_format
+    from service.batch.plan import Services
 
     options = to_recognize_options(
         length, pattern, allowed, check, alternatives, accept_errors, as_json=True
     )
-    asked = to_fields(**options)
-    asked.include_scores = scores
-    order = Order(
+    request = to_fields(**options)
+    request.include_scores = scores
+    job = Job(
         output=output,
-        asked=asked,
+        request=request,
         model=model,
         workers=workers,
         services=Services(
@@ -104,12 +109,13 @@ def batch(
         else None,
         ray=engine is Engine.RAY,
         ray_address=ray_address,
-        parts=parts,
+        shards=shards,
         refresh=refresh,
         quarantine=quarantine,
         report=report,
         dpi=dpi,
         seconds=timeout,
+        csv=csv_format(columns, spreadsheet) if columns or spreadsheet else None,
     )
-    failed = carry_out(order, inputs, progress, err)
+    failed = carry_out(job, inputs, progress, err)
     raise typer.Exit(Exit.SOME_FAILED if failed else Exit.ALL_READ)

@@ -1,1 +1,1 @@
-"""Where a batch runs."""
+"""Engines: worker processes of this machine, or of a Ray cluster."""

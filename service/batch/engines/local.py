@@ -1,151 +1,205 @@
-"""Worker processes on this machine: answers in the order of the tasks, and no dead one loses any.
+"""Worker processes on this machine: results in the order of the items, none lost with a process.
 
-Where a worker dies or hangs, everything that was in its and its fellows' hands is read again, each
-item alone; one that is the end of a worker there is tried once more, then set aside.
+When a worker crashes or hangs, the task in its hands is retried item by item, by whichever worker
+is free. An item that crashes MAX_ATTEMPTS workers by itself is set aside.
 """
 
-import multiprocessing
-import os
-import signal
-import threading
+import heapq
+import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import BrokenExecutor, CancelledError, Future, ProcessPoolExecutor
-from itertools import islice
+from collections.abc import Iterable, Iterator
+from itertools import count, islice
+from multiprocessing.connection import wait
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Any, Self
 
-from service.batch.engines.worker import Answer, Place, Plan, Worker, failed_page
+from service.batch.engines.process import Failed, Task, Work, WorkerProcess
+from service.batch.engines.worker import Worker
+from service.batch.outputs.rows import failed_page
+from service.batch.pages import ItemResult
+from service.batch.plan import Place, Plan
 from service.errors import DigitstripError, ReadingTooLong, WorkerDied
 
-Task = Sequence[Place]
 TASK = 16  # items of a task
-TASKS = 4  # given out for each worker, those that wait to be told in order among them
-
-# In a worker process, after `_start`; or why there is none, which every task then raises.
-_worker: Worker | DigitstripError | None = None
+TASKS_PER_WORKER = 4  # that are in work or waiting for their turn to be yielded
+IN_HAND = 2  # tasks sent to a worker: one to work on, and one so that it need not wait
+MAX_ATTEMPTS = 2  # an item that crashes this many workers by itself is set aside
+START_SECONDS = 120.0  # until a worker has loaded its model
 
 
 class LocalEngine:
-    """Reads tasks in worker processes.
+    """Reads items in worker processes.
 
     Args:
         plan: how.
-        workers: processes, with one session each.
+        workers: processes, with one session each; they start when there is work.
     """
 
     def __init__(self, plan: Plan, workers: int) -> None:
         self.plan = plan
         self.workers = workers
-        # Of calls to services each has its own time; here only a worker that hangs is noticed.
-        self._longest = plan.seconds * (TASK if plan.services else 1)
-        self._pool: ProcessPoolExecutor | None = None
-        self._lone: ProcessPoolExecutor | None = None
+        self._processes: list[WorkerProcess] = []
+        self._queue: list[tuple[int, int, Task]] = []  # a heap: the innermost call's first
+        self._numbers = count()
+        self._depth = 0
+        self._failed_starts = 0  # in a row
 
-    def read(self, tasks: Iterable[Task], following: bool = True) -> Iterator[Answer]:
-        """Yield the answers to each task's items, in order; a long document's in several parts.
+    def read(self, places: Iterable[Place]) -> Iterator[ItemResult]:
+        """Yield the results of items, in order; a long document's in several parts.
 
-        No more than some tasks are taken in ahead of what was yielded.
-
-        Args:
-            tasks: what to read.
-            following: whether to read the pages that an answer leaves for later, too.
+        Only a bounded number of items is taken in ahead of what was yielded.
 
         Raises:
             DigitstripError: no item could be read, for a reason that is not the item's.
         """
-        waiting: deque[_Given] = deque()
-        for task in tasks:
-            waiting.append(_Given(task, self._submit(task)))
-            if len(waiting) >= TASKS * self.workers:
-                yield from self._first(waiting, following)
-        while waiting:
-            yield from self._first(waiting, following)
+        for result in self.map(Worker.read, places, self._set_aside, TASK * self.plan.concurrency):
+            yield result
+            if result.following:
+                yield from self._rest(result)
+
+    def _rest(self, result: ItemResult) -> Iterator[ItemResult]:
+        """Yield the results of a long document's further pages, read by all workers."""
+        number, _, item = result.place
+        pages, step = result.following, max(len(result.pages), 1)
+        places = (Place(number, first, item) for first in pages[::step])
+        for each in self.map(Worker.read, places, self._set_aside, 1):
+            # Of a part that crashed, too, it is known what follows.
+            yield each._replace(following=pages[each.place.page + step - pages.start :])
+
+    def map(
+        self, work: Work, arguments: Iterable[Any], failed: Failed, size: int = TASK
+    ) -> Iterator[Any]:
+        """Yield a worker's result for each argument, in order.
+
+        Args:
+            work: a method of `Worker` that takes several arguments.
+            arguments: taken in as they are needed.
+            failed: makes the result of one that no worker survives, or that takes too long.
+            size: arguments of one task.
+
+        Raises:
+            DigitstripError: `work` raised it.
+        """
+        arguments = iter(arguments)
+        pending: deque[Task] = deque()
+        self._depth += 1
+        depth = self._depth
+        while True:
+            while len(pending) < TASKS_PER_WORKER * self.workers:
+                if not (group := list(islice(arguments, size))):
+                    break
+                pending.append(Task(work, group, failed))
+                self._push(pending[-1], depth)
+                self._hand_out()
+            if not pending:
+                break
+            while (results := pending[0].results()) is None:
+                self._collect()
+            pending.popleft()
+            yield from results
+        self._depth -= 1
 
     def close(self) -> None:
         """End the workers."""
-        for pool in (self._pool, self._lone):
-            if pool is not None:
-                pool.shutdown(wait=False, cancel_futures=True)
-        for child in multiprocessing.active_children():
-            child.terminate()
-            child.join()
-        self._pool = self._lone = None
+        for process in self._processes:
+            process.kill()
+        self._processes = []
 
-    def _submit(self, task: Task) -> "Future[list[Answer]]":
-        if self._pool is None:
-            self._pool = _pool_of(self.plan, self.workers)
+    def _push(self, task: Task, depth: int) -> None:
+        heapq.heappush(self._queue, (-depth, next(self._numbers), task))
+
+    def _hand_out(self) -> None:
+        """Send waiting tasks to workers with a hand free, starting workers that are wanted."""
+        while self._queue:
+            least = min(self._processes, key=lambda each: len(each.tasks), default=None)
+            if (least is None or least.tasks) and len(self._processes) < self.workers:
+                least = WorkerProcess(self.plan)
+                self._processes.append(least)
+            if least is None or len(least.tasks) >= IN_HAND:
+                return
+            least.send(heapq.heappop(self._queue)[2])
+
+    def _collect(self) -> None:
+        """Wait for results, crashes and timeouts, and deal with those that came."""
+        self._hand_out()
+        nearest = min(self._deadline(process) for process in self._processes)
+        by_connection = {process.connection: process for process in self._processes}
+        for connection in wait(list(by_connection), max(nearest - time.monotonic(), 0)):
+            self._receive(by_connection[connection])  # type: ignore[index]
+        for process in list(self._processes):
+            if self._deadline(process) <= time.monotonic():
+                self._time_out(process)
+
+    def _receive(self, process: WorkerProcess) -> None:
         try:
-            return self._pool.submit(_read, task)
-        except BrokenExecutor:
-            self._pool.shutdown(wait=False)
-            self._pool = _pool_of(self.plan, self.workers)
-            return self._pool.submit(_read, task)
+            received = process.receive()
+        except EOFError:
+            self._bury(process)
+            return
+        if isinstance(received, DigitstripError):
+            raise received
+        if process.ready:
+            process.tasks.popleft().finish(received)
+        process.ready, self._failed_starts = True, 0
 
-    def _first(self, waiting: "deque[_Given]", following: bool) -> Iterator[Answer]:
-        """Yield the answers to the task that was given out first."""
-        task, future = waiting.popleft()
-        try:
-            answers: Iterable[Answer] = future.result(self._longest)
-        except (BrokenExecutor, CancelledError):  # cancelled where a fellow hung
-            answers = self._alone(task)
-        except TimeoutError:
-            self._kill()
-            answers = self._alone(task)
-        for answer in answers:
-            yield answer
-            if following and answer.following:
-                yield from self._rest(answer)
+    def _deadline(self, process: WorkerProcess) -> float:
+        """Return when a worker's task takes too long."""
+        if not process.ready:
+            return process.since + START_SECONDS
+        if not process.tasks:
+            return float("inf")
+        # A call to a service has its own timeout; here only a worker that hangs is noticed.
+        calls = TASK if self.plan.services and len(process.tasks[0].arguments) > 1 else 1
+        return process.since + self.plan.seconds * calls
 
-    def _rest(self, answer: Answer) -> Iterator[Answer]:
-        """Yield the answers to a long document's further pages, read side by side."""
-        number, _, item = answer.place
-        pages, step = answer.following, max(len(answer.pages), 1)
-        firsts = range(pages.start, pages.stop, step)
-        yield from self.read(([Place(number, first, item)] for first in firsts), following=False)
+    def _bury(self, process: WorkerProcess) -> None:
+        """Retry what a crashed worker had in its hands."""
+        self._remove(process)
+        if not process.ready:
+            self._failed_starts += 1
+            if self._failed_starts > MAX_ATTEMPTS * self.workers:
+                raise WorkerDied("worker processes crash when they start")
+            self._retry(process)
+            return
+        if process.tasks:
+            task = process.tasks.popleft()
+            task.crashes += 1
+            if len(task.arguments) > 1:
+                self._push_all(task.split())
+            elif task.crashes < MAX_ATTEMPTS:  # the first one may have been killed from outside
+                self._push_all([task])
+            else:
+                task.give_up(WorkerDied(f"{MAX_ATTEMPTS} workers crashed while reading it alone"))
+        self._retry(process)
 
-    def _alone(self, task: Task) -> Iterator[Answer]:
-        """Read items whose worker died, one by one, in a process that nothing else is read in."""
-        for place in task:
-            for attempt in (1, 2):
-                try:
-                    yield from self._alone_once(place)
-                    break
-                except BrokenExecutor:  # the first one may have been ended from outside
-                    self._kill(alone=True)
-                    if attempt == 2:
-                        error = WorkerDied("two processes died while they read it alone")
-                        yield self._set_aside(place, error)
-                except TimeoutError:
-                    self._kill(alone=True)
-                    yield self._set_aside(
-                        place,
-                        ReadingTooLong(
-                            f"reading took over {self.plan.seconds:g} s, the most that is allowed"
-                        ),
-                    )
-                    break
-
-    def _alone_once(self, place: Place) -> list[Answer]:
-        if self._lone is None:
-            self._lone = _pool_of(self.plan, 1)
-        return self._lone.submit(_read, [place]).result(self.plan.seconds)
-
-    def _set_aside(self, place: Place, error: DigitstripError) -> Answer:
-        page = place.page if place.item.page is None else place.item.page
-        return Answer(place, [failed_page(place.item, page, None, error, self.plan)], range(0))
-
-    def _kill(self, alone: bool = False) -> None:
-        """End a pool's processes, also those that hang."""
-        pool = self._lone if alone else self._pool
-        if pool is not None:
-            for process in list((pool._processes or {}).values()):
-                process.kill()
-            pool.shutdown(wait=False, cancel_futures=True)
-        if alone:
-            self._lone = None
+    def _time_out(self, process: WorkerProcess) -> None:
+        """End a worker that hangs, and retry what it had in its hands."""
+        self._remove(process)
+        if not process.ready:
+            raise WorkerDied(f"a worker did not start within {START_SECONDS:g} s")
+        task = process.tasks.popleft()
+        if len(task.arguments) > 1:
+            self._push_all(task.split())
         else:
-            self._pool = None
+            allowed = f"reading took over {self.plan.seconds:g} s, the most that is allowed"
+            task.give_up(ReadingTooLong(allowed))
+        self._retry(process)
+
+    def _remove(self, process: WorkerProcess) -> None:
+        process.kill()
+        self._processes.remove(process)
+
+    def _retry(self, process: WorkerProcess) -> None:
+        """Queue the tasks that a worker had not begun."""
+        self._push_all(process.tasks)
+
+    def _push_all(self, tasks: Iterable[Task]) -> None:
+        for task in tasks:
+            self._push(task, self._depth)
+
+    def _set_aside(self, place: Place, error: DigitstripError) -> ItemResult:
+        page = place.page if place.item.page is None else place.item.page
+        return ItemResult(place, [failed_page(place.item, page, None, error, self.plan)], range(0))
 
     def __enter__(self) -> Self:
         return self
@@ -157,47 +211,3 @@ class LocalEngine:
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-
-def tasks_of(places: Iterator[Place], plan: Plan) -> Iterator[list[Place]]:
-    """Yield places some at a time, as many as keep a worker's hands full."""
-    size = TASK * plan.at_once
-    while task := list(islice(places, size)):
-        yield task
-
-
-class _Given(NamedTuple):
-    """A task that was given out."""
-
-    task: Task
-    future: "Future[list[Answer]]"
-
-
-def _pool_of(plan: Plan, workers: int) -> ProcessPoolExecutor:
-    spawning = multiprocessing.get_context("spawn")  # a fork would share locks and sessions
-    return ProcessPoolExecutor(workers, spawning, _start, (plan,))
-
-
-def _start(plan: Plan) -> None:
-    global _worker  # noqa: PLW0603 - the only place that a pool's initializer can leave something
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, which ends us
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    try:
-        _worker = Worker(plan)
-    except DigitstripError as error:
-        _worker = error
-
-
-def _end_with_parent() -> None:
-    """End this process when the one that started it is gone, however that came."""
-    if (parent := multiprocessing.parent_process()) is not None:
-        parent.join()
-        os._exit(1)
-
-
-def _read(task: Task) -> list[Answer]:
-    if isinstance(_worker, DigitstripError):
-        raise _worker
-    if _worker is None:
-        raise AssertionError("the pool starts its workers")
-    return _worker.read(task)

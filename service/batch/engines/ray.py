@@ -1,8 +1,8 @@
 """Ray Data: the same recognizer in actors on many machines, a block of items at a time.
 
 Each actor keeps its session in a process of its own, as the local engine does, so that an image
-that kills a process costs neither the actor nor the block. A node that is lost costs the blocks
-that it was at; Ray gives them to others.
+that crashes a process costs neither the actor nor the block. When a node is lost, Ray retries its
+blocks on others.
 """
 
 import logging
@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from service.batch.engines.local import LocalEngine, tasks_of
-from service.batch.engines.worker import Plan
-from service.batch.job import Order
-from service.batch.state.shards import Counts, Parts
+from service.batch.engines.local import LocalEngine
+from service.batch.job import Job
+from service.batch.plan import Plan
+from service.batch.state.shards import BlockCounts, Shards
 from service.errors import DigitstripError
 from service.extras import needs
 
@@ -26,44 +26,43 @@ class BlockReader:
 
     Args:
         plan: how.
-        parts: where they lie.
+        shards: where they lie.
     """
 
-    def __init__(self, plan: Plan, parts: Parts) -> None:
-        self.parts = parts
-        self.plan = plan
+    def __init__(self, plan: Plan, shards: Shards) -> None:
+        self.shards = shards
         self.engine = LocalEngine(plan, 1)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[int]]:
-        """Read blocks; what became of each is a row."""
+        """Read blocks; the numbers of each are a row."""
         counts = [self._read(int(block)) for block in batch["block"]]
-        return {name: [getattr(each, name) for each in counts] for name in Counts._fields}
+        return {name: [getattr(each, name) for each in counts] for name in BlockCounts._fields}
 
-    def _read(self, block: int) -> Counts:
-        if (counts := self.parts.counts(block)) is not None:  # by an actor that was lost later
+    def _read(self, block: int) -> BlockCounts:
+        if (counts := self.shards.counts(block)) is not None:  # by an actor that was lost later
             return counts
         pages = []
-        for answer in self.engine.read(tasks_of(self.parts.places(block), self.plan)):
-            for page in answer.pages:
-                last = not answer.following and page is answer.pages[-1]
-                pages.append((answer.place, page, last))
-        return self.parts.write(block, pages)
+        for result in self.engine.read(self.shards.places(block)):
+            for page in result.pages:
+                last = not result.following and page is result.pages[-1]
+                pages.append((result.place, page, last))
+        return self.shards.write(block, pages)
 
 
-def read_blocks(order: Order, plan: Plan, parts: Parts, blocks: list[int]) -> Iterator[Counts]:
-    """Read blocks on Ray, and yield what became of each, in any order.
+def read_blocks(job: Job, plan: Plan, shards: Shards, blocks: list[int]) -> Iterator[BlockCounts]:
+    """Read blocks on Ray, and yield the numbers of each, in any job.
 
     Raises:
         MissingExtra: there is no Ray here.
         DigitstripError: no item could be read, for a reason that is not the item's.
     """
-    with _connected(order) as ray:
+    with _connected(job) as ray:
         from ray import data
 
         context = data.DataContext.get_current()
         context.enable_progress_bars = False
         logging.getLogger("ray.data").setLevel(logging.ERROR)
-        actors = order.workers or max(int(ray.cluster_resources().get("CPU", 1)), 1)
+        actors = job.workers or max(int(ray.cluster_resources().get("CPU", 1)), 1)
         read = data.from_items(
             [{"block": block} for block in blocks], override_num_blocks=len(blocks)
         ).map_batches(
@@ -71,11 +70,11 @@ def read_blocks(order: Order, plan: Plan, parts: Parts, blocks: list[int]) -> It
             batch_size=1,
             compute=data.ActorPoolStrategy(min_size=1, max_size=min(actors, len(blocks))),
             num_cpus=1,
-            fn_constructor_kwargs={"plan": plan, "parts": parts},
+            fn_constructor_kwargs={"plan": plan, "shards": shards},
         )
         try:
             for row in read.iter_rows():
-                yield Counts(**{name: int(row[name]) for name in Counts._fields})
+                yield BlockCounts(**{name: int(row[name]) for name in BlockCounts._fields})
         except ray.exceptions.RayError as error:
             cause = error.__cause__
             raise (
@@ -86,22 +85,22 @@ def read_blocks(order: Order, plan: Plan, parts: Parts, blocks: list[int]) -> It
 
 
 @contextmanager
-def _connected(order: Order) -> Iterator[Any]:
+def _connected(job: Job) -> Iterator[Any]:
     """Be connected to a cluster, or to a local Ray that nothing outside this machine reaches."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would report home
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # what goes wrong, we tell
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would send statistics home
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # errors are raised, not logged
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    if order.ray_address is None or order.ray_address.startswith(LOOPBACK):
+    if job.ray_address is None or job.ray_address.startswith(LOOPBACK):
         # Ray takes the machine's outside address for the loopback one, but where this says not to.
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     with needs("ray", "--engine ray needs Ray"):
         import ray
-    if order.ray_address is not None:
-        ray.init(order.ray_address, logging_level=logging.ERROR, log_to_driver=False)
+    if job.ray_address is not None:
+        ray.init(job.ray_address, logging_level=logging.ERROR, log_to_driver=False)
     else:
         ray.init(
             "local",
-            num_cpus=order.processes,
+            num_cpus=job.processes,
             include_dashboard=False,
             _node_ip_address=LOOPBACK,
             logging_level=logging.ERROR,

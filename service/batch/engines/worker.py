@@ -1,131 +1,66 @@
-"""Reading tasks: what a worker process does, whichever engine runs it.
+"""Work of a worker process, whichever engine runs it: items to rows, copies and pictures.
 
-A task is a few items. The bytes of the next ones are read while one is recognized.
+The bytes of the next items are read while one is recognized, within a bound of their sum.
 """
 
 import hashlib
+import tempfile
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
-from enum import IntEnum
+from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import BinaryIO, NamedTuple, Protocol
 
 from service.api.images import to_image
-from service.batch.inputs.documents import DPI, Content, Document, most_bytes
-from service.batch.inputs.items import REMOTE, Item
-from service.batch.outputs.rows import error_row, reading_row, to_json
+from service.batch.durable_files import writing
+from service.batch.inputs.documents import (
+    MAX_PDF_BYTES,
+    Content,
+    Document,
+    is_pdf,
+    max_bytes_of,
+    no_such_page,
+)
+from service.batch.inputs.items import Item, too_many_bytes
+from service.batch.inputs.open_files import REMOTE
+from service.batch.outputs.pictures import Picture, draw
+from service.batch.outputs.rows import failed_page, read_page
+from service.batch.pages import ItemResult, PageResult
+from service.batch.plan import Place, Plan, Services
 from service.errors import (
     DigitstripError,
     InputError,
     MissingExtra,
     ModelChanged,
+    NoSuchPage,
     ReadingTooLong,
     WorkerDied,
 )
+from service.imaging.decode import decode
 from service.imaging.limits import Limits
 from service.pb import recognizer_pb2 as pb
 
-if TYPE_CHECKING:
-    from service.client.client import Client
-
 PAGES = 16  # of a document, read in one go
-TRIES = 12  # of a call to services that are not there: most of a minute
 AHEAD = 2  # items whose bytes are read ahead
-AHEAD_REMOTE = 8  # the same, where an answer takes its time
+AHEAD_REMOTE = 8  # the same, where each takes a round trip
+BYTES_IN_HAND = 128 * 2**20  # of all items that a worker holds; one larger than that is held alone
 
 
-@dataclass(frozen=True)
-class Services:
-    """Running services, and how they are reached; small, and fit to be sent to workers."""
-
-    addresses: tuple[str, ...]
-    tls: bool = False
-    tls_ca: Path | None = None
-    tls_certificate: Path | None = None
-    tls_key: Path | None = None
-    tls_server_name: str | None = None
-    token_file: Path | None = None
-    plaintext_token: bool = False
-
-    def client(self, seconds: float) -> "Client":
-        """Return a client that shares its calls among them, each of which may take some seconds.
-
-        A call is tried again for as long where the services are overloaded or start again.
-        """
-        from service.client.channel import Route, Tls, Token
-        from service.client.client import Client
-        from service.client.retry import Backoff
-
-        trust = Tls(self.tls_ca, self.tls_certificate, self.tls_key, self.tls_server_name)
-        token = Token(file=self.token_file) if self.token_file else None
-        route = Route(self.addresses, trust if self.tls else None, token, self.plaintext_token)
-        return Client(route, seconds, backoff=Backoff(tries=TRIES), watch_health=False)
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How a run reads, as every worker is told."""
-
-    digest: str  # of the model
-    version: str  # of the software that reads
-    model: Path | None = None  # to read with here
-    services: Services | None = None  # that read instead
-    asked: bytes = b""  # a serialized pb.RecognizeRequest without an image: what is asked of all
-    dpi: int = DPI
-    seconds: float = 300.0  # that one item may take
-    at_once: int = 1  # items in the hands of one worker
-    limits: Limits = field(default_factory=Limits)
-
-
-class Place(NamedTuple):
-    """An item's place in the order of the run, and the first of its pages to read."""
-
-    number: int
-    page: int
-    item: Item
-
-
-class Status(IntEnum):
-    """What became of a page, at a glance."""
-
-    READ = 0  # no decision was asked for
-    ACCEPT = 1
-    REVIEW = 2
-    FAILED = 3
-
-
-class Page(NamedTuple):
-    """What became of a page: its row as JSON, and its scores."""
-
-    page: int
-    status: Status
-    confidence: float  # 0 if it was not read
-    row: bytes
-    scores: bytes  # a serialized pb.ScoreMap, or empty
-
-
-class Answer(NamedTuple):
-    """What became of an item's pages, or of the first of them."""
-
-    place: Place
-    pages: list[Page]
-    following: range  # pages that are still to be read
-
-
-class Reads(Protocol):
+class PageReader(Protocol):
     """Something that reads a page."""
 
-    def read(self, content: Content, page: int, asked: pb.RecognizeRequest) -> pb.RecognizeResponse:
-        """Return what a page says; DigitstripError if it cannot be read."""
+    def read(
+        self, content: Content, page: int, request: pb.RecognizeRequest
+    ) -> pb.RecognizeResponse:
+        """Return the response for a page; DigitstripError if it cannot be read."""
 
 
-class Recognizer:
-    """Reads in this process.
+class InProcessReader:
+    """Reads pages in this process.
 
     Args:
-        plan: says with which model.
+        plan: names the model.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -138,18 +73,20 @@ class Recognizer:
         recognizer = prepare(Setup(limits=plan.limits), model)
         self.service = RecognitionService(recognizer, plan.limits)
 
-    def read(self, content: Content, page: int, asked: pb.RecognizeRequest) -> pb.RecognizeResponse:
-        """Return what a page says."""
-        request = pb.RecognizeRequest(image=to_image(content, page))
-        request.MergeFrom(asked)
-        return self.service.recognize(request).response
+    def read(
+        self, content: Content, page: int, request: pb.RecognizeRequest
+    ) -> pb.RecognizeResponse:
+        """Return the response for a page."""
+        whole = pb.RecognizeRequest(image=to_image(content, page))
+        whole.MergeFrom(request)
+        return self.service.recognize(whole).response
 
 
-class Sender:
-    """Has running services read.
+class ServiceReader:
+    """Has running services read pages.
 
     Args:
-        plan: says how long to wait.
+        plan: has the timeout, and the model that the run began with.
         services: that read.
     """
 
@@ -157,16 +94,18 @@ class Sender:
         self.client = services.client(plan.seconds)
         self.digest = plan.digest
 
-    def read(self, content: Content, page: int, asked: pb.RecognizeRequest) -> pb.RecognizeResponse:
-        """Return what a page says."""
+    def read(
+        self, content: Content, page: int, request: pb.RecognizeRequest
+    ) -> pb.RecognizeResponse:
+        """Return the response for a page."""
         response = self.client.recognize(
             content,
             page,
-            scores=asked.include_scores,
-            constraint=asked.constraint,
-            alternatives=asked.alternatives,
-            accepted_error_rate=asked.accepted_error_rate
-            if asked.HasField("accepted_error_rate")
+            scores=request.include_scores,
+            constraint=request.constraint,
+            alternatives=request.alternatives,
+            accepted_error_rate=request.accepted_error_rate
+            if request.HasField("accepted_error_rate")
             else None,
         )
         if response.model_digest != self.digest:
@@ -178,7 +117,7 @@ class Sender:
 
 
 class Worker:
-    """Reads tasks.
+    """Reads, copies and draws items.
 
     Args:
         plan: how.
@@ -186,103 +125,184 @@ class Worker:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.asked: pb.RecognizeRequest = pb.RecognizeRequest.FromString(plan.asked)
-        self.reads: Reads = Sender(plan, plan.services) if plan.services else Recognizer(plan)
-        self.threads = ThreadPoolExecutor(max(plan.at_once, AHEAD_REMOTE), "ahead")
+        self.request: pb.RecognizeRequest = pb.RecognizeRequest.FromString(plan.request)
+        self.reader: PageReader = (
+            ServiceReader(plan, plan.services) if plan.services else InProcessReader(plan)
+        )
+        self._kept: tuple[Item, Loaded] | None = None  # of which more pages are to be read
+        self.callers = ThreadPoolExecutor(plan.concurrency, "call")
+        # One thread, so that a compressed tar is read forward; what is remote is read side by side.
+        self.loader = ThreadPoolExecutor(1, "load")
+        self.fetchers = ThreadPoolExecutor(AHEAD_REMOTE, "fetch")
 
-    def read(self, task: Sequence[Place]) -> list[Answer]:
-        """Read a few items; what cannot be read is an answer too.
+    def read(self, places: Sequence[Place]) -> list[ItemResult]:
+        """Read some items; one that cannot be read has a result that says so.
 
         Raises:
             ServerUnavailable, Unauthenticated, SettingsError: no item could be read.
         """
-        if self.plan.at_once > 1:
-            return list(self.threads.map(lambda place: self._answer(place, None), task))
-        return [self._answer(place, content) for place, content in self._ahead(task)]
+        return list(self._within_bounds(places))
 
-    def _ahead(self, task: Sequence[Place]) -> Iterator[tuple[Place, "Future[Loaded]"]]:
-        remote = any(REMOTE in place.item.path for place in task)
-        depth = AHEAD_REMOTE if remote else AHEAD
-        waiting: deque[tuple[Place, Future[Loaded]]] = deque()
-        for place in task:
-            waiting.append((place, self.threads.submit(load, place.item, self.plan.limits)))
-            if len(waiting) > depth:
-                yield waiting.popleft()
-        yield from waiting
+    def _within_bounds(self, places: Sequence[Place]) -> Iterator[ItemResult]:
+        """Yield results in order, with no more items and bytes in hand than allowed."""
+        waiting: deque[tuple[int, Callable[[], ItemResult]]] = deque()
+        held = 0
+        for place in places:
+            item, limits = place.item, self.plan.limits
+            size = item.bytes_at_most(max_bytes_of(item.source, limits))
+            remote = REMOTE in item.path and not item.compressed
+            most = self.plan.concurrency - 1 or (AHEAD_REMOTE if remote else AHEAD)
+            while waiting and (len(waiting) > most or held + size > BYTES_IN_HAND):
+                # The first one's bytes count until its result is there.
+                yield waiting[0][1]()
+                held -= waiting.popleft()[0]
+            loading = (self.fetchers if remote else self.loader).submit(self._load, place)
+            waiting.append((size, self._start(place, loading)))
+            held += size
+        for _, result in waiting:
+            yield result()
 
-    def _answer(self, place: Place, loading: "Future[Loaded] | None") -> Answer:
+    def _start(self, place: Place, loading: "Future[Loaded]") -> Callable[[], ItemResult]:
+        """Begin with an item as far as can be, and return what waits for its result."""
+        if self.plan.concurrency > 1:
+            return self.callers.submit(self._result, place, loading).result
+        return lambda: self._result(place, loading)
+
+    def _result(self, place: Place, loading: "Future[Loaded]") -> ItemResult:
         """Read an item's pages, or the first of them."""
         _, first, item = place
-        pages: list[Page] = []
         sha256: str | None = None
         try:
-            loaded = loading.result() if loading else load(item, self.plan.limits)
+            loaded = loading.result()
             sha256 = loaded.sha256
-            document = Document(loaded.encoded, self.plan.limits, self.plan.dpi)
+            document = Document(loaded.content, self.plan.limits, self.plan.dpi)
         except DigitstripError as error:
-            return Answer(place, [self._failed(item, item.page or 0, sha256, error)], range(0))
-        asked = self._asked(item)
+            return ItemResult(place, [self._failed(item, item.page or 0, sha256, error)], range(0))
+        request = self._request(item)
         if item.page is not None:
-            wanted = range(item.page, item.page + 1)
+            pages = range(item.page, item.page + 1)
         else:
-            wanted = range(first, min(first + PAGES, document.pages))
-        for page in wanted:
-            pages.append(self._page(item, page, sha256, document, asked))
-        following = range(0) if item.page is not None else range(wanted.stop, document.pages)
-        return Answer(place, pages, following)
+            pages = range(first, min(first + PAGES, document.pages))
+        done = [self._page(item, page, sha256, document, request) for page in pages]
+        following = range(0) if item.page is not None else range(pages.stop, document.pages)
+        self._kept = (item, loaded) if following else None
+        return ItemResult(place, done, following)
 
     def _page(
-        self, item: Item, page: int, sha256: str, document: Document, asked: pb.RecognizeRequest
-    ) -> Page:
+        self, item: Item, page: int, sha256: str, document: Document, request: pb.RecognizeRequest
+    ) -> PageResult:
         try:
             content, index = document.page(page)
-            response = self.reads.read(content, index, asked)
+            response = self.reader.read(content, index, request)
+        except NoSuchPage:
+            error = no_such_page(page, document.pages)
+            return failed_page(item, page, sha256, error, self.plan)
         except DigitstripError as error:
             return self._failed(item, page, sha256, error)
-        except Exception as error:  # a fault of ours on one page must not lose the others
+        except Exception as error:  # a bug that one page triggers must not lose the others
             kind = type(error).__name__
             return self._failed(item, page, sha256, DigitstripError(f"failed with {kind}: {error}"))
-        row = reading_row(item, page, sha256, response, self.plan.version)
-        scores = response.scores.SerializeToString() if asked.include_scores else b""
-        status = Status[row["decision"] or "READ"]
-        return Page(page, status, response.confidence, to_json(row), scores)
+        return read_page(item, page, sha256, response, self.plan)
 
-    def _failed(self, item: Item, page: int, sha256: str | None, error: DigitstripError) -> Page:
+    def _failed(
+        self, item: Item, page: int, sha256: str | None, error: DigitstripError
+    ) -> PageResult:
         if not is_of_the_item(error):
             raise error
         return failed_page(item, page, sha256, error, self.plan)
 
-    def _asked(self, item: Item) -> pb.RecognizeRequest:
-        """Return what is asked of an item: its own constraint's fields outweigh the run's."""
+    def _request(self, item: Item) -> pb.RecognizeRequest:
+        """Return the request for an item: the fields of its own constraint override the run's."""
         if not item.constraint:
-            return self.asked
-        asked, own = pb.RecognizeRequest(), pb.Constraint.FromString(item.constraint)
-        asked.CopyFrom(self.asked)
+            return self.request
+        request, own = pb.RecognizeRequest(), pb.Constraint.FromString(item.constraint)
+        request.CopyFrom(self.request)
         for each, _ in own.ListFields():
-            asked.constraint.ClearField(each.name)
-        asked.constraint.MergeFrom(own)
-        return asked
+            request.constraint.ClearField(each.name)
+        request.constraint.MergeFrom(own)
+        return request
+
+    def _load(self, place: Place) -> "Loaded":
+        """Read an item's bytes, unless they are those of the document that was read last."""
+        if place.page and self._kept is not None and self._kept[0] == place.item:
+            return self._kept[1]
+        return load(place.item, self.plan.limits)
+
+    def crop(self, places: Sequence[Place]) -> list[Picture | None]:
+        """Return pictures of pages, None of one that cannot be drawn any more."""
+        return [self._crop(place) for place in places]
+
+    def _crop(self, place: Place) -> Picture | None:
+        try:
+            limits = self.plan.limits
+            document = Document(self._load(place).content, limits, self.plan.dpi)
+            content, number = document.page(place.page)
+            if isinstance(content, bytes):
+                content = decode(content, number, limits).gray
+            return draw(content)
+        except DigitstripError:
+            return None
+
+    def copy(self, copies: Sequence[tuple[Item, Path]]) -> list[bool]:
+        """Copy items to files; return of which there was something to copy.
+
+        Raises:
+            UnwritableOutput: a file cannot be written.
+        """
+        return [copy(item, path) for item, path in copies]
 
 
 class Loaded(NamedTuple):
-    """An item's bytes."""
+    """An item's bytes, in a temporary file if they are many."""
 
-    encoded: bytes
     sha256: str
+    content: bytes | BinaryIO
 
 
 def load(item: Item, limits: Limits) -> Loaded:
-    """Read an item's bytes."""
-    encoded = item.read(most_bytes(item.source, limits))
-    return Loaded(encoded, hashlib.sha256(encoded).hexdigest())
+    """Read an item's bytes.
+
+    Raises:
+        InputError: they cannot be read, or are too many.
+    """
+    digest = hashlib.sha256()
+    pieces: list[bytes] = []
+    file: BinaryIO | None = None
+    size = 0
+    with closing(item.pieces(max_bytes_of(item.source, limits))) as reading:
+        for piece in reading:
+            digest.update(piece)
+            size += len(piece)
+            if file is not None:
+                file.write(piece)
+                continue
+            pieces.append(piece)
+            if size > limits.max_bytes:
+                if not is_pdf(pieces[0]):  # whatever its name says
+                    raise too_many_bytes(max(item.size, size), limits.max_bytes)
+                file = tempfile.TemporaryFile()  # noqa: SIM115 - it is closed when nobody has it
+                file.writelines(pieces)
+                pieces.clear()
+    if file is None:
+        return Loaded(digest.hexdigest(), b"".join(pieces))
+    file.flush()
+    return Loaded(digest.hexdigest(), file)
 
 
-def failed_page(
-    item: Item, page: int, sha256: str | None, error: DigitstripError, plan: Plan
-) -> Page:
-    """Return what became of a page that could not be read."""
-    row = error_row(item, page, sha256, error, plan.digest, plan.version)
-    return Page(page, Status.FAILED, 0.0, to_json(row), b"")
+def copy(item: Item, path: Path) -> bool:
+    """Copy an item's bytes to a file; return false if they cannot be read.
+
+    Raises:
+        UnwritableOutput: the file cannot be written.
+    """
+    with writing(path), path.open("wb") as file:
+        try:
+            with closing(item.pieces(MAX_PDF_BYTES)) as reading:
+                file.writelines(reading)
+            return True
+        except InputError:
+            path.unlink()
+            return False
 
 
 def is_of_the_item(error: DigitstripError) -> bool:

@@ -1,1 +1,1 @@
-"""What the command line names, to items."""
+"""Names on the command line, expanded to items."""

@@ -4,13 +4,17 @@ import tarfile
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from typing import BinaryIO, Self
 
-from service.batch.inputs.items import Item, open_seekable, opened_zip
-from service.errors import DigitstripError
+from service.batch.inputs.items import Item
+from service.batch.inputs.open_files import open_tar, opened_zip
+from service.errors import InputError, SettingsError
 
 ZIPS = (".zip",)
 TARS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
-REPEATED = "__MACOSX/"  # where macOS puts what is no file of the user's
+MACOS_METADATA = "__MACOSX/"  # where macOS puts what is no file of the user's
+MOST_HEADER = 2**20  # bytes of a tar between two members' data: names, extended attributes
+MOST_DEFAULTS = 64  # entries of a tar's global headers
 
 
 def is_archive(name: str) -> bool:
@@ -18,63 +22,88 @@ def is_archive(name: str) -> bool:
     return name.lower().endswith(ZIPS + TARS)
 
 
-def members(
-    path: str, identity: str, wanted: Callable[[str], bool], max_bytes: int
-) -> Iterator[Item]:
+def members(path: str, identity: str, wanted: Callable[[str], bool]) -> Iterator[Item]:
     """Yield the wanted members of an archive, and one that says so where it is damaged.
+
+    No member's bytes are kept: whoever reads an item finds them by its place in the archive.
 
     Args:
         path: local or a URL.
         identity: the archive's own.
-        wanted: tells by its name whether a member is.
-        max_bytes: what a member of a compressed tar may have to be taken along.
+        wanted: whether a member of that name is read.
     """
-    found = (
-        _in_zip(path, identity, wanted)
-        if path.lower().endswith(ZIPS)
-        else _in_tar(path, identity, wanted, max_bytes)
-    )
+    in_zip = path.lower().endswith(ZIPS)
     try:
-        yield from found
-    except DigitstripError:
+        yield from (_in_zip if in_zip else _in_tar)(path, identity, wanted)
+    except SettingsError:  # a library is missing, which is no fault of the archive
         raise
+    except InputError as error:
+        yield Item(path, path, identity, reason=error.reason, trouble=str(error))
     except Exception as error:  # what is damaged raises almost anything
         sentence = getattr(error, "strerror", None) or f"the archive is damaged: {error}"
         yield Item(path, path, identity, reason="UNREADABLE_SOURCE", trouble=sentence)
 
 
 def _in_zip(path: str, identity: str, wanted: Callable[[str], bool]) -> Iterator[Item]:
-    for info in opened_zip(path, identity).infolist():
+    for entry, info in enumerate(opened_zip(path, identity).infolist()):
         if _is_wanted(info, wanted):
             source = f"{path}/{info.filename}"
-            known = f"{identity} {info.CRC}"
-            yield Item(source, path, known, member=info.filename, size=info.file_size)
+            yield Item(source, path, identity, entry=entry, size=info.file_size)
 
 
 def _is_wanted(info: zipfile.ZipInfo, wanted: Callable[[str], bool]) -> bool:
     name = info.filename
-    return not info.is_dir() and wanted(name) and not name.startswith(REPEATED)
+    return not info.is_dir() and wanted(name) and not name.startswith(MACOS_METADATA)
 
 
-def _in_tar(
-    path: str, identity: str, wanted: Callable[[str], bool], max_bytes: int
-) -> Iterator[Item]:
-    compressed = not path.lower().endswith(".tar")
-    with (
-        closing(open_seekable(path)) as file,
-        tarfile.open(fileobj=file, mode="r|*" if compressed else "r:") as tar,
-    ):
-        while (info := tar.next()) is not None:
-            tar.members.clear()  # type: ignore[attr-defined]  # it would keep them all
-            if not info.isfile() or not wanted(info.name):
-                continue
-            source = f"{path}/{info.name}"
-            known = f"{identity} {info.offset_data}"
-            if not compressed:
-                yield Item(source, path, known, offset=info.offset_data, size=info.size)
-            elif info.size > max_bytes:
-                yield Item(source, path, known, size=info.size)
-            else:
-                data = tar.extractfile(info)
-                content = data.read() if data is not None else b""
-                yield Item(source, path, known, size=info.size, content=content)
+def _in_tar(path: str, identity: str, wanted: Callable[[str], bool]) -> Iterator[Item]:
+    file, compressed = open_tar(path)
+    with closing(file):
+        headers = _Headers(file)
+        with tarfile.TarFile(fileobj=headers, tarinfo=_Member) as tar:  # type: ignore[arg-type]
+            while (info := tar.next()) is not None:
+                headers.taken = 0
+                tar.members.clear()  # type: ignore[attr-defined]  # it would keep them all
+                if len(tar.pax_headers) > MOST_DEFAULTS:
+                    raise tarfile.ReadError(f"it has over {MOST_DEFAULTS} global headers")
+                if info.isfile() and wanted(info.name):
+                    yield Item(
+                        f"{path}/{info.name}",
+                        path,
+                        identity,
+                        offset=info.offset_data,
+                        size=info.size,
+                        compressed=compressed,
+                    )
+
+
+class _Member(tarfile.TarInfo):
+    """A member whose damaged header is an error; `tarfile` takes it for the archive's end."""
+
+    @classmethod
+    def fromtarfile(cls, tarfile_: tarfile.TarFile) -> Self:
+        """Read the next header."""
+        try:
+            return super().fromtarfile(tarfile_)
+        except (tarfile.InvalidHeaderError, tarfile.TruncatedHeaderError) as error:  # type: ignore[attr-defined]
+            raise tarfile.ReadError(str(error)) from error
+
+
+class _Headers:
+    """A tar as `tarfile` reads its headers: forward, and none of any size.
+
+    `tarfile` takes a long name or an extended header into memory whole, whatever its size, and a
+    few megabytes of gzip can hold one of gigabytes.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+        self.taken = 0  # bytes since the last member
+        self.tell, self.seek = file.tell, file.seek
+
+    def read(self, size: int) -> bytes:
+        """Return the next bytes of a header."""
+        self.taken += size
+        if self.taken > MOST_HEADER:
+            raise tarfile.ReadError(f"a header has over {MOST_HEADER:,} bytes")
+        return self.file.read(size)

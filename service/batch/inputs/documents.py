@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from threading import Lock
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -18,25 +18,26 @@ TIFF = (b"II", b"MM")
 DPI = 300  # dots an inch that a PDF's page is drawn at
 POINTS = 72  # of a PDF, an inch
 
-MOST_BYTES = 2**30  # of a PDF
-_PDFIUM = Lock()  # it is not for several threads
+MAX_PDF_BYTES = 2**30
+MAGIC_BYTES = 1024  # from the start of a file, in which a PDF says that it is one
+_PDFIUM = Lock()  # PDFium is not thread-safe
 
-Content = bytes | Gray  # what a reader is given of a page: its file, or its gray levels
+Content = bytes | Gray  # what a page is read from: its file, or its gray levels
 
 
-def most_bytes(name: str, limits: Limits) -> int:
+def max_bytes_of(name: str, limits: Limits) -> int:
     """Return how many bytes a file of that name may have."""
-    return MOST_BYTES if name.lower().endswith(".pdf") else limits.max_bytes
+    return MAX_PDF_BYTES if name.lower().endswith(".pdf") else limits.max_bytes
 
 
 class Document:
-    """An encoded image or a PDF, whose pages can be asked for.
+    """An encoded image or a PDF, page by page.
 
-    A PDF may have any number of pages and be larger than an image: what is decoded at a time is
-    one page, and that is bounded as an image is.
+    A PDF may have any number of pages and be larger than an image: one page is decoded at a time,
+    and that is bounded as an image is.
 
     Args:
-        encoded: the bytes of the whole.
+        encoded: the bytes of the whole, or a file with them.
         limits: how large it may be.
         dpi: dots an inch that a PDF's pages are drawn at.
 
@@ -44,33 +45,30 @@ class Document:
         InputError: the bytes are neither, or more than allowed.
     """
 
-    def __init__(self, encoded: bytes, limits: Limits, dpi: int = DPI) -> None:
+    def __init__(self, encoded: bytes | BinaryIO, limits: Limits, dpi: int = DPI) -> None:
         self.encoded = encoded
         self.limits = limits
         self.dpi = dpi
-        self.is_pdf = encoded[:1024].lstrip().startswith(PDF)
+        self.is_pdf = is_pdf(start_of(encoded))
         self.pages = self._count()
 
     def page(self, number: int) -> tuple[Content, int]:
-        """Return what a reader is given for a page, and which page of that it reads.
+        """Return what a page, from 0, is read from, and which page of that it is.
 
         Raises:
             InputError: there is no such page, or it cannot be drawn.
         """
-        if not self.is_pdf:
+        if isinstance(self.encoded, bytes) and not self.is_pdf:
             return self.encoded, number
         if number >= self.pages:
-            raise NoSuchPage(
-                f"page {number} was asked for; the document's pages are 0 to {self.pages - 1}",
-                "image.page",
-            )
+            raise no_such_page(number, self.pages)
         return self._draw(number), 0
 
     def _count(self) -> int:
-        if self.encoded[:2] in TIFF:
-            return count_pages(self.encoded, self.limits)
-        if not self.is_pdf:  # one page, or none that can be read: decoding it will say
-            return 1
+        if isinstance(self.encoded, bytes) and not self.is_pdf:
+            if self.encoded[:2] in TIFF:
+                return count_pages(self.encoded, self.limits)
+            return 1  # one page, or none that can be read: decoding it will say
         with _opened(self.encoded) as pdf:
             pages = len(pdf)
         if pages == 0:
@@ -91,8 +89,27 @@ class Document:
                 return np.array(bitmap.to_numpy()).reshape(bitmap.height, bitmap.width)
 
 
+def start_of(encoded: bytes | BinaryIO) -> bytes:
+    """Return the first bytes of an encoded image or document."""
+    if isinstance(encoded, bytes):
+        return encoded[:MAGIC_BYTES]
+    encoded.seek(0)
+    return encoded.read(MAGIC_BYTES)
+
+
+def is_pdf(start: bytes) -> bool:
+    """Whether the first bytes are those of a PDF."""
+    return start[:MAGIC_BYTES].lstrip().startswith(PDF)
+
+
+def no_such_page(number: int, pages: int) -> NoSuchPage:
+    """Return the error of a page, from 0, that a document does not have; people count from 1."""
+    there = f"its pages are 1 to {pages}" if pages > 1 else "there is one page"
+    return NoSuchPage(f"page {number + 1} was requested; {there}", "image.page")
+
+
 @contextmanager
-def _opened(encoded: bytes) -> Iterator[Any]:
+def _opened(encoded: bytes | BinaryIO) -> Iterator[Any]:
     with needs("batch", "PDF documents need pypdfium2"):
         import pypdfium2
     try:

@@ -1,15 +1,15 @@
-"""What the command line names, as items in a fixed order: the order of the rows."""
+"""Inputs of the command line, as items in a fixed order: the order of the rows."""
 
 import glob
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from service.batch.inputs.archives import is_archive, members
-from service.batch.inputs.items import REMOTE, Item
+from service.batch.inputs.items import Item
 from service.batch.inputs.listing import (
     Entry,
     entry_of,
@@ -20,10 +20,10 @@ from service.batch.inputs.listing import (
     walk,
 )
 from service.batch.inputs.manifest import LISTS, read_list, read_manifest
+from service.batch.inputs.open_files import REMOTE
 from service.errors import DigitstripError
 from service.imaging.files import STDIN
 from service.imaging.formats import SUFFIXES
-from service.imaging.limits import Limits
 
 DOCUMENTS = {".pdf"}
 
@@ -35,7 +35,7 @@ def is_wanted(name: str) -> bool:
 
 
 class Inputs:
-    """What a command line names; iterating yields its items, each time the same.
+    """Inputs of a command line; iterating yields their items, each time the same.
 
     A folder stands for the images and documents below it, by name; an archive for those in it; a
     glob for what it matches; a manifest for what it lists; `-` for a list on standard input; any
@@ -43,7 +43,7 @@ class Inputs:
 
     Args:
         names: local paths, globs, URLs of fsspec, `-`.
-        listed: what stands for `-`: a file with what came on standard input.
+        listed: a file with what came on standard input, for `-`.
     """
 
     def __init__(self, names: Iterable[str], listed: Path | None = None) -> None:
@@ -77,7 +77,7 @@ class Inputs:
 
 @contextmanager
 def inputs_of(names: Iterable[str]) -> Iterator[Inputs]:
-    """Return the inputs; a list on standard input waits in a temporary file meanwhile."""
+    """Return the inputs; a list on standard input is kept in a temporary file meanwhile."""
     names = list(names)
     if STDIN not in names:
         yield Inputs(names)
@@ -90,7 +90,7 @@ def inputs_of(names: Iterable[str]) -> Iterator[Inputs]:
 
 def _file(entry: Entry) -> Iterator[Item]:
     if is_archive(entry.path):
-        yield from members(entry.path, entry.identity, is_wanted, Limits.max_bytes)
+        yield from members(entry.path, entry.identity, is_wanted)
     elif is_folder(entry.path):
         yield from _items(walk(entry.path, is_wanted), entry.path)
     else:
@@ -99,11 +99,14 @@ def _file(entry: Entry) -> Iterator[Item]:
 
 def _item(entry: Entry) -> Item:
     reason = "UNREADABLE_SOURCE" if entry.trouble else ""
-    return Item(entry.path, entry.path, entry.identity, reason=reason, trouble=entry.trouble)
+    size = entry.size if REMOTE in entry.path else -1  # a local file's is known when it is opened
+    return Item(
+        entry.path, entry.path, entry.identity, size=size, reason=reason, trouble=entry.trouble
+    )
 
 
 def _items(entries: Iterator[Entry], folder: str) -> Iterator[Item]:
-    """Yield a folder's items; one without any is an item that says so."""
+    """Yield a folder's items; an empty folder is an item that says so."""
     empty = True
     for entry in entries:
         empty = False
@@ -114,7 +117,7 @@ def _items(entries: Iterator[Entry], folder: str) -> Iterator[Item]:
 
 
 def _remote(url: str) -> Iterator[Item]:
-    """Yield what a URL stands for: an archive's members, a glob's matches, a folder, or itself."""
+    """Yield the items of a URL: an archive's members, a glob's matches, a folder's, or itself."""
     try:
         system, path = filesystem(url)
         if glob.has_magic(path):
@@ -133,11 +136,6 @@ def _remote(url: str) -> Iterator[Item]:
         return
     for entry in entries:
         if is_archive(entry.path):
-            yield from members(entry.path, entry.identity, is_wanted, Limits.max_bytes)
+            yield from members(entry.path, entry.identity, is_wanted)
         else:
             yield _item(entry)
-
-
-def counted(inputs: Inputs, told: Callable[[int], None]) -> None:
-    """Tell how many items there are; of compressed tars that takes reading them."""
-    told(sum(1 for _ in inputs))

@@ -1,43 +1,51 @@
-"""One thing to read, and where its bytes lie; small, so that millions can pass on."""
+"""One thing to read, and where its bytes lie; small, so that millions can pass through a run."""
 
-import io
-import zipfile
+import os
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from functools import lru_cache
 from pathlib import Path
-from typing import Any, Self, cast
+from threading import Lock
+from typing import Any, BinaryIO, Self
 
+from service.batch.inputs.open_files import (
+    REMOTE,
+    open_regular,
+    open_seekable,
+    opened_tar,
+    opened_zip,
+)
 from service.errors import DigitstripError, TooManyBytes, UnreadableSource, of_reason
-from service.extras import needs
 
-REMOTE = "://"  # in the name of what fsspec opens
-MOST_OPEN = 4  # archives kept open by one process
+PIECE = 2**18  # bytes read at a time
+
+_TAR = Lock()  # a decompressed tar has one position, which threads would share
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
     """An image or document that becomes one row a page.
 
-    `path` is local or a URL; `member` is the name inside a zip archive, `offset` and `size` the
-    bytes inside a plain tar; `content` holds what can only be read in passing, as in a compressed
-    tar. `identity` changes when the input does, as far as its listing tells.
+    `path` is local or a URL. Inside an archive, `entry` is the place in a zip's directory (names
+    may repeat), `offset` and `size` are bytes in the tar, decompressed where it is `compressed`.
+    `identity` changes when the input does, as far as its listing shows.
     """
 
     source: str  # as the row names it
     path: str = ""
     identity: str = ""
-    id: str | None = None  # the manifest's
-    page: int | None = None  # only this one, counted from 0
-    constraint: bytes = b""  # a serialized pb.Constraint; its fields outweigh the run's
-    member: str = ""
-    offset: int = 0
-    size: int = -1
-    content: bytes | None = None
+    id: str | None = None  # from the manifest
+    page: int | None = None  # only this one, from 0
+    constraint: bytes = b""  # a serialized pb.Constraint; its fields override the run's
+    entry: int | None = None
+    offset: int | None = None
+    size: int = -1  # unknown
+    compressed: bool = False
     reason: str = ""  # why it cannot be read at all, known from its listing
     trouble: str = ""  # the same as a sentence
 
-    def read(self, max_bytes: int) -> bytes:
-        """Return the bytes; of more than `max_bytes`, no more is read than shows it.
+    def pieces(self, max_bytes: int) -> Generator[bytes, None, None]:
+        """Yield the bytes, some at a time; of more than `max_bytes`, no more than shows it.
 
         Raises:
             InputError: they cannot be read; of the class whose reason the listing gave.
@@ -47,43 +55,68 @@ class Item:
             raise of_reason(self.reason, self.trouble, "source")
         if self.size > max_bytes:
             raise too_many_bytes(self.size, max_bytes)
+        held = 0
         try:
-            content = self._read(max_bytes + 1)
+            with self._opened() as (file, size):
+                if size > max_bytes:
+                    raise too_many_bytes(size, max_bytes)
+                inside = self.offset is not None  # a tar has more after the item
+                while piece := file.read(min(PIECE, size - held) if inside else PIECE):
+                    held += len(piece)
+                    if held > max_bytes:
+                        raise too_many_bytes(held, max_bytes)
+                    yield piece
+                if inside and held < size:
+                    raise EOFError(f"it ends after {held:,} of {size:,} bytes")
         except IsADirectoryError as error:
             raise UnreadableSource("there is no image in it", "source") from error
-        except OSError as error:
-            raise UnreadableSource(error.strerror or str(error), "source") from error
         except DigitstripError:
             raise
+        except OSError as error:
+            raise UnreadableSource(error.strerror or str(error), "source") from error
         except Exception as error:  # damaged archives raise almost anything; so do object stores
             raise UnreadableSource(f"{type(error).__name__}: {error}", "source") from error
-        if len(content) > max_bytes:
-            raise too_many_bytes(self._size_on_disk(len(content)), max_bytes)
-        return content
 
-    def _read(self, most: int) -> bytes:
-        if self.content is not None:
-            return self.content
-        if self.member:
-            with opened_zip(self.path, self.identity).open(self.member) as file:
-                return file.read(most)
-        if REMOTE in self.path:
+    def bytes_at_most(self, max_bytes: int) -> int:
+        """Return how many bytes reading it takes at most, as far as that is known beforehand."""
+        size = self.size
+        if size < 0 and REMOTE not in self.path:
+            try:
+                size = os.stat(self.path).st_size  # noqa: PTH116 - a Path costs more than the stat
+            except (OSError, ValueError):
+                size = 0
+        return max_bytes if size < 0 else min(size, max_bytes)
+
+    @property
+    def is_local_file(self) -> bool:
+        """Whether it is a local file by itself: neither remote nor in an archive."""
+        in_archive = self.entry is not None or self.offset is not None
+        return bool(self.path) and not in_archive and REMOTE not in self.path
+
+    @contextmanager
+    def _opened(self) -> Iterator[tuple[BinaryIO, int]]:
+        """Open the item; yields a file that stands at its start, and its size or -1."""
+        if self.entry is not None:
+            archive = opened_zip(self.path, self.identity)
+            with archive.open(archive.infolist()[self.entry]) as member:
+                yield member, self.size  # type: ignore[misc]  # IO[bytes] reads as well
+        elif self.compressed:
+            with _TAR:
+                file = opened_tar(self.path, self.identity)
+                file.seek(self.offset or 0)
+                yield file, self.size
+        elif REMOTE in self.path:
             with open_seekable(self.path) as file:
-                return file.read(most)
-        with Path(self.path).open("rb") as file:
-            file.seek(self.offset)
-            content = file.read(most if self.size < 0 else self.size)
-        if 0 <= self.size != len(content):
-            raise EOFError(f"it ends after {len(content):,} of {self.size:,} bytes")
-        return content
-
-    def _size_on_disk(self, least: int) -> int:
-        """Return how large a local file is; of others, only that it is larger is known."""
-        local = self.content is None and not self.member and REMOTE not in self.path
-        return Path(self.path).stat().st_size if local else least
+                file.seek(self.offset or 0)
+                yield file, self.size
+        else:
+            with open_regular(self.path) as file:
+                file.seek(self.offset or 0)
+                whole = Path(self.path).stat().st_size if self.offset is None else self.size
+                yield file, whole
 
     def to_columns(self) -> dict[str, Any]:
-        """Return the item as the columns of a manifest block."""
+        """Return the item as the columns of a block's list."""
         return asdict(self)
 
     @classmethod
@@ -97,18 +130,3 @@ def too_many_bytes(size: int, allowed: int) -> TooManyBytes:
     return TooManyBytes(
         f"the image has {size:,} bytes; at most {allowed:,} are allowed", "image.encoded"
     )
-
-
-@lru_cache(MOST_OPEN)
-def opened_zip(path: str, version: str) -> zipfile.ZipFile:
-    """Return an open zip archive; a process keeps the latest ones open."""
-    return zipfile.ZipFile(open_seekable(path))
-
-
-def open_seekable(path: str) -> io.BufferedIOBase:
-    """Open a local file, or a URL through fsspec, for reading anywhere in it."""
-    if REMOTE in path:
-        with needs("batch", f"{path} needs fsspec"):
-            import fsspec
-        return cast(io.BufferedIOBase, fsspec.open(path, "rb").open())
-    return Path(path).open("rb")

@@ -1,4 +1,4 @@
-"""Folders, local and remote: what is in them, by name, in memory that no size changes."""
+"""Folders, local and remote: their files by name, listed in bounded memory."""
 
 import heapq
 import json
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from service.batch.inputs.items import REMOTE
+from service.batch.inputs.open_files import REMOTE
 from service.errors import SettingsError
 from service.extras import needs
 
@@ -32,7 +32,7 @@ def walk(folder: str, wanted: Callable[[str], bool]) -> Iterator[Entry]:
 
     Args:
         folder: local or a URL.
-        wanted: tells by its name whether a file is.
+        wanted: whether a file of that name is read.
     """
     if REMOTE in folder:
         yield from _walk_remote(folder, wanted)
@@ -48,7 +48,7 @@ def walk(folder: str, wanted: Callable[[str], bool]) -> Iterator[Entry]:
 
 
 def entry_of(path: str) -> Entry:
-    """Return a local file's entry; what cannot be looked at is found out by reading it."""
+    """Return a local file's entry; if it cannot be looked at, reading it will say why."""
     try:
         status = os.stat(path)  # noqa: PTH116 - of strings, as above
     except (OSError, ValueError):
@@ -81,7 +81,7 @@ def _scan(folder: str, wanted: Callable[[str], bool]) -> Iterator[tuple[str, boo
                     yield entry.name, True
                 elif wanted(entry.name) and not (entry.is_symlink() and entry.is_dir()):
                     yield entry.name, False
-    except OSError:  # closed to us; the folder then becomes a row that says so
+    except OSError:  # no permission; the folder then becomes a row that says so
         yield "", False
 
 
@@ -114,7 +114,7 @@ def filesystem(url: str) -> tuple[Any, str]:
 
 
 def remote_entry(system: Any, info: dict[str, Any]) -> Entry:  # noqa: ANN401 - fsspec has no types
-    """Return the entry of what an object store says of an object."""
+    """Return an entry from an object store's description of an object."""
     marks = [info.get(key) for key in ("size", "ETag", "etag", "mtime", "LastModified", "updated")]
     size = info.get("size")
     return Entry(
@@ -132,7 +132,7 @@ def local_files(pattern: str) -> list[str]:
 
 
 def is_folder(path: str) -> bool:
-    """Whether a local path is a folder; not if it cannot be looked at."""
+    """Whether a local path is a folder; false if it cannot be looked at."""
     try:
         return Path(path).is_dir()
     except OSError:

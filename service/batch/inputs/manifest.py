@@ -1,58 +1,106 @@
 """Manifests: lists of what to read, with ids, pages and what is known of each string."""
 
 import csv
+import io
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from service.api.options import to_length
-from service.batch.inputs.items import REMOTE, Item
+from service.batch.inputs.items import Item
 from service.batch.inputs.listing import entry_of
-from service.errors import BadConstraint, BadOption, InputError, SettingsError, quoted
+from service.batch.inputs.open_files import REMOTE, open_regular
+from service.errors import (
+    BadConstraint,
+    BadOption,
+    InputError,
+    SettingsError,
+    UnreadableSource,
+    quoted,
+)
 from service.extras import needs
 from service.pb import recognizer_pb2 as pb
 
 LISTS = {".txt", ".csv", ".parquet"}
 PATHS = ("path", "file", "source")  # the column that names the image, whichever there is
 KNOWN = "path (or file, or source), id, page, length, pattern, allowed, check"
-BETWEEN = "|"  # of allowed strings in one cell
+SEPARATOR = "|"  # of allowed strings in one cell
+MAX_LINE = 2**22  # characters of a CSV's line
+# Cells of a CSV of readings: see `service.batch.outputs.writers`.
+TEXT = re.compile(r'="((?:[^"]|"")*)"', re.DOTALL)  # kept as text by a spreadsheet
+GUARDED = re.compile(r"'+[=+\-@\t\r]")  # not run as a formula
 
 
 def read_manifest(path: Path) -> Iterator[Item]:
-    """Yield what a manifest lists; its paths start from the folder it lies in.
+    """Yield the items that a manifest lists; its paths start from the folder it lies in.
 
     A line of a `.txt` is a path or URL. A `.csv` or `.parquet` has a column of paths, and may
-    have an id, a page, and constraints; other columns are left alone. A row with a malformed one
-    is an item with its reason.
+    have an id, a page, and constraints; other columns are left alone. A malformed row is an item
+    with its reason.
 
     Raises:
         SettingsError: the file cannot be read, is no table, or has no column of paths.
     """
     try:
         if path.suffix.lower() == ".txt":
-            with path.open(encoding="utf-8-sig") as file:
+            with _open_text(path, newline=None) as file:
                 yield from read_list(file, path.parent)
-        else:
-            rows = _parquet(path) if path.suffix.lower() == ".parquet" else _csv(path)
-            for row in rows:
+        elif path.suffix.lower() == ".parquet":
+            for row in _parquet(path):
                 yield to_item(row, path.parent)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        else:
+            yield from _csv(path)
+    except (OSError, UnicodeDecodeError, csv.Error, InputError) as error:
         raise SettingsError(f"cannot read the manifest {path}: {error}") from error
 
 
 def read_list(lines: Iterable[str], folder: Path) -> Iterator[Item]:
-    """Yield what a plain list names, one a line; blank lines are skipped."""
+    """Yield the items of a plain list, one a line; blank lines are skipped."""
     for line in lines:
         if name := line.rstrip("\r\n"):
             yield found(name, folder)
 
 
-def _csv(path: Path) -> Iterator[Mapping[str, Any]]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file, strict=True)
-        _insist_on_paths(reader.fieldnames or [], path)
-        yield from reader
+def _open_text(path: Path, newline: str | None) -> TextIO:
+    return io.TextIOWrapper(open_regular(path), encoding="utf-8-sig", newline=newline)
+
+
+def _csv(path: Path) -> Iterator[Item]:
+    with _open_text(path, newline="") as file:
+        reader = csv.DictReader(_lines(file), strict=True)
+        _check_columns(reader.fieldnames or [], path)
+        while True:
+            try:
+                row = next(reader, None)
+            except csv.Error as error:  # of this row; the next line begins another one
+                why = f"line {reader.reader.line_num} of the manifest is malformed: {error}"
+                yield Item(
+                    f"{path}:{reader.reader.line_num}", reason=UnreadableSource.reason, trouble=why
+                )
+                continue
+            if row is None:
+                return
+            yield to_item({key: unguarded(cell) for key, cell in row.items()}, path.parent)
+
+
+def _lines(file: TextIO) -> Iterator[str]:
+    """Yield lines in bounded memory; one that is too long becomes one that `csv` refuses."""
+    while line := file.readline(MAX_LINE):
+        whole = line
+        while len(line) == MAX_LINE and not line.endswith("\n"):
+            whole = "x" * (csv.field_size_limit() + 1) + "\n"
+            line = file.readline(MAX_LINE)
+        yield whole
+
+
+def unguarded(cell: Any) -> Any:  # noqa: ANN401 - what DictReader gives for a row too long
+    """Return a cell as it was before a CSV of readings kept it from being run as a formula."""
+    if not isinstance(cell, str):
+        return cell
+    if as_text := TEXT.fullmatch(cell):
+        return as_text[1].replace('""', '"')
+    return cell[1:] if GUARDED.match(cell) else cell
 
 
 def _parquet(path: Path) -> Iterator[Mapping[str, Any]]:
@@ -62,7 +110,7 @@ def _parquet(path: Path) -> Iterator[Mapping[str, Any]]:
     try:
         with parquet.ParquetFile(path) as table:
             names = table.schema_arrow.names
-            _insist_on_paths(names, path)
+            _check_columns(names, path)
             columns = [name for name in names if name in (*PATHS, *KNOWN.split(", "))]
             for batch in table.iter_batches(1024, columns=columns):
                 yield from batch.to_pylist()
@@ -70,7 +118,7 @@ def _parquet(path: Path) -> Iterator[Mapping[str, Any]]:
         raise SettingsError(f"cannot read the manifest {path}: {error}") from error
 
 
-def _insist_on_paths(columns: Iterable[str], path: Path) -> None:
+def _check_columns(columns: Iterable[str], path: Path) -> None:
     if not set(PATHS) & set(columns):
         raise SettingsError(
             f"the manifest {path} has the columns {', '.join(columns) or 'none'}; "
@@ -98,7 +146,7 @@ def found(
     page: int | None = None,
     constraint: bytes = b"",
 ) -> Item:
-    """Return an item with what its listing tells of the file."""
+    """Return the item of a name, with its identity as the file system shows it."""
     known = f"{id_ or ''} {'' if page is None else page} {constraint.hex()}".strip()
     if REMOTE in name:  # asking a store for each would take longer than reading
         return Item(name, name, known, id_, page, constraint)
@@ -108,17 +156,17 @@ def found(
 
 
 def page_of(row: Mapping[str, Any]) -> int | None:
-    """Return the page that a row asks for, counted from 0, or None for all.
+    """Return a row's page, from 0, or None for all; the column counts from 1, as rows do.
 
     Raises:
-        BadOption: it is no number.
+        BadOption: it is no such number.
     """
-    said = row.get("page")
-    if said in (None, ""):
+    given = row.get("page")
+    if given in (None, ""):
         return None
-    if not re.fullmatch(r"[0-9]{1,9}", str(said)):
-        raise BadOption(f"the page is {quoted(str(said))}; expected a number from 0", "page")
-    return int(str(said))
+    if not re.fullmatch(r"0*[1-9][0-9]{0,8}", str(given)):
+        raise BadOption(f"the page is {quoted(str(given))}; expected a number from 1", "page")
+    return int(str(given)) - 1
 
 
 def constraint_of(row: Mapping[str, Any]) -> bytes:
@@ -127,26 +175,26 @@ def constraint_of(row: Mapping[str, Any]) -> bytes:
     Raises:
         BadConstraint: it is not written as it should be; the rest is found out by reading.
     """
-    said = {
+    given = {
         key: str(row[key])
         for key in ("length", "pattern", "allowed", "check")
         if row.get(key) not in (None, "")
     }
-    if not said:
+    if not given:
         return b""
     constraint = pb.Constraint()
-    if "length" in said:
-        constraint.length.CopyFrom(to_length(said["length"]))
-    if "pattern" in said:
-        constraint.pattern = said["pattern"]
-    if "allowed" in said:
-        constraint.allowed.extend(said["allowed"].split(BETWEEN))
-    if "check" in said:
+    if "length" in given:
+        constraint.length.CopyFrom(to_length(given["length"]))
+    if "pattern" in given:
+        constraint.pattern = given["pattern"]
+    if "allowed" in given:
+        constraint.allowed.extend(given["allowed"].split(SEPARATOR))
+    if "check" in given:
         try:
-            constraint.check_digit = pb.CheckDigit.Value(f"CHECK_DIGIT_{said['check'].upper()}")
+            constraint.check_digit = pb.CheckDigit.Value(f"CHECK_DIGIT_{given['check'].upper()}")
         except ValueError as error:
             raise BadConstraint(
-                f"the check is {quoted(said['check'])}; expected luhn, mod97, isbn10, isbn13 or "
+                f"the check is {quoted(given['check'])}; expected luhn, mod97, isbn10, isbn13 or "
                 "verhoeff",
                 "constraint.check_digit",
             ) from error

@@ -1,1 +1,1 @@
-"""Rows to tables, reports and summaries."""
+"""Tables, reports, summaries and the quarantine."""

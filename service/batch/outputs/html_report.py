@@ -1,253 +1,384 @@
-"""A run's report: one HTML file for people who would rather look than read tables."""
+"""A run's report: HTML for people who would rather look than read tables, without scripts."""
 
 import base64
 import html
 import json
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
+import math
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
-import cv2
-
-from service.batch.inputs.documents import Document, most_bytes
+from service.batch.durable_files import PARTIAL, beside, writing
 from service.batch.inputs.items import Item
-from service.batch.job import Order
+from service.batch.job import Job
+from service.batch.outputs.pictures import Picture
+from service.batch.outputs.rows import Row, review_reason
 from service.batch.outputs.summary import BARS, SHOWN, Summary
-from service.batch.state.journal import written
-from service.errors import DigitstripError
-from service.imaging.decode import decode
-from service.imaging.limits import Limits
-from service.imaging.page import Gray
+from service.batch.pages import Record, Status
+from service.batch.plan import Place
+from service.errors import SettingsError
 
-WIDE, HIGH = 520, 130  # pixels that a picture has at most
-SURE, UNSURE = (34, 128, 72), (196, 60, 40)  # colors of a digit's line
+CARDS = 60  # of a page
+MADE_BY = '<meta name="generator" content="digitstrip batch">'
+SURE, UNSURE = (34, 128, 72), (214, 128, 12)  # colors of a digit's line
+
+# Draws pages, and yields a picture for each, None where that fails.
+Draw = Callable[[Iterable[Place]], Iterator[Picture | None]]
+
+REASONS = {
+    "LOW_CONFIDENCE": "not sure enough for the error rate that was requested",
+    "NO_DIGITS": "no digits were found, and it is not sure that there are none",
+    "IMPOSSIBLE": "no string that satisfies the constraint was found; this one does not",
+    "UNSEARCHED": "too wide to search for a string that satisfies the constraint",
+}
 
 STYLE = """
-:root { --ink: #1c2430; --pale: #66707f; --line: #dde2e9; --fill: #f6f8fa; --mark: #2f6f9f;
-  --bad: #c43c28; --good: #228048; --paper: #fff; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6e9ee; --pale: #98a2b0; --line: #333b46;
-  --fill: #1b212a; --mark: #6bb0e0; --bad: #ef7a66; --good: #5cc48a; --paper: #12161c; } }
+:root { color-scheme: light dark; --ink: #1c2430; --pale: #5d6775; --line: #dde2e9;
+  --fill: #f6f8fa; --paper: #fff; --accept: #1f7a45; --review: #a85d00; --failed: #b3261e;
+  --accept-bar: #3f9d68; --review-bar: #e0962f; --link: #1d5f93; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e6e9ee; --pale: #a0aab8; --line: #333b46;
+  --fill: #1b212a; --paper: #12161c; --accept: #62cb91; --review: #f0ab4f; --failed: #f2877b;
+  --accept-bar: #3f9d68; --review-bar: #d78c27; --link: #7bbcec; } }
 * { box-sizing: border-box; }
 body { margin: 0 auto; max-width: 1180px; padding: 32px 24px 64px; color: var(--ink);
   background: var(--paper); font: 15px/1.5 system-ui, "Segoe UI", Roboto, sans-serif; }
-h1 { font-size: 26px; margin: 0 0 2px; } h2 { font-size: 18px; margin: 40px 0 12px; }
+h1 { font-size: 26px; margin: 0 0 2px; overflow-wrap: anywhere; }
+h2 { font-size: 18px; margin: 40px 0 12px; }
 p { margin: 0 0 12px; color: var(--pale); max-width: 76ch; }
-.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 12px;
+a { color: var(--link); }
+.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(140px, 1fr)); gap: 12px;
   margin-top: 20px; }
 .tile { border: 1px solid var(--line); border-radius: 10px; padding: 12px 16px;
   background: var(--fill); }
 .tile b { display: block; font-size: 26px; font-weight: 650; line-height: 1.25; }
 .tile span { color: var(--pale); font-size: 13px; }
-.good b { color: var(--good); } .bad b { color: var(--bad); }
-.cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(270px, 1fr)); gap: 14px; }
+.accept { color: var(--accept); } .review { color: var(--review); }
+.failed { color: var(--failed); }
+.cards { display: grid; gap: 14px;
+  grid-template-columns: repeat(auto-fill, minmax(min(100%, 330px), 1fr)); }
 .card { border: 1px solid var(--line); border-radius: 10px; overflow: hidden;
-  background: var(--fill); }
-.card .shown { background: #fff; height: 112px; display: flex; align-items: center;
-  justify-content: center; padding: 8px; }
-.card svg { max-width: 100%; max-height: 96px; }
-.card div + div { padding: 8px 12px 10px; }
+  background: var(--fill); display: flex; flex-direction: column; }
+.shown { display: flex; align-items: center; justify-content: center; flex: 1; padding: 10px;
+  min-height: 96px; border-bottom: 1px solid var(--line); }
+.shown svg { display: block; max-width: 100%; max-height: 260px; height: auto; }
+.card .body { padding: 8px 12px 10px; }
 .card code { font-size: 20px; letter-spacing: .06em; overflow-wrap: anywhere; }
-.card em { float: right; font-style: normal;
-  color: var(--bad); font-weight: 600; }
+.card .head { display: flex; justify-content: space-between; gap: 10px; font-size: 13px;
+  font-weight: 600; }
+.card .head span { font-weight: 400; color: var(--pale); }
 .card small { display: block; color: var(--pale); overflow-wrap: anywhere; }
+.wide { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-size: 14px; }
 th { text-align: left; color: var(--pale); font-weight: 500; }
-td, th { padding: 6px 10px 6px 0; border-bottom: 1px solid var(--line); vertical-align: top;
-  overflow-wrap: anywhere; }
-td.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-.tag { font: 12px ui-monospace, monospace; color: var(--bad); white-space: nowrap; }
-svg text { fill: var(--pale); font: 12px system-ui, sans-serif; } svg .bar { fill: var(--mark); }
-svg .axis { stroke: var(--line); }
+td, th { padding: 6px 14px 6px 0; border-bottom: 1px solid var(--line); vertical-align: top; }
+td { overflow-wrap: anywhere; min-width: 9ch; } td.n { font-variant-numeric: tabular-nums;
+  min-width: 0; }
+.tag { font: 12px ui-monospace, monospace; color: var(--failed); white-space: nowrap; }
+nav { display: flex; flex-wrap: wrap; gap: 6px 14px; margin: 20px 0; }
+svg text { fill: var(--pale); font: 12px system-ui, sans-serif; }
+svg .axis { stroke: var(--line); } svg .a { fill: var(--accept-bar); }
+svg .r { fill: var(--review-bar); } .histogram { min-width: 600px; }
+.key { display: inline-block; width: 11px; height: 11px; border-radius: 2px; margin-right: 4px; }
 footer { margin-top: 48px; color: var(--pale); font-size: 13px; overflow-wrap: anywhere; }
 """
 
 
-def write_report(path: Path, order: Order, inputs: Iterable[Item], summary: Summary) -> None:
-    """Write the report of a finished run.
+@dataclass(frozen=True)
+class Report:
+    """What a report is made from.
 
     Args:
-        path: of the HTML file.
-        order: what the run was to do.
-        inputs: what it read, to take the pictures from.
-        summary: what became of it.
-
-    Raises:
-        UnwritableOutput: the file cannot be written.
+        path: of the first HTML file; further ones are `name-2.html` and so on.
+        job: what the run was to do.
+        summary: of its rows.
+        inputs: that were read.
+        records: makes an iterator over the rows, as often as it is wanted.
+        draw: has workers draw pages.
     """
-    page = "".join(_page(order, inputs, summary))
-    partial = path.with_name(path.name + ".partial")
-    with written(path):
-        partial.write_text(page, "utf-8")
-        partial.replace(path)
 
+    path: Path
+    job: Job
+    summary: Summary
+    inputs: Iterable[Item]
+    records: Callable[[], Iterable[Record]]
+    draw: Draw
 
-def _page(order: Order, inputs: Iterable[Item], summary: Summary) -> Iterator[str]:
-    title = html.escape(order.output.name)
-    yield (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<style>{STYLE}</style></head><body><h1>{title}</h1>"
-        f"<p>{html.escape(' · '.join(_asked(order)))}</p>"
-    )
-    yield from _tiles(summary)
-    yield "<h2>How sure the readings are</h2>"
-    yield _histogram(summary.confidences)
-    if summary.least:
+    def write(self) -> None:
+        """Write the report.
+
+        Raises:
+            UnwritableOutput: a file cannot be written.
+        """
+        cards = self._cards_to_review()
+        for number in range(1, self.pages + 1):
+            page = "".join(self._page(number, list(islice(cards, CARDS))))
+            path = self.path_of(number)
+            partial = beside(path, PARTIAL)
+            with writing(path):
+                partial.write_text(page, "utf-8")
+                partial.replace(path)
+
+    @property
+    def pages(self) -> int:
+        """Number of HTML files."""
+        return max(math.ceil(self.summary.review / CARDS), 1)
+
+    def path_of(self, number: int) -> Path:
+        """Return the path of a page, from 1."""
+        return self.path if number == 1 else self.path.with_stem(f"{self.path.stem}-{number}")
+
+    def _page(self, number: int, cards: list[str]) -> Iterator[str]:
+        title = html.escape(self.job.output.name)
         yield (
-            "<h2>The least certain readings</h2><p>The line under a digit is green where the digit "
-            "is sure, red where it is not. Where these are wrong, the confidence did its work; "
-            "where many surer ones are, it does not hold on such scans.</p>"
+            f'<!doctype html><html lang="en"><head><meta charset="utf-8">{MADE_BY}'
+            f"<title>{title}</title>"
+            '<meta name="viewport" content="width=device-width, initial-scale=1">'
+            f"<style>{STYLE}</style></head><body><h1>{title}</h1>"
+        )
+        if number == 1:
+            yield from self._overview()
+        else:
+            yield self._navigation(number)
+        if cards:
+            yield (
+                f"<h2>To review: {self.summary.review:,}</h2><p>In the order of the table. The "
+                "line under a digit is green if that digit is sure, and orange if it is not.</p>"
+                f'<div class="cards">{"".join(cards)}</div>{self._navigation(number)}'
+            )
+        if number == 1:
+            yield from self._failures()
+            yield from self._least_certain()
+        yield f"<footer>{html.escape(self._made_by())}</footer></body></html>\n"
+
+    def _navigation(self, number: int) -> str:
+        """Return links to the other pages: the nearest ones, the first and the last."""
+        shown = [n for n in range(1, self.pages + 1) if abs(n - number) < 4 or n in (1, self.pages)]
+        links = [
+            f"<b>{each}</b>"
+            if each == number
+            else f'<a href="{quote(self.path_of(each).name)}">{each}</a>'
+            for each in shown
+        ]
+        return f"<nav>Page {' '.join(links)}</nav>" if self.pages > 1 else ""
+
+    def _overview(self) -> Iterator[str]:
+        summary = self.summary
+        for sentence in _requested(self.job):
+            yield f"<p>{html.escape(sentence)}</p>"
+        decided = summary.accepted + summary.review
+        tiles = [("", f"{summary.rows:,}", "rows"), ("", f"{summary.read:,}", "read")]
+        if decided:
+            tiles.append(("accept", f"{summary.accepted:,}", f"accepted, {_of(summary, decided)}"))
+            tiles.append(("review", f"{summary.review:,}", "to review"))
+        tiles.append(("failed" if summary.failed else "", f"{summary.failed:,}", "failed"))
+        yield '<div class="tiles">'
+        for kind, figure, what in tiles:
+            yield f'<div class="tile"><b class="{kind}">{figure}</b><span>{what}</span></div>'
+        yield "</div>"
+        if summary.read:
+            yield "<h2>How sure the readings are</h2>"
+            if decided:
+                yield (
+                    '<p><span class="key" style="background:var(--accept-bar)"></span>accepted '
+                    '&nbsp; <span class="key" style="background:var(--review-bar)"></span>to '
+                    "review</p>"
+                )
+            yield _histogram(summary.confidences, summary.unsure)
+
+    def _least_certain(self) -> Iterator[str]:
+        """Yield the least certain of the readings that nobody is to review."""
+        least = self.summary.least_certain()
+        if not least:
+            return
+        what = "accepted readings" if self.summary.accepted else "readings"
+        yield (
+            f"<h2>The least certain {what}</h2><p>These {len(least)} are the likeliest to be "
+            "wrong among those that are not to be reviewed. If more of them are wrong than you "
+            "allow, the model is not calibrated for such scans.</p>"
             '<div class="cards">'
         )
-        yield from _cards(order, inputs, summary)
+        items = self._items({each.number for each in least})
+        there = [each for each in least if each.number in items]
+        places = (Place(each.number, each.page, items[each.number]) for each in there)
+        for each, picture in zip(there, self.draw(places), strict=True):
+            yield self._card(json.loads(each.row), picture)
         yield "</div>"
-    yield from _aside(summary)
-    yield f"<footer>{html.escape(_made_by(summary))}</footer></body></html>\n"
+
+    def _items(self, numbers: set[int]) -> dict[int, Item]:
+        last = max(numbers, default=-1)
+        return {n: item for n, item in enumerate(islice(self.inputs, last + 1)) if n in numbers}
+
+    def _cards_to_review(self) -> Iterator[str]:
+        """Yield the card of every reading that is to be reviewed, in the order of the table."""
+        rows: deque[Row] = deque()  # of the pages that are being drawn
+
+        def places() -> Iterator[Place]:
+            numbered = enumerate(self.inputs)
+            number, item = -1, Item("")
+            for record in self.records():
+                if record.page.status is Status.REVIEW:
+                    while number < record.number:
+                        number, item = next(numbered)
+                    rows.append(json.loads(record.page.row))
+                    yield Place(number, record.page.page, item)
+
+        for picture in self.draw(places()):
+            yield self._card(rows.popleft(), picture)
+
+    def _card(self, row: Row, picture: Picture | None) -> str:
+        shown = "<small>its picture is gone</small>" if picture is None else _drawn(picture, row)
+        decision = row["decision"] or ""
+        reason = review_reason(row)
+        why = f"<small>{html.escape(REASONS.get(reason, reason))}</small>" if reason else ""
+        text = html.escape(row["text"])
+        reading = f"<code>{text}</code>" if text else "<small>no digits</small>"
+        return (
+            f'<div class="card"><div class="shown">{shown}</div><div class="body">'
+            f'<div class="head"><b class="{decision.lower()}">{decision or "READ"}</b>'
+            f"<span>confidence {row['confidence']:.1%}</span></div>{reading}{why}"
+            f"<small>{self._link(row)}</small></div></div>"
+        )
+
+    def _link(self, row: Row) -> str:
+        """Return a row's source and page, as a link if it is a file beside which the report is."""
+        source, page = row["source"], f", page {row['page']}" if row["page"] > 1 else ""
+        name = html.escape(source + page)
+        try:
+            if "://" in source or not Path(source).is_file():
+                return name
+        except (OSError, ValueError):
+            return name
+        path = os.path.relpath(source, self.path.parent)
+        return f'<a href="{html.escape(quote(path))}">{name}</a>'
+
+    def _failures(self) -> Iterator[str]:
+        """Yield what could not be read: the files, each with its reason."""
+        summary = self.summary
+        if not summary.failed:
+            return
+        counts = ", ".join(f"{count:,} {reason}" for reason, count in summary.reasons.most_common())
+        yield f"<h2>Failed: {summary.failed:,}</h2><p>{html.escape(counts)}."
+        if again := sum(summary.retries.values()):
+            yield f" The same command tries {again:,} of them again."
+        if summary.failed > SHOWN:
+            yield f" The first {SHOWN} are listed here; the table has all."
+        yield '</p><div class="wide"><table><tr><th>file</th><th>page</th><th>why</th></tr>'
+        for row in summary.failures:
+            error = row["error"]
+            yield (
+                f'<tr><td>{self._link(row | {"page": 1})}</td><td class="n">{row["page"]}</td>'
+                f'<td><span class="tag">{html.escape(error["reason"])}</span> '
+                f"{html.escape(error['message'])}</td></tr>"
+            )
+        yield "</table></div>"
+
+    def _made_by(self) -> str:
+        row: dict[str, Any] | None = next(
+            (json.loads(record.page.row) for record in self.records()), None
+        )
+        if row is None:
+            return "Digitstrip"
+        return f"Digitstrip {row['version']}, model {row['model_digest']}"
 
 
-def _asked(order: Order) -> Iterator[str]:
-    if order.asked.HasField("accepted_error_rate"):
-        yield f"of what is accepted, at most {order.asked.accepted_error_rate:.4g} may be wrong"
-    constraint = order.asked.constraint
-    for field, value in constraint.ListFields():
-        told = f"{len(value)} strings" if field.name == "allowed" else str(value).strip()
-        yield f"{field.name.replace('_', ' ')}: {' '.join(told.split())}"
+def check_report(path: Path) -> None:
+    """Check that a report may be written there.
+
+    Raises:
+        SettingsError: a file of that name is not a report.
+    """
+    try:
+        if not path.exists():
+            return
+        with path.open("rb") as file:
+            if path.is_file() and MADE_BY.encode() in file.read(1024):
+                return
+    except OSError:
+        return  # writing it will say why
+    raise SettingsError(
+        f"{path} exists but was not written by `digitstrip batch`; it is left as it is"
+    )
 
 
-def _tiles(summary: Summary) -> Iterator[str]:
-    decided = summary.accepted + summary.review
-    tiles = [("", f"{summary.rows:,}", "rows"), ("", f"{summary.read:,}", "read")]
-    if decided:
-        tiles.append(("good", f"{summary.accepted / decided:.1%}", "of them accepted"))
-        tiles.append(("", f"{summary.review:,}", "to review"))
-    tiles.append(("bad" if summary.failed else "good", f"{summary.failed:,}", "set aside"))
-    yield '<div class="tiles">'
-    for kind, figure, what in tiles:
-        yield f'<div class="tile {kind}"><b>{figure}</b><span>{what}</span></div>'
-    yield "</div>"
+def _of(summary: Summary, decided: int) -> str:
+    return f"{summary.accepted / decided:.1%}"
 
 
-def _histogram(counts: list[int]) -> str:
+def _requested(job: Job) -> Iterator[str]:
+    if job.request.HasField("accepted_error_rate"):
+        rate = f"{job.request.accepted_error_rate:.4%}".rstrip("0%").rstrip(".")
+        yield f"Of the accepted readings, at most {rate}% should be wrong."
+    fields = []
+    for field, value in job.request.constraint.ListFields():
+        words = f"{len(value)} strings" if field.name == "allowed" else str(value)
+        fields.append(f"{field.name.replace('_', ' ')} {' '.join(words.split())}")
+    if fields:
+        yield f"Constraint: {', '.join(fields)}."
+
+
+def _histogram(sure: list[int], unsure: list[int]) -> str:
     """Return a picture of how many readings have which confidence."""
     wide, high, foot = 40, 180, 34
-    most = max([*counts, 1])
+    most = max([1, *(a + b for a, b in zip(sure, unsure, strict=True))])
     parts = []
-    for bar, count in enumerate(counts):
-        tall = high * count / most
-        told = f"{bar / BARS:.0%} to {(bar + 1) / BARS:.0%}: {count:,}"
-        parts.append(
-            f'<rect class="bar" x="{bar * wide + 3}" y="{high - tall + 18:.1f}" rx="2" '
-            f'width="{wide - 6}" height="{max(tall, 1 if count else 0):.1f}"><title>{told}</title>'
-            f"</rect>"
-        )
-        if count:
+    for bar, counts in enumerate(zip(unsure, sure, strict=True)):
+        top = float(high + 18)
+        share = f"{bar / BARS:.0%} to {(bar + 1) / BARS:.0%}"
+        for kind, count in zip("ra", counts, strict=True):
+            tall = max(high * count / most, 1 if count else 0)
+            top -= tall
+            if count:
+                parts.append(
+                    f'<rect class="{kind}" x="{bar * wide + 3}" y="{top:.1f}" '
+                    f'width="{wide - 6}" height="{tall:.1f}">'
+                    f"<title>{share}: {count:,}</title></rect>"
+                )
+        if sum(counts):
             parts.append(
-                f'<text x="{bar * wide + wide / 2}" y="{high - tall + 13:.1f}" '
-                f'text-anchor="middle">{count:,}</text>'
+                f'<text x="{bar * wide + wide / 2}" y="{top - 5:.1f}" '
+                f'text-anchor="middle">{sum(counts):,}</text>'
             )
     edges = "".join(
         f'<text x="{edge * wide}" y="{high + foot}" text-anchor="middle">{edge / BARS:.0%}</text>'
         for edge in range(0, BARS + 1, 2)
     )
     return (
-        f'<svg viewBox="-20 0 {BARS * wide + 40} {high + foot + 24}" width="100%" role="img" '
+        f'<div class="wide"><svg class="histogram" viewBox="-20 0 {BARS * wide + 40} {high + foot + 24}" width="100%" role="img" '
         'aria-label="Histogram of confidences">'
         f'<line class="axis" x1="0" x2="{BARS * wide}" y1="{high + 18}" y2="{high + 18}"/>'
         f'{"".join(parts)}{edges}<text x="{BARS * wide / 2}" y="{high + foot + 20}" '
-        'text-anchor="middle">confidence</text></svg>'
+        'text-anchor="middle">confidence</text></svg></div>'
     )
 
 
-def _cards(order: Order, inputs: Iterable[Item], summary: Summary) -> Iterator[str]:
-    """Yield the least certain readings, each with its picture."""
-    wanted = summary.least_certain()
-    items = _items(inputs, {least.number for least in wanted})
-    for least in wanted:
-        row = json.loads(least.row)
-        picture = "<small>its picture is gone</small>"
-        if (item := items.get(least.number)) is not None:
-            with suppress(DigitstripError, OSError):
-                picture = _picture(_gray(order, item, least.page), row)
-        where = row["source"] + (f", page {row['page'] + 1}" if row["page"] else "")
-        yield (
-            f'<div class="card"><div class="shown">{picture}</div><div>'
-            f"<em>{row['confidence']:.1%}</em><code>{html.escape(row['text']) or '∅'}</code>"
-            f"<small>{html.escape(where)}</small></div></div>"
-        )
-
-
-def _items(inputs: Iterable[Item], numbers: set[int]) -> dict[int, Item]:
-    """Return the items of some numbers."""
-    last = max(numbers, default=-1)
-    return {n: item for n, item in enumerate(islice(inputs, last + 1)) if n in numbers}
-
-
-def _gray(order: Order, item: Item, page: int) -> Gray:
-    limits = Limits()
-    document = Document(item.read(most_bytes(item.source, limits)), limits, order.dpi)
-    content, number = document.page(page)
-    return decode(content, number, limits).gray if isinstance(content, bytes) else content
-
-
-def _picture(gray: Gray, row: dict[str, Any]) -> str:
+def _drawn(picture: Picture, row: Row) -> str:
     """Return a page as an SVG image with a line under each digit."""
-    top, bottom = row["normalization"]["text_band"]
-    margin = max((bottom - top) / 2, 4)
-    first, last = max(int(top - margin), 0), min(int(bottom + margin) + 1, gray.shape[0])
-    shown = gray[first:last]
-    height, width = shown.shape
-    size = min(WIDE / width, HIGH / height, 1.0)
-    small = cv2.resize(
-        shown,
-        (max(round(width * size), 1), max(round(height * size), 1)),
-        interpolation=cv2.INTER_AREA,
-    )
-    _, png = cv2.imencode(".png", small)
+    width, height = picture.width, picture.height
+    shown = min(320 / width, 240 / height)  # size on the screen, about
+    thick = 3 / shown
+    high = height + 2 * thick
     lines = []
     for digit in row["digits"]:
-        left, _, right, _ = digit["extent"]
+        left, _, right, bottom = digit["extent"]
         gap = (right - left) * 0.06
         sure = min(max((digit["confidence"] - 0.5) * 2, 0.0), 1.0)
         red, green, blue = (round(u + (s - u) * sure) for s, u in zip(SURE, UNSURE, strict=True))
-        y = height * 1.04
-        told = f"{digit['label']} {digit['confidence']:.1%}"
+        y = bottom + thick
+        label = html.escape(f"{digit['label']} {digit['confidence']:.1%}")
         lines.append(
             f'<line x1="{left + gap:.1f}" x2="{right - gap:.1f}" y1="{y:.1f}" y2="{y:.1f}" '
-            f'stroke="rgb({red},{green},{blue})" stroke-width="{height * 0.045:.2f}">'
-            f"<title>{html.escape(told)}</title></line>"
+            f'stroke="rgb({red},{green},{blue})" stroke-width="{thick:.2f}">'
+            f"<title>{label}</title></line>"
         )
-    data = base64.b64encode(png.tobytes()).decode("ascii")
-    shown_width = max(width * min(96 / height, 254 / width), 1)
+    data = base64.b64encode(picture.png).decode("ascii")
     return (
-        f'<svg viewBox="0 0 {width} {height * 1.08:.1f}" width="{shown_width:.0f}">'
+        f'<svg viewBox="0 0 {width} {high:.1f}" '
+        f'width="{max(width * shown, 1):.0f}" height="{max(high * shown, 1):.0f}">'
         f'<image href="data:image/png;base64,{data}" width="{width}" height="{height}"/>'
         f"{''.join(lines)}</svg>"
     )
-
-
-def _aside(summary: Summary) -> Iterator[str]:
-    """Yield what could not be read: counts by reason, and the rows."""
-    if not summary.failed:
-        return
-    yield "<h2>Set aside</h2><table><tr><th>reason</th><th>rows</th></tr>"
-    for reason, count in summary.reasons.most_common():
-        yield f'<tr><td><span class="tag">{reason}</span></td><td class="n">{count:,}</td></tr>'
-    yield "</table><h2>What was set aside</h2>"
-    if summary.failed > SHOWN:
-        yield f"<p>The first {SHOWN} of {summary.failed:,}; the table has them all.</p>"
-    yield "<table><tr><th>source</th><th>page</th><th>reason</th><th>why</th></tr>"
-    for row in summary.aside:
-        error = row["error"]
-        yield (
-            f"<tr><td>{html.escape(row['source'])}</td><td>{row['page'] + 1}</td>"
-            f'<td><span class="tag">{error["reason"]}</span></td>'
-            f"<td>{html.escape(error['message'])}</td></tr>"
-        )
-    yield "</table>"
-
-
-def _made_by(summary: Summary) -> str:
-    rows = [*(json.loads(least.row) for least in summary.least_certain()[:1]), *summary.aside[:1]]
-    return "".join(f"Digitstrip {row['version']}, model {row['model_digest']}" for row in rows[:1])

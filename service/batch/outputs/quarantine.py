@@ -1,58 +1,73 @@
-"""The quarantine: copies of what could not be read, and a list of the reasons."""
+"""The quarantine: copies of items that could not be read, and a list of the reasons."""
 
 import json
 import re
-from collections.abc import Iterable
-from contextlib import suppress
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
-from service.batch.engines.worker import Status
+from service.batch.durable_files import writing
 from service.batch.inputs.items import Item
-from service.batch.state.journal import Record, written
-from service.errors import InputError
+from service.batch.pages import Record
 
 LIST = "reasons.jsonl"
 NAME = 120  # characters of a source's name that a copy's name keeps
-COPIED = 2**30  # bytes of one item
+
+# Copies items to files, and yields for each whether there was something to copy.
+Copy = Callable[[Iterable[tuple[Item, Path]]], Iterator[bool]]
 
 
-def quarantine(folder: Path, items: Iterable[Item], records: Iterable[Record]) -> None:
-    """Copy every item that has a page without a reading, and list the reasons.
+def quarantine(folder: Path, items: Iterable[Item], records: Iterable[Record], copy: Copy) -> None:
+    """Copy every item that has a failed page, and list the reasons.
 
     Args:
-        folder: made if there is none; the list in it is written anew.
-        items: a run's inputs, in order.
-        records: its pages, in order.
+        folder: made if there is none; the list in it is replaced.
+        items: of the run, in order.
+        records: of the run, in order.
+        copy: by workers: this process reads nothing that it was given.
 
     Raises:
         UnwritableOutput: the folder cannot be written.
     """
-    numbered, at = iter(items), -1
-    with written(folder):
+    with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         file = (folder / LIST).open("w", encoding="ascii")
+    rows: deque[list[dict[str, Any]]] = deque()  # of the items that are being copied
     with file:
-        for record in records:
-            if record.page.status is not Status.FAILED:
-                continue
+        for copied in copy(_wanted(folder, items, records, rows)):
+            for row in rows.popleft():
+                listed = {key: row[key] for key in ("source", "page", "id", "sha256", "error")}
+                listed["copy"] = name_of(row["source"], row["sha256"]) if copied else None
+                with writing(folder):
+                    file.write(json.dumps(listed) + "\n")
+
+
+def _wanted(
+    folder: Path,
+    items: Iterable[Item],
+    records: Iterable[Record],
+    rows: deque[list[dict[str, Any]]],
+) -> Iterator[tuple[Item, Path]]:
+    """Yield each item with failed pages once, and note their rows."""
+    numbered, at = iter(items), -1
+    item: Item | None = None
+    for record in records:
+        if record.page.status.is_failure:
             row = json.loads(record.page.row)
-            copy = folder / name_of(row["source"], row["sha256"])
-            # Of a document's pages the first one that failed brings the copy.
-            if at < record.number:
+            if record.number != at or item is None:
+                if item is not None:
+                    yield item, folder / name_of(rows[-1][0]["source"], rows[-1][0]["sha256"])
                 item = next(islice(numbered, record.number - at - 1, None))
                 at = record.number
-                with suppress(InputError):  # where there is nothing to copy
-                    content = item.read(COPIED)
-                    with written(copy):
-                        copy.write_bytes(content)
-            told = {key: row[key] for key in ("source", "page", "id", "sha256", "error")}
-            told["copy"] = copy.name if copy.is_file() else None
-            with written(folder):
-                file.write(json.dumps(told) + "\n")
+                rows.append([])
+            rows[-1].append(row)
+    if item is not None:
+        yield item, folder / name_of(rows[-1][0]["source"], rows[-1][0]["sha256"])
 
 
 def name_of(source: str, sha256: str | None) -> str:
-    """Return a file name that tells where a copy came from, and is its own."""
+    """Return a file name that shows where a copy came from; the digest makes it unique."""
     name = re.sub(r"[^A-Za-z0-9._-]+", "_", source)[-NAME:].lstrip(".") or "item"
     return f"{sha256[:12]}-{name}" if sha256 else name

@@ -1,16 +1,20 @@
-"""Rows: what is told of a page, the same whichever engine read it."""
+"""Rows: the result of a page as a table has it, the same whichever engine read it."""
 
 import json
 from typing import Any
 
 from service.api.json_records import to_record
 from service.batch.inputs.items import Item
-from service.errors import DigitstripError
+from service.batch.pages import PageResult, Status
+from service.batch.plan import Plan
+from service.errors import DigitstripError, InputError, UnreadableSource
 from service.pb import recognizer_pb2 as pb
 
 Row = dict[str, Any]
 
-# What a row has, in this order; digits, alternatives and the like are nested.
+BROKEN = ("IMPOSSIBLE", "UNSEARCHED")  # outcomes in which the text breaks the constraint
+
+# A row's columns, in order; digits, alternatives and the like are nested. Pages count from 1.
 COLUMNS = (
     "source",
     "page",
@@ -30,32 +34,35 @@ COLUMNS = (
 )
 
 
-def reading_row(
-    item: Item, page: int, sha256: str, response: pb.RecognizeResponse, version: str
-) -> Row:
-    """Return the row of a page that was read."""
-    record = to_record(printable(item.source), page, response)
-    return _in_order(
-        record
+def read_page(
+    item: Item, page: int, sha256: str, response: pb.RecognizeResponse, plan: Plan
+) -> PageResult:
+    """Return the result of a page, from 0, that was read."""
+    row = in_order(
+        to_record(printable(item.source), page, response)
         | {
+            "page": page + 1,
             "id": item.id,
             "sha256": sha256,
             "error": None,
             "model_digest": response.model_digest,
-            "version": version,
+            "version": plan.version,
         }
     )
+    scores = response.scores.SerializeToString() if response.HasField("scores") else b""
+    status = Status[row["decision"] or "READ"]
+    return PageResult(page, status, response.confidence, to_json(row), scores)
 
 
-def error_row(
-    item: Item, page: int, sha256: str | None, error: DigitstripError, digest: str, version: str
-) -> Row:
-    """Return the row of what could not be read."""
-    return _in_order(
+def failed_page(
+    item: Item, page: int, sha256: str | None, error: DigitstripError, plan: Plan
+) -> PageResult:
+    """Return the result of a page, from 0, that could not be read."""
+    row = in_order(
         dict.fromkeys(COLUMNS)
         | {
             "source": printable(item.source),
-            "page": page,
+            "page": page + 1,
             "id": item.id,
             "sha256": sha256,
             "alternatives": [],
@@ -65,10 +72,26 @@ def error_row(
                 "reason": error.reason,
                 "message": printable(str(error)),
             },
-            "model_digest": digest,
-            "version": version,
+            "model_digest": plan.digest,
+            "version": plan.version,
         }
     )
+    status = Status.RETRY if may_pass(error) and not item.reason else Status.FAILED
+    return PageResult(page, status, 0.0, to_json(row), b"")
+
+
+def may_pass(error: DigitstripError) -> bool:
+    """Whether reading the same item later may succeed: an extra is installed, a disk is back."""
+    return not isinstance(error, InputError) or isinstance(error, UnreadableSource)
+
+
+def review_reason(row: Row) -> str | None:
+    """Return in one word why a reading is to be reviewed, or None if it is not."""
+    if row["decision"] != "REVIEW":
+        return None
+    if row["constraint"] is not None and row["constraint"]["outcome"] in BROKEN:
+        return str(row["constraint"]["outcome"])
+    return "LOW_CONFIDENCE" if row["text"] else "NO_DIGITS"
 
 
 def to_json(row: Row) -> bytes:
@@ -77,9 +100,10 @@ def to_json(row: Row) -> bytes:
 
 
 def printable(text: str) -> str:
-    """Return a text that UTF-8 can hold; a file's name need not be one."""
+    """Return a text that UTF-8 can encode; a file's name need not be one."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def _in_order(row: Row) -> Row:
+def in_order(row: Row) -> Row:
+    """Return the row with its columns in their order, and no others."""
     return {column: row[column] for column in COLUMNS}

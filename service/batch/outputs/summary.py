@@ -1,4 +1,4 @@
-"""What became of a run: counts by reason, shares, and the least certain readings."""
+"""Summary of a run: counts by reason, shares, and the least certain readings."""
 
 import hashlib
 import heapq
@@ -8,21 +8,24 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Self
 
-from service.batch.engines.worker import Page, Status
-from service.batch.state.journal import Record
+from service.batch.pages import PageResult, Record, Status
 
 BARS = 20  # of the histogram of confidences
 LEAST = 24  # least certain readings that the report shows
-SHOWN = 200  # set-aside rows that the report lists
+SHOWN = 200  # failed rows that the report lists
 
 
 class Least(NamedTuple):
-    """One of the least certain readings."""
+    """One of the least certain readings that are not to be reviewed."""
 
     confidence: float
     number: int  # of its item
     page: int
     row: bytes  # JSON
+
+
+def _no_bars() -> list[int]:
+    return [0] * BARS
 
 
 @dataclass
@@ -33,10 +36,12 @@ class Summary:
     rows: int = 0
     accepted: int = 0
     review: int = 0
-    reasons: Counter[str] = field(default_factory=Counter)
-    confidences: list[int] = field(default_factory=lambda: [0] * BARS)
-    least: list[tuple[float, int, int, bytes]] = field(default_factory=list)  # a heap of negatives
-    aside: list[dict[str, Any]] = field(default_factory=list)  # the first rows set aside
+    reasons: Counter[str] = field(default_factory=Counter)  # of failed rows
+    retries: Counter[str] = field(default_factory=Counter)  # of those that may pass
+    confidences: list[int] = field(default_factory=_no_bars)  # not to be reviewed
+    unsure: list[int] = field(default_factory=_no_bars)  # to be reviewed
+    failures: list[dict[str, Any]] = field(default_factory=list)  # the first failed rows
+    _least: list[tuple[float, int, int, bytes]] = field(default_factory=list)  # heap of negatives
 
     @property
     def failed(self) -> int:
@@ -48,39 +53,46 @@ class Summary:
         """Rows with one."""
         return self.rows - self.failed
 
-    def add(self, number: int, page: Page) -> None:
+    def add(self, number: int, page: PageResult) -> None:
         """Count a row."""
         self.rows += 1
-        if page.status is Status.FAILED:
+        if page.status.is_failure:
             row = json.loads(page.row)
-            self.reasons[row["error"]["reason"]] += 1
-            if len(self.aside) < SHOWN:
-                self.aside.append(row)
+            reason = row["error"]["reason"]
+            self.reasons[reason] += 1
+            self.retries[reason] += page.status is Status.RETRY
+            if len(self.failures) < SHOWN:
+                self.failures.append(row)
             return
         self.accepted += page.status is Status.ACCEPT
-        self.review += page.status is Status.REVIEW
-        self.confidences[min(int(page.confidence * BARS), BARS - 1)] += 1
-        # Of equal ones the earlier stays, whatever order they are told in.
+        bars = self.unsure if page.status is Status.REVIEW else self.confidences
+        bars[min(int(page.confidence * BARS), BARS - 1)] += 1
+        if page.status is Status.REVIEW:
+            self.review += 1
+            return
+        # Of equal ones the earlier stays.
         entry = (-page.confidence, -number, -page.page, page.row)
-        if len(self.least) < LEAST:
-            heapq.heappush(self.least, entry)
+        if len(self._least) < LEAST:
+            heapq.heappush(self._least, entry)
         else:
-            heapq.heappushpop(self.least, entry)
+            heapq.heappushpop(self._least, entry)
 
     def least_certain(self) -> list[Least]:
-        """Return the least certain readings, the least one first."""
-        ordered = sorted(self.least, reverse=True)
+        """Return the least certain readings that are not to be reviewed, the least one first."""
+        ordered = sorted(self._least, reverse=True)
         return [
             Least(-confidence, -number, -page, row) for confidence, number, page, row in ordered
         ]
 
     def sentences(self) -> Iterator[str]:
-        """Yield what to tell at the end of a run."""
+        """Yield the lines that end a run."""
         decided = self.accepted + self.review
         share = f", {self.review / decided:.1%} of them to review" if decided else ""
-        yield f"{self.rows:,} rows of {self.items:,} items: {self.read:,} read{share}"
+        failed = f", {self.failed:,} failed" if self.failed else ""
+        yield f"{self.rows:,} rows of {self.items:,} items: {self.read:,} read{share}{failed}"
         for reason, count in self.reasons.most_common():
-            yield f"{count:>9,}  {reason}"
+            again = "; the same command tries again" if self.retries[reason] else ""
+            yield f"{count:>9,}  {reason}{again}"
 
     def to_json(self) -> dict[str, Any]:
         """Return the counts."""
@@ -91,29 +103,31 @@ class Summary:
             "accepted": self.accepted,
             "review": self.review,
             "failed": dict(sorted(self.reasons.items())),
+            "retries": dict(sorted((+self.retries).items())),
         }
 
     @classmethod
-    def from_json(cls, told: dict[str, Any]) -> Self:
+    def from_json(cls, counts: dict[str, Any]) -> Self:
         """Return the counts that `to_json` gave."""
         return cls(
-            items=told["items"],
-            rows=told["rows"],
-            accepted=told["accepted"],
-            review=told["review"],
-            reasons=Counter(told["failed"]),
+            items=counts["items"],
+            rows=counts["rows"],
+            accepted=counts["accepted"],
+            review=counts["review"],
+            reasons=Counter(counts["failed"]),
+            retries=Counter(counts["retries"]),
         )
 
 
-class Counted:
-    """Passes a journal's pages on, counting them, and folds what was read into a fingerprint."""
+class CountedPages:
+    """A run's pages, counted as they pass, with the fingerprint of the inputs they came from."""
 
     def __init__(self, records: Iterable[Record]) -> None:
         self.records = records
         self.summary = Summary()
         self._inputs = hashlib.blake2b(digest_size=16)
 
-    def __iter__(self) -> Iterator[Page]:
+    def __iter__(self) -> Iterator[PageResult]:
         """Yield every page."""
         for record in self.records:
             self.summary.add(record.number, record.page)
@@ -123,6 +137,6 @@ class Counted:
             yield record.page
 
     @property
-    def inputs(self) -> str:
-        """What stands for the inputs."""
+    def fingerprint(self) -> str:
+        """Fingerprint of the inputs."""
         return self._inputs.hexdigest()

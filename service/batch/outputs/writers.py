@@ -1,78 +1,133 @@
 """Writers: rows to `.jsonl`, `.csv` or `.parquet`; the same rows give the same bytes."""
 
 import csv
+import io
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from service.batch.engines.worker import Page
-from service.batch.outputs.rows import COLUMNS
-from service.errors import SettingsError
+from service.batch.job import CsvFormat
+from service.batch.outputs.rows import COLUMNS, Row, review_reason
+from service.batch.pages import PageResult
+from service.errors import SettingsError, quoted
 from service.extras import needs
 from service.pb import recognizer_pb2 as pb
 
 GROUP = 8192  # rows of a Parquet file's row groups
 GROUP_WITH_SCORES = 512
-PIECE = 256  # rows that are Python objects at once
+PIECE = 256  # rows converted to Python objects at a time
 NESTED = ("alternatives", "constraint", "digits", "normalization")  # JSON in a CSV's cells
+SUFFIXES = (".jsonl", ".csv", ".parquet")
+SHORT = ("source", "page", "id", "text", "confidence", "decision", "reason")
+CSV_COLUMNS = tuple(
+    each
+    for column in COLUMNS
+    for each in (("code", "reason", "message") if column == "error" else (column,))
+)
+FORMULA = re.compile(r"'*[=+\-@\t\r]")  # what a spreadsheet may run, guarded or not
 
 
-def writer_of(path: Path, scores: bool) -> "Callable[[Iterable[Page], Path], None]":
-    """Return what writes pages to a file of that name's kind.
+Write = Callable[[Iterable[PageResult], Path], None]
+
+
+def csv_format(columns: str | None, spreadsheet: bool) -> CsvFormat:
+    """Return the format with the columns `all`, `short`, or names separated by commas.
 
     Raises:
-        SettingsError: no such kind is written, or not with scores.
+        SettingsError: there is no such column.
+    """
+    if columns is None or columns == "short":
+        return CsvFormat(SHORT, spreadsheet)
+    if columns == "all":
+        return CsvFormat(CSV_COLUMNS, spreadsheet)
+    names = tuple(name.strip() for name in columns.split(","))
+    if unknown := [name for name in names if name not in CSV_COLUMNS]:
+        raise SettingsError(
+            f"there is no column {quoted(unknown[0])}; expected `short`, `all`, or some of "
+            + ", ".join(CSV_COLUMNS)
+        )
+    return CsvFormat(names, spreadsheet)
+
+
+def writer_of(path: Path, scores: bool, style: CsvFormat | None = None) -> Write:
+    """Return the function that writes pages to a file with that suffix.
+
+    Args:
+        path: of the output.
+        scores: whether score maps are kept.
+        style: of a CSV; None is the default one.
+
+    Raises:
+        SettingsError: there is no such format, or it has no scores, or no columns to choose.
         MissingExtra: it needs a library that is not installed.
     """
     suffix = path.suffix.lower()
-    if suffix not in WRITERS:
-        raise SettingsError(f"{path} ends in {suffix!r}; expected one of {', '.join(WRITERS)}")
+    if suffix not in SUFFIXES:
+        raise SettingsError(f"{path} ends in {suffix!r}; expected one of {', '.join(SUFFIXES)}")
+    if style is not None and suffix != ".csv":
+        raise SettingsError(f"--columns and --spreadsheet are for a .csv; {path} is none")
     if suffix == ".parquet":
         with needs("batch", "Parquet needs pyarrow"):
             import pyarrow  # noqa: F401
         return lambda pages, to: write_parquet(pages, to, scores)
     if scores:
         raise SettingsError(f"--scores needs a .parquet to go to; {path} is none")
-    return WRITERS[suffix]
+    if suffix == ".jsonl":
+        return write_jsonl
+    return lambda pages, to: write_csv(pages, to, style or CsvFormat(SHORT))
 
 
-def write_jsonl(pages: Iterable[Page], path: Path) -> None:
+def write_jsonl(pages: Iterable[PageResult], path: Path) -> None:
     """Write one JSON object a line."""
     with path.open("wb") as file:
         for page in pages:
             file.write(page.row + b"\n")
 
 
-def write_csv(pages: Iterable[Page], path: Path) -> None:
-    """Write a table with a header; what is nested is JSON in its cell."""
-    with path.open("w", encoding="utf-8", newline="") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(flat_columns())
+def write_csv(pages: Iterable[PageResult], path: Path, style: CsvFormat) -> None:
+    """Write a table with a header; nested values are JSON in their cell.
+
+    A cell that a spreadsheet would run as a formula gets an apostrophe before it, which
+    `service.batch.inputs.manifest` takes away again.
+    """
+    encoding = "utf-8-sig" if style.spreadsheet else "utf-8"  # Excel knows UTF-8 by its mark alone
+    with path.open("w", encoding=encoding, newline="") as file:
+        file.write(_line(style.columns))
         for page in pages:
-            table.writerow(flat(json.loads(page.row)))
+            cells = cells_of(json.loads(page.row))
+            file.write(_line(_cell(name, cells[name], style.spreadsheet) for name in style.columns))
 
 
-def flat_columns() -> list[str]:
-    """Return a CSV's columns: the error's parts have their own."""
-    return [
-        each
-        for column in COLUMNS
-        for each in (("code", "reason", "message") if column == "error" else (column,))
-    ]
-
-
-def flat(row: dict[str, Any]) -> list[Any]:
-    """Return the cells of a row."""
+def cells_of(row: Row) -> Row:
+    """Return a row's values by the columns of a CSV: those of the error have their own."""
     error = row["error"] or {}
-    cells = row | {key: error.get(key) for key in ("code", "reason", "message")}
+    cells = row | {key: error.get(key) for key in ("code", "message")}
+    cells["reason"] = error.get("reason") or review_reason(row)
     cells |= {key: None if row[key] is None else json.dumps(row[key]) for key in NESTED}
     cells["exact"] = None if row["exact"] is None else str(row["exact"]).lower()
-    return [cells[column] for column in flat_columns()]
+    return cells
 
 
-def write_parquet(pages: Iterable[Page], path: Path, scores: bool) -> None:
+def _line(cells: Iterable[Any]) -> str:
+    """Return a line of a CSV; `csv` quotes a carriage return only if lines end in one."""
+    line = io.StringIO(newline="")
+    csv.writer(line, lineterminator="\r\n").writerow(cells)
+    return line.getvalue()[:-2] + "\n"
+
+
+def _cell(name: str, value: Any, spreadsheet: bool) -> Any:  # noqa: ANN401 - text or number
+    if not isinstance(value, str):
+        return value
+    if spreadsheet and value and name in ("text", "id"):
+        doubled = value.replace('"', '""')
+        return f'="{doubled}"'  # a formula that is a text: 02821 is not 2821, 3-4 is no date
+    return f"'{value}" if FORMULA.match(value) else value
+
+
+def write_parquet(pages: Iterable[PageResult], path: Path, scores: bool) -> None:
     """Write a Parquet file with nested columns, in row groups of a fixed size."""
     from pyarrow import parquet
 
@@ -82,7 +137,7 @@ def write_parquet(pages: Iterable[Page], path: Path, scores: bool) -> None:
             file.write_table(table, row_group_size=table.num_rows)
 
 
-def tables(pages: Iterable[Page], scores: bool) -> Iterator[Any]:
+def tables(pages: Iterable[PageResult], scores: bool) -> Iterator[Any]:
     """Yield pages as Arrow tables of a row group's size."""
     import pyarrow as pa
 
@@ -165,15 +220,8 @@ def schema_of(scores: bool) -> Any:  # noqa: ANN401 - pyarrow is not imported wi
 def _tensor(scores: bytes) -> dict[str, Any] | None:
     if not scores:
         return None
-    told = pb.ScoreMap.FromString(scores)
+    score_map = pb.ScoreMap.FromString(scores)
     return {
-        "data": list(told.log_probabilities),
-        "shape": [told.rows, told.positions, len(told.labels)],
+        "data": list(score_map.log_probabilities),
+        "shape": [score_map.rows, score_map.positions, len(score_map.labels)],
     }
-
-
-WRITERS: dict[str, Callable[[Iterable[Page], Path], None]] = {
-    ".jsonl": write_jsonl,
-    ".csv": write_csv,
-    ".parquet": lambda pages, path: write_parquet(pages, path, scores=False),
-}

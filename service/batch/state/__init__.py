@@ -1,1 +1,1 @@
-"""What a batch has done so far."""
+"""State of a run on disk, by which it resumes."""

@@ -50,10 +50,10 @@ def test_every_format_has_the_readings_of_read(batch, run, whole):
     rows = rows_of(whole)
     assert len(rows) == len(read)
     for row, line in zip(rows, read, strict=True):
-        record = json.loads(line)
+        record = json.loads(line) | {"page": 1}  # people count from 1
         assert {key: row[key] for key in record} == record
         assert tuple(row) == COLUMNS
-    table, _ = batch(STRIPS, output="out.csv")
+    table, _ = batch(STRIPS, "--columns", "all", output="out.csv")
     with table.open(newline="") as file:
         for cells, row in zip(csv.DictReader(file), rows, strict=True):
             assert cells["text"] == row["text"]
@@ -77,9 +77,9 @@ def test_nothing_damaged_is_lost_and_each_has_its_reason(batch, tmp_path):
     reasons = make_damage(folder)
     rows, ended = batch(folder, "--quarantine", tmp_path / "aside")
     assert ended.returncode == 1
-    told = {row["source"].rpartition("/")[2]: row for row in rows}
-    assert len(rows) == len(told) == len(reasons) + len(SOUND)
-    seen = {name: row["error"] and row["error"]["reason"] for name, row in told.items()}
+    by_name = {row["source"].rpartition("/")[2]: row for row in rows}
+    assert len(rows) == len(by_name) == len(reasons) + len(SOUND)
+    seen = {name: row["error"] and row["error"]["reason"] for name, row in by_name.items()}
     assert seen == reasons | dict.fromkeys(SOUND)
     listed = rows_of(tmp_path / "aside" / "reasons.jsonl")
     assert {each["source"].rpartition("/")[2] for each in listed} == set(reasons)
@@ -107,7 +107,7 @@ def test_every_page_of_tiff_and_pdf_is_a_row(batch, truths, tmp_path):
     pages[0].save(tmp_path / "p.pdf", save_all=True, append_images=pages[1:], resolution=100.0)
     rows, ended = batch(tmp_path / "p.tif", tmp_path / "p.pdf", "--dpi", "100")
     assert ended.returncode == 0
-    assert [row["page"] for row in rows] == [0, 1, 0, 1]
+    assert [row["page"] for row in rows] == [1, 2, 1, 2]
     assert [row["text"] for row in rows] == [truths[name] for name in names] * 2
 
 
@@ -116,7 +116,7 @@ def test_pages_of_a_long_document_stay_in_order(batch, truths, tmp_path):
     pages = [Image.open(STRIPS / name).convert("L") for name in names]
     pages[0].save(tmp_path / "p.tif", save_all=True, append_images=pages[1:])
     rows, _ = batch(tmp_path / "p.tif", STRIPS / NAME)
-    assert [row["page"] for row in rows] == [*range(40), 0]
+    assert [row["page"] for row in rows] == [*range(1, 41), 1]
     assert [row["text"] for row in rows] == [truths[name] for name in [*names, NAME]]
 
 
@@ -139,7 +139,14 @@ def test_a_damaged_archive_is_a_row(batch, tmp_path):
     (tmp_path / "no.zip").write_bytes(b"no archive")
     rows, ended = batch(tmp_path / "cut.tar.gz", tmp_path / "no.zip", STRIPS / NAME)
     assert ended.returncode == 1
-    assert [row["error"]["reason"] for row in rows if row["error"]] == ["UNREADABLE_SOURCE"] * 2
+    failed = [row for row in rows if row["error"]]
+    assert {row["error"]["reason"] for row in failed} == {"UNREADABLE_SOURCE"}
+    # The member in which the first one is cut, what comes after it, and the second one.
+    assert [row["source"].endswith((".png", ".jpg", ".tif", ".webp")) for row in failed] == [
+        True,
+        False,
+        False,
+    ]
     assert rows[-1]["text"]
 
 
@@ -150,18 +157,23 @@ def test_a_manifest_gives_ids_pages_and_constraints(batch, tmp_path):
         f"a,strips/{NAME},5,,,",
         f"b,strips/{NAME},5,68761|99999,,",
         f"c,strips/{NAME},many,,,",
-        f"d,strips/{NAME},,,,1",
+        f"d,strips/{NAME},,,,2",
         "e,strips/nowhere.png,,,,",
         f"f,strips/{NAME},,,abacus,",
+        f"g,strips/{NAME},,,,1",
+        f"h,strips/{NAME},,,,0",
     ]
     (tmp_path / "list.csv").write_text("\n".join(lines) + "\n")
     rows, ended = batch(tmp_path / "list.csv", "--length", "4")
     assert ended.returncode == 1
-    assert [row["id"] for row in rows] == list("abcdef")
+    assert [row["id"] for row in rows] == list("abcdefgh")
     assert rows[0]["text"] == "68767"
     assert rows[1]["text"] == "68761"
     reasons = [row["error"] and row["error"]["reason"] for row in rows[2:]]
-    assert reasons == ["BAD_CONSTRAINT", "NO_SUCH_PAGE", "UNREADABLE_SOURCE", "BAD_CONSTRAINT"]
+    bad = "BAD_CONSTRAINT"
+    assert reasons == [bad, "NO_SUCH_PAGE", "UNREADABLE_SOURCE", bad, None, "BAD_OPTION"]
+    assert rows[3]["error"]["message"] == "page 2 was requested; there is one page"
+    assert rows[6]["page"] == 1
 
 
 def test_a_list_on_standard_input_is_read(batch, truths):
@@ -222,7 +234,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(run, tmp_path):
     assert not journal.exists()
 
 
-def test_a_full_disk_is_told_and_what_was_read_is_kept(run, whole, tmp_path):
+def test_a_full_disk_is_reported_and_what_was_read_is_kept(run, whole, tmp_path):
     output = tmp_path / "out.jsonl"
     command = f"ulimit -f 12; exec {sys.executable} -m service.cli batch {STRIPS} -o {output}"
     full = subprocess.run(
@@ -243,7 +255,7 @@ def test_what_was_finished_is_not_read_again(batch, run, tmp_path):
     assert (tmp_path / "out.jsonl").stat().st_mtime_ns == stamp
 
 
-def test_a_change_is_refused_with_a_sentence_or_read_anew(batch, calibrated_model, tmp_path):
+def test_a_change_is_refused_with_a_sentence_or_read_again(batch, calibrated_model, tmp_path):
     shutil.copy(STRIPS / NAME, tmp_path / "a.png")
     batch(tmp_path / "a.png")
     shutil.copy(STRIPS / "two-digits.png", tmp_path / "a.png")
@@ -255,7 +267,7 @@ def test_a_change_is_refused_with_a_sentence_or_read_anew(batch, calibrated_mode
     for option in (["--length", "2"], ["--model", calibrated_model]):
         _, ended = batch(tmp_path / "a.png", *option)
         assert ended.returncode == 2
-        assert b"was made otherwise: " in ended.stderr
+        assert b"was made with other settings: " in ended.stderr
         assert batch(tmp_path / "a.png", *option, "--refresh")[1].returncode == 0
 
 
@@ -263,7 +275,8 @@ def test_a_file_of_others_is_not_overwritten(batch, tmp_path):
     (tmp_path / "out.jsonl").write_text("{}\n")
     _, ended = batch(STRIPS / NAME)
     assert ended.returncode == 2
-    assert b"not of a run of ours; --refresh replaces it" in ended.stderr
+    assert b"was not written by `digitstrip batch`; pass --refresh to overwrite it" in ended.stderr
+    assert (tmp_path / "out.jsonl").read_text() == "{}\n"
 
 
 @pytest.mark.parametrize(
@@ -271,12 +284,14 @@ def test_a_file_of_others_is_not_overwritten(batch, tmp_path):
     [
         (["--output", "out.xls"], b"expected one of .jsonl, .csv, .parquet"),
         (["--output", "out.csv", "--scores"], b"--scores needs a .parquet"),
+        (["--output", "out.jsonl", "--columns", "all"], b"--columns and --spreadsheet are for a"),
+        (["--output", "out.csv", "--columns", "txt"], b"there is no column 'txt'; expected"),
         (["--output", "/nowhere/out.csv"], b"there is no folder /nowhere"),
         (["--output", "o.csv", "--length", "many"], b"'many' is no number of digits"),
         (["--output", "o.csv", "--engine", "ray", "--address", "a:1"], b"--engine ray"),
     ],
 )
-def test_wrong_use_is_told_before_anything_is_read(run, arguments, complaint):
+def test_wrong_use_is_reported_before_anything_is_read(run, arguments, complaint):
     ended = run("batch", STRIPS, *arguments, COLUMNS="200")
     assert ended.returncode == 2
     assert complaint in ended.stderr
@@ -301,7 +316,7 @@ def test_the_report_is_one_page_with_pictures_and_reasons(batch, tmp_path):
     assert not [word for word in ("<script", "http://", "https://", "url(") if word in page]
 
 
-def test_lines_for_logs_tell_where_a_run_is(monkeypatch):
+def test_lines_for_logs_show_the_progress_of_a_run(monkeypatch):
     from io import StringIO
 
     from rich.console import Console
@@ -310,11 +325,11 @@ def test_lines_for_logs_tell_where_a_run_is(monkeypatch):
     from service.batch.options import ProgressMode
 
     monkeypatch.setattr(progress, "LINE_SECONDS", -1.0)
-    told = Console(file=StringIO(), width=200)
-    with progress.Progress(told, ProgressMode.AUTO, range(10)) as shown:
+    console = Console(file=StringIO(), width=200)
+    with progress.Progress(console, ProgressMode.AUTO, range(10)) as shown:
         shown._counting.join()
-        shown.told_of_many(4, 1, 1, 2)
-    line = told.file.getvalue()
+        shown.add(4, 1, 1, 2)
+    line = console.file.getvalue()
     assert "4 of 10 items" in line
     assert "items/s" in line
     assert "left, 1 errors, 33.3% to review" in line

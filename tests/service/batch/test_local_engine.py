@@ -9,27 +9,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.batch.engines.local import LocalEngine, tasks_of
-from service.batch.engines.worker import Page, Place, Status
+from service.batch.engines.local import LocalEngine
 from service.batch.inputs.expand import Inputs
 from service.batch.inputs.items import Item
 from service.batch.inputs.listing import sorted_on_disk
-from service.batch.job import Order, plan_of, settings_of
+from service.batch.job import Job, plan_of, settings_of
+from service.batch.pages import PageResult, Status
+from service.batch.plan import Place
 from service.batch.state.journal import Journal
 from service.errors import SettingsError
 from service.imaging.files import expand
 from service.pb import recognizer_pb2 as pb
 from tests.conftest import STRIPS
 
-ORDER = Order(STRIPS / "none.jsonl", pb.RecognizeRequest())
+JOB = Job(STRIPS / "none.jsonl", pb.RecognizeRequest())
 NAME = str(STRIPS / "one-digit.png")
 
 
 @dataclass(frozen=True, slots=True)
 class Poison(Item):
-    """An item that is the end of whoever reads it."""
+    """An item that crashes whoever reads it."""
 
-    def read(self, max_bytes):
+    def pieces(self, max_bytes):
         os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -37,15 +38,15 @@ class Poison(Item):
 class Endless(Item):
     """An item that is never read to its end."""
 
-    def read(self, max_bytes):
+    def pieces(self, max_bytes):
         time.sleep(600)
 
 
 def read(items, **more):
     places = (Place(number, 0, item) for number, item in enumerate(items))
-    plan = replace(plan_of(ORDER), **more)
+    plan = replace(plan_of(JOB), **more)
     with LocalEngine(plan, 2) as engine:
-        return list(engine.read(tasks_of(places, plan)))
+        return list(engine.read(places))
 
 
 def test_an_item_that_kills_its_worker_is_set_aside_and_no_other_is_lost():
@@ -53,7 +54,7 @@ def test_an_item_that_kills_its_worker_is_set_aside_and_no_other_is_lost():
     items = [*[sound] * 5, Poison("poison.png"), *[sound] * 40]
     answers = read(items)
     assert [answer.place.number for answer in answers] == list(range(46))
-    failed = [answer for answer in answers if answer.pages[0].status is Status.FAILED]
+    failed = [answer for answer in answers if answer.pages[0].status.is_failure]
     assert [answer.place.item.source for answer in failed] == ["poison.png"]
     assert b'"reason": "READER_DIED"' in failed[0].pages[0].row
     assert len({answer.pages[0].row for answer in answers}) == 2
@@ -86,8 +87,8 @@ PAGES = [(0, 0, True), (1, 0, False), (1, 1, True), (2, 0, True), (3, 0, True)]
 def journal_of(path, pages=PAGES):
     with Journal(path, {"format": 1}) as journal:
         for number, page, last in pages:
-            told = Page(page, Status.READ, 0.5, b'{"source": "x"}', b"scores")
-            journal.append(Place(number, 0, ITEMS[number]), told, last)
+            result = PageResult(page, Status.READ, 0.5, b'{"source": "x"}', b"scores")
+            journal.append(Place(number, 0, ITEMS[number]), result, last)
     return path.read_bytes()
 
 
@@ -115,9 +116,12 @@ def test_a_journal_torn_anywhere_goes_on_at_the_first_page_that_is_not_whole(tmp
 @pytest.mark.parametrize(
     ("items", "complaint"),
     [
-        ([ITEMS[0], Item("1.png", identity="2"), *ITEMS[2:]], "1.png is not what it was"),
+        (
+            [ITEMS[0], Item("1.png", identity="2"), *ITEMS[2:]],
+            "1.png has changed since it was read",
+        ),
         (ITEMS[:2], "x was read, but is no input any more"),
-        ([ITEMS[1], ITEMS[0]], "1.png is not what it was"),
+        ([ITEMS[1], ITEMS[0]], "1.png has changed since it was read"),
     ],
 )
 def test_a_changed_input_is_noticed_and_only_refreshing_goes_on(tmp_path, items, complaint):
@@ -145,5 +149,5 @@ def test_two_runs_at_one_output_are_refused(tmp_path):
 
 
 def test_what_rows_depend_on_is_in_the_settings():
-    settings = settings_of(ORDER, plan_of(ORDER))
-    assert {"model", "version", "asked", "dpi"} < settings.keys()
+    settings = settings_of(JOB, plan_of(JOB))
+    assert {"model", "version", "request", "dpi"} < settings.keys()

@@ -27,13 +27,13 @@ nodes = [cluster.add_node(num_cpus=1, node_ip_address="127.0.0.1") for _ in rang
 running = subprocess.Popen(
     [sys.executable, "-m", "service.cli", "batch", *inputs, "--output", output, "--engine", "ray",
      "--ray-address", cluster.address, "--progress", "none"])
-parts = Path(output + ".parts")
-while running.poll() is None and not list(parts.glob("part-*.parquet")):
+shards = Path(output + ".shards")
+while running.poll() is None and not list(shards.glob("shard-*.parquet")):
     time.sleep(0.05)
-left = len(list(parts.glob("part-*.parquet")))
+left = len(list(shards.glob("shard-*.parquet")))
 cluster.remove_node(nodes[0], allow_graceful=False)
 status = running.wait()
-print(json.dumps({"status": status, "parts_when_killed": left}))
+print(json.dumps({"status": status, "shards_when_killed": left}))
 cluster.shutdown()
 """
 
@@ -51,12 +51,12 @@ def test_ray_gives_the_same_bytes_though_a_node_is_killed(run, tmp_path):
     )
     told = json.loads(ended.stdout.splitlines()[-1])
     assert told["status"] == 0
-    assert 1 <= told["parts_when_killed"] < 3
+    assert 1 <= told["shards_when_killed"] < 3
     assert (tmp_path / "ray.jsonl").read_bytes() == (tmp_path / "here.jsonl").read_bytes()
-    assert not (tmp_path / "ray.jsonl.parts").exists()
+    assert not (tmp_path / "ray.jsonl.shards").exists()
 
 
-def test_ray_it_starts_gives_the_same_parquet_and_goes_on_by_parts(run, tmp_path):
+def test_ray_it_starts_gives_the_same_parquet_and_resumes_by_shards(run, tmp_path):
     assert run("batch", STRIPS, "-o", tmp_path / "here.parquet", "--scores").returncode == 0
     arguments = ["batch", STRIPS, "--scores", "--engine", "ray", "--workers", "1"]
     assert run(*arguments, "-o", tmp_path / "ray.parquet").returncode == 0
