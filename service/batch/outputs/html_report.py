@@ -348,7 +348,8 @@ def _histogram(sure: list[int], unsure: list[int]) -> str:
         for edge in range(0, BARS + 1, 2)
     )
     return (
-        f'<div class="wide"><svg class="histogram" viewBox="-20 0 {BARS * wide + 40} {high + foot + 24}" width="100%" role="img" '
+        '<div class="wide"><svg class="histogram" width="100%" role="img" '
+        f'viewBox="-20 0 {BARS * wide + 40} {high + foot + 24}" '
         'aria-label="Histogram of confidences">'
         f'<line class="axis" x1="0" x2="{BARS * wide}" y1="{high + 18}" y2="{high + 18}"/>'
         f'{"".join(parts)}{edges}<text x="{BARS * wide / 2}" y="{high + foot + 20}" '
