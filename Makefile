@@ -8,6 +8,9 @@ LOCK := $(BIN)/uv pip compile --quiet --generate-hashes --python-version 3.11 --
 
 MNIST := $(if $(DATA_DIR),--data-dir $(DATA_DIR))
 
+LEARNED := $(MNIST) $(if $(HANDS),--hands $(HANDS)) $(if $(STRIPS),--strips $(STRIPS))
+CUT := $(if $(STRIPS),--cutter runs/first.onnx)
+
 MINUTES ?= 10
 
 .PHONY: help demo test check fuzz format stubs docs train examples image lock sbom container-check clean
@@ -40,9 +43,13 @@ stubs: .venv/all  ## regenerate service/pb/ from proto/
 docs: .venv/all  ## derive the tables of docs/ from the code: settings, options, errors
 	$(BIN)/python docs/generate.py
 
-train: .venv/all  ## train on MNIST and scans (STRIPS=DIR), write service/model.onnx; interrupted, it goes on
-	$(BIN)/digitstrip-train fit runs/shipped $(MNIST) $(if $(STRIPS),--strips $(STRIPS))
+train: .venv/all  ## train both networks (DATA_DIR=, HANDS=, STRIPS= folders) and write them; interrupted, it goes on
+	$(BIN)/digitstrip-train fit runs/first $(LEARNED)
+	$(BIN)/digitstrip-train export runs/first runs/first.onnx
+	$(BIN)/digitstrip-train fit runs/shipped --init runs/first.onnx --strip-epochs 24 $(LEARNED) $(CUT)
 	$(BIN)/digitstrip-train export runs/shipped service/model.onnx
+	$(BIN)/digitstrip-train fit runs/second --network context $(LEARNED) $(CUT)
+	$(BIN)/digitstrip-train export runs/second service/second_reader.onnx
 	$(BIN)/digitstrip-train calibrate service/model.onnx service/model.onnx $(MNIST)
 
 examples: .venv/all  ## make the example strips again

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from training.data.digits import VALIDATION_SHARE
+from training.data.hands import SOURCES as HANDS
 from training.data.scans import HELD_OUT_SHARE
 from training.evaluation.evaluate import Figures
 from training.evaluation.metrics import BINS, RATES, StripFigures
@@ -82,6 +83,12 @@ on.""",
     for number, stage in enumerate(learned, 1):
         parts.append(f"### Stage {number}: {stage['stage']}\n\n{told[stage['stage']](stage)}")
     names = {name for stage in learned for name in sources(stage)}
+    if others := [each for each in HANDS if each.name in names]:
+        listed = "; ".join(f"`{each.name}` ({each.license})" for each in others)
+        parts.append(
+            f"""Digits of other hands stand for about half of those that are written: {listed}. They
+are put into MNIST's box by their center of mass, and redrawn where their strokes are too thin."""
+        )
     if "parish" in names:
         parts.append(
             """The parish strips are cut from Danish parish registers, the public MGR data of "Date
@@ -93,8 +100,14 @@ Recognition in Historical Parish Records" (Piqueras et al., ICFHR 2022): please 
 
 
 def sources(stage: dict[str, Any]) -> list[str]:
-    """Return the names of a stage's data: the digits first, then folders of scans."""
+    """Return the names of a stage's data: MNIST first, other hands, then folders of scans."""
     return str(stage["data"]).split(", ")
+
+
+def scan_folders(stage: dict[str, Any]) -> list[str]:
+    """Return the names of a stage's folders of scans."""
+    hands = {each.name for each in HANDS}
+    return [name for name in sources(stage)[1:] if name not in hands]
 
 
 def windows_learned(stage: dict[str, Any]) -> str:
@@ -115,7 +128,7 @@ from any; not at all in between.
 def sequences_learned(stage: dict[str, Any]) -> str:
     """Return what the second stage's data and knobs were."""
     best, config = stage["validation"], stage["config"]
-    digits, *folders = sources(stage)
+    digits, folders = sources(stage)[0], scan_folders(stage)
     scans = ""
     if folders:
         scans = f"""
@@ -125,7 +138,7 @@ Scans of {", ".join(f"`{name}`" for name in folders)}: {stage["training_scans"]:
     return f"""Whole lines, with the loss over all alignments (connectionist temporal
 classification), beside windows as in the first stage. Lines are pages made from `{digits}`'s digits
 ({stage["training_digits"]:,} trained on, {stage["held_out_digits"]:,} held out), written and
-scanned by `training/pages/strips.py`.{scans}
+scanned by `training/pages/strips.py`.{scans}{cut_digits(stage)}
 The weights are those of epoch {best["epoch"]} of {config["epochs"]}: of held-out lines
 {best["string_error"]:.1%} wrong along the best path; held-out digits {best["digit_error"]:.2%}
 wrong, `none` {best["none_error"]:.2%}.
@@ -138,7 +151,32 @@ The windows beside them:
 
 The made pages:
 
-{knobs(stage["strips"])}"""
+{knobs(stage["strips"])}{other_pages(stage)}{note(stage)}"""
+
+
+def cut_digits(stage: dict[str, Any]) -> str:
+    """Return the sentence about digits cut from scans, if there were any."""
+    count = stage.get("cut_digits", 0)
+    return f" Of these, {count:,} digits were cut out and set into other strings." if count else ""
+
+
+def other_pages(stage: dict[str, Any]) -> str:
+    """Return how pages of the other kinds differ from the first, where the stage had them."""
+    told = ""
+    for name in ("cells", "digitized"):
+        if name in stage:
+            differing = {
+                knob: value
+                for knob, value in stage[name].items()
+                if value != stage["strips"].get(knob)
+            }
+            told += f"\n\nWhere the made pages called `{name}` differ:\n\n{knobs(differing)}"
+    return told
+
+
+def note(stage: dict[str, Any]) -> str:
+    """Return what a stage says of itself beside its knobs: what was not as the commands say."""
+    return f"\n\n{stage['note']}" if stage.get("note") else ""
 
 
 def knobs(config: dict[str, Any]) -> str:
@@ -188,8 +226,10 @@ def fits(learned: Sequence[dict[str, Any]]) -> Iterator[str]:
 
 def fit_options(stage: dict[str, Any]) -> Iterator[str]:
     """Yield the options of `fit` that decide a stage."""
-    digits, *folders = sources(stage)
-    yield f"--data {digits}"
+    names, folders = sources(stage), scan_folders(stage)
+    yield f"--data {names[0]}"
+    if {each.name for each in HANDS} & set(names):
+        yield "--hands hands"
     if stage["stage"] == WindowStage.name:
         yield f"--seed {stage['config']['seed']}"
         yield f"--epochs {stage['config']['epochs']}"

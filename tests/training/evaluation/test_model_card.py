@@ -112,6 +112,31 @@ def test_a_card_of_a_model_that_learned_from_cheques_does_not_deny_it(tmp_path):
     assert "No cheque was trained" not in written(tmp_path, {"stages": [WINDOWS, learned]})
 
 
+def test_a_card_names_other_hands_with_their_licenses_and_takes_none_for_a_folder(tmp_path):
+    learned = SEQUENCES | {"data": "mnist, semeion, nsysu, parish"}
+    text = written(tmp_path, {"stages": [WINDOWS, learned]})
+    assert "`semeion` (Semeion Research Center, UCI, CC BY 4.0)" in text
+    assert "ODbL" in text
+    assert "Scans of `parish`:" in text
+    (fit, _) = fits([WINDOWS, learned])
+    assert "--hands hands" in fit
+    assert "--strips semeion" not in fit
+
+
+def test_a_card_tells_how_other_pages_differ_and_what_a_stage_notes(tmp_path):
+    learned = SEQUENCES | {
+        "cells": StripConfig.cells().to_dict(),
+        "digitized": StripConfig.digitized().to_dict(),
+        "cut_digits": 64_719,
+        "note": "Interrupted twice.",
+    }
+    text = written(tmp_path, {"stages": [WINDOWS, learned]})
+    assert "64,719 digits were cut out" in text
+    assert "`cells` differ" in text
+    assert "| `frame` | 0.85 |" in text
+    assert "Interrupted twice." in text
+
+
 def test_the_commands_of_two_stages_are_one_run():
     assert list(fits([WINDOWS, SEQUENCES])) == [
         "digitstrip-train fit runs/shipped --data mnist --seed 5 --epochs 9 --strips parish "
