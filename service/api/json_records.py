@@ -6,10 +6,16 @@ from service.pb import recognizer_pb2 as pb
 
 
 def to_record(source: str, page: int, response: pb.RecognizeResponse) -> dict[str, Any]:
-    """Return the JSON object that `read --json` and `send --json` print for a page."""
+    """Return the JSON object that `read --json` and `send --json` print for a page.
+
+    Args:
+        source: its name.
+        page: from 0, as in the schema; people count from 1, and so does the record.
+        response: for it.
+    """
     return {
         "source": source,
-        "page": page,
+        "page": page + 1,
         "text": response.text,
         "confidence": round(response.confidence, 6),
         "decision": decision_word(response),

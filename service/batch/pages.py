@@ -6,7 +6,7 @@ from typing import NamedTuple
 from service.batch.plan import Place
 
 
-class Status(IntEnum):
+class PageStatus(IntEnum):
     """Outcome of a page."""
 
     READ = 0  # no decision was requested
@@ -18,14 +18,14 @@ class Status(IntEnum):
     @property
     def is_failure(self) -> bool:
         """Whether there is no reading."""
-        return self in (Status.FAILED, Status.RETRY)
+        return self in (PageStatus.FAILED, PageStatus.RETRY)
 
 
 class PageResult(NamedTuple):
     """The result of a page: its row as JSON, and its scores."""
 
     page: int  # from 0
-    status: Status
+    status: PageStatus
     confidence: float  # 0 if it was not read
     row: bytes
     scores: bytes  # a serialized pb.ScoreMap, or empty

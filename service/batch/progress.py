@@ -20,7 +20,7 @@ from rich.progress import Progress as Bar
 from rich.text import Text
 
 from service.batch.options import ProgressMode
-from service.batch.pages import PageResult, Status
+from service.batch.pages import PageResult, PageStatus
 from service.errors import DigitstripError
 
 LINE_SECONDS = 10.0  # between lines of a log
@@ -70,8 +70,8 @@ class Progress:
         self.add(
             last,
             page.status.is_failure,
-            page.status is Status.REVIEW,
-            page.status is Status.ACCEPT,
+            page.status is PageStatus.REVIEW,
+            page.status is PageStatus.ACCEPT,
         )
 
     def add(self, items: int, failed: int, review: int, accepted: int) -> None:

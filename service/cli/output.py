@@ -83,7 +83,7 @@ def tell(
     if as_json:
         typer.echo(json.dumps(to_record(source.name, page, response)))
         return
-    name = f"{source.name}#{page}" if page else source.name
+    name = f"{source.name}#{page + 1}" if page else source.name
     decision = decision_word(response)
     columns = [*([] if alone else [name]), response.text, *([decision] if decision else [])]
     typer.echo("\t".join(columns))

@@ -11,7 +11,7 @@ from pathlib import Path
 from service.batch.inputs.archives import is_archive, members
 from service.batch.inputs.items import Item
 from service.batch.inputs.listing import (
-    Entry,
+    ListedFile,
     entry_of,
     filesystem,
     is_folder,
@@ -88,7 +88,7 @@ def inputs_of(names: Iterable[str]) -> Iterator[Inputs]:
         yield Inputs(names, Path(file.name))
 
 
-def _file(entry: Entry) -> Iterator[Item]:
+def _file(entry: ListedFile) -> Iterator[Item]:
     if is_archive(entry.path):
         yield from members(entry.path, entry.identity, is_wanted)
     elif is_folder(entry.path):
@@ -97,7 +97,7 @@ def _file(entry: Entry) -> Iterator[Item]:
         yield _item(entry)
 
 
-def _item(entry: Entry) -> Item:
+def _item(entry: ListedFile) -> Item:
     reason = "UNREADABLE_SOURCE" if entry.trouble else ""
     size = entry.size if REMOTE in entry.path else -1  # a local file's is known when it is opened
     return Item(
@@ -105,7 +105,7 @@ def _item(entry: Entry) -> Item:
     )
 
 
-def _items(entries: Iterator[Entry], folder: str) -> Iterator[Item]:
+def _items(entries: Iterator[ListedFile], folder: str) -> Iterator[Item]:
     """Yield a folder's items; an empty folder is an item that says so."""
     empty = True
     for entry in entries:

@@ -18,7 +18,7 @@ RUN = 8192  # names sorted at once; a folder with more is merged from sorted run
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ListedFile:
     """A file that was found."""
 
     path: str
@@ -27,7 +27,7 @@ class Entry:
     trouble: str = ""  # why it cannot be listed
 
 
-def walk(folder: str, wanted: Callable[[str], bool]) -> Iterator[Entry]:
+def walk(folder: str, wanted: Callable[[str], bool]) -> Iterator[ListedFile]:
     """Yield the files below a folder, each folder's entries by name, and what cannot be listed.
 
     Args:
@@ -42,18 +42,18 @@ def walk(folder: str, wanted: Callable[[str], bool]) -> Iterator[Entry]:
         if is_folder:
             yield from walk(path, wanted)
         elif not name:
-            yield Entry(folder, "", -1, "the folder may not be listed")
+            yield ListedFile(folder, "", -1, "the folder may not be listed")
         else:
             yield entry_of(path)
 
 
-def entry_of(path: str) -> Entry:
+def entry_of(path: str) -> ListedFile:
     """Return a local file's entry; if it cannot be looked at, reading it will say why."""
     try:
         status = os.stat(path)  # noqa: PTH116 - of strings, as above
     except (OSError, ValueError):
-        return Entry(path, "", -1)
-    return Entry(path, f"{status.st_size} {status.st_mtime_ns}", status.st_size)
+        return ListedFile(path, "", -1)
+    return ListedFile(path, f"{status.st_size} {status.st_mtime_ns}", status.st_size)
 
 
 def sorted_on_disk(entries: Iterable[tuple[str, bool]], run: int = RUN) -> Iterator[Any]:
@@ -85,10 +85,10 @@ def _scan(folder: str, wanted: Callable[[str], bool]) -> Iterator[tuple[str, boo
         yield "", False
 
 
-def _walk_remote(folder: str, wanted: Callable[[str], bool]) -> Iterator[Entry]:
+def _walk_remote(folder: str, wanted: Callable[[str], bool]) -> Iterator[ListedFile]:
     system, root = filesystem(folder)
 
-    def below(path: str) -> Iterator[Entry]:
+    def below(path: str) -> Iterator[ListedFile]:
         for info in sorted(system.ls(path, detail=True), key=lambda info: str(info["name"])):
             name = info["name"].rstrip("/")
             if info["type"] == "directory":
@@ -100,7 +100,7 @@ def _walk_remote(folder: str, wanted: Callable[[str], bool]) -> Iterator[Entry]:
     try:
         yield from below(root)
     except Exception as error:  # each store's client has exceptions of its own
-        yield Entry(folder, "", -1, f"cannot be listed: {type(error).__name__}: {error}")
+        yield ListedFile(folder, "", -1, f"cannot be listed: {type(error).__name__}: {error}")
 
 
 def filesystem(url: str) -> tuple[Any, str]:
@@ -113,11 +113,11 @@ def filesystem(url: str) -> tuple[Any, str]:
         raise SettingsError(f"cannot open {url}: {error}") from error
 
 
-def remote_entry(system: Any, info: dict[str, Any]) -> Entry:  # noqa: ANN401 - fsspec has no types
+def remote_entry(system: Any, info: dict[str, Any]) -> ListedFile:  # noqa: ANN401 - fsspec has no types
     """Return an entry from an object store's description of an object."""
     marks = [info.get(key) for key in ("size", "ETag", "etag", "mtime", "LastModified", "updated")]
     size = info.get("size")
-    return Entry(
+    return ListedFile(
         system.unstrip_protocol(info["name"]),
         " ".join(str(mark) for mark in marks if mark is not None),
         -1 if size is None else int(size),

@@ -19,7 +19,7 @@ from service.batch.job import Job
 from service.batch.outputs.pictures import Picture
 from service.batch.outputs.rows import Row, review_reason
 from service.batch.outputs.summary import BARS, SHOWN, Summary
-from service.batch.pages import Record, Status
+from service.batch.pages import PageStatus, Record
 from service.batch.plan import Place
 from service.errors import SettingsError
 
@@ -221,7 +221,7 @@ class Report:
             numbered = enumerate(self.inputs)
             number, item = -1, Item("")
             for record in self.records():
-                if record.page.status is Status.REVIEW:
+                if record.page.status is PageStatus.REVIEW:
                     while number < record.number:
                         number, item = next(numbered)
                     rows.append(json.loads(record.page.row))

@@ -5,7 +5,7 @@ from typing import Any
 
 from service.api.json_records import to_record
 from service.batch.inputs.items import Item
-from service.batch.pages import PageResult, Status
+from service.batch.pages import PageResult, PageStatus
 from service.batch.plan import Plan
 from service.errors import DigitstripError, InputError, UnreadableSource
 from service.pb import recognizer_pb2 as pb
@@ -41,7 +41,6 @@ def read_page(
     row = in_order(
         to_record(printable(item.source), page, response)
         | {
-            "page": page + 1,
             "id": item.id,
             "sha256": sha256,
             "error": None,
@@ -50,7 +49,7 @@ def read_page(
         }
     )
     scores = response.scores.SerializeToString() if response.HasField("scores") else b""
-    status = Status[row["decision"] or "READ"]
+    status = PageStatus[row["decision"] or "READ"]
     return PageResult(page, status, response.confidence, to_json(row), scores)
 
 
@@ -76,7 +75,7 @@ def failed_page(
             "version": plan.version,
         }
     )
-    status = Status.RETRY if may_pass(error) and not item.reason else Status.FAILED
+    status = PageStatus.RETRY if may_pass(error) and not item.reason else PageStatus.FAILED
     return PageResult(page, status, 0.0, to_json(row), b"")
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Self
 
-from service.batch.pages import PageResult, Record, Status
+from service.batch.pages import PageResult, PageStatus, Record
 
 BARS = 20  # of the histogram of confidences
 LEAST = 24  # least certain readings that the report shows
@@ -60,14 +60,14 @@ class Summary:
             row = json.loads(page.row)
             reason = row["error"]["reason"]
             self.reasons[reason] += 1
-            self.retries[reason] += page.status is Status.RETRY
+            self.retries[reason] += page.status is PageStatus.RETRY
             if len(self.failures) < SHOWN:
                 self.failures.append(row)
             return
-        self.accepted += page.status is Status.ACCEPT
-        bars = self.unsure if page.status is Status.REVIEW else self.confidences
+        self.accepted += page.status is PageStatus.ACCEPT
+        bars = self.unsure if page.status is PageStatus.REVIEW else self.confidences
         bars[min(int(page.confidence * BARS), BARS - 1)] += 1
-        if page.status is Status.REVIEW:
+        if page.status is PageStatus.REVIEW:
             self.review += 1
             return
         # Of equal ones the earlier stays.

@@ -23,7 +23,7 @@ from service.batch.durable_files import beside, sync_folder, writing
 from service.batch.inputs.items import Item
 from service.batch.inputs.open_files import open_regular
 from service.batch.job import Setting
-from service.batch.pages import PageResult, Record, Status
+from service.batch.pages import PageResult, PageStatus, Record
 from service.batch.plan import Place
 from service.batch.state.marks import MARK, REFRESH, differences, mark
 from service.errors import DigitstripError, SettingsError
@@ -278,7 +278,7 @@ class Journal:
 
 def has_retries(records: Iterable[Record]) -> bool:
     """Whether a row failed for a reason that may pass."""
-    return any(record.page.status is Status.RETRY for record in records)
+    return any(record.page.status is PageStatus.RETRY for record in records)
 
 
 def records_of(path: Path) -> Iterator[Record]:
@@ -345,9 +345,9 @@ class _Items:
 
 def _item_of(number: int, records: Iterator[Record]) -> _ItemRecords:
     last = next(records)
-    retries = last.page.status is Status.RETRY
+    retries = last.page.status is PageStatus.RETRY
     for last in records:
-        retries |= last.page.status is Status.RETRY
+        retries |= last.page.status is PageStatus.RETRY
     return _ItemRecords(
         number, last.page.page + 1, last.mark, last.page.row, last.last, retries, last.end
     )
@@ -368,5 +368,5 @@ def _read(file: BinaryIO, start: int) -> Record | None:
     if CHECKSUM.unpack(rest[-CHECKSUM.size :])[0] != checksum:
         return None
     row, scores = rest[:row_size], rest[row_size : -CHECKSUM.size]
-    result = PageResult(page, Status(status), confidence, row, scores)
+    result = PageResult(page, PageStatus(status), confidence, row, scores)
     return Record(number, last, mark_, result, start, start + len(head) + len(rest))

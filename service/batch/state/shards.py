@@ -18,7 +18,7 @@ from service.batch.inputs.items import Item
 from service.batch.job import Setting
 from service.batch.outputs.rows import COLUMNS
 from service.batch.outputs.writers import GROUP, tables
-from service.batch.pages import PageResult, Record, Status
+from service.batch.pages import PageResult, PageStatus, Record
 from service.batch.plan import Place
 from service.batch.state.marks import MARK, REFRESH, differences, mark
 from service.errors import SettingsError, UnwritableOutput
@@ -249,14 +249,14 @@ def block_mark(items: Iterable[Item]) -> str:
 def counts_of(block: int, table: Any) -> BlockCounts:  # noqa: ANN401 - an Arrow table
     """Return the numbers of a block's rows."""
     status = table.column("status").to_pylist()
-    retries = status.count(Status.RETRY)
+    retries = status.count(PageStatus.RETRY)
     return BlockCounts(
         block,
         sum(table.column("last").to_pylist()),
-        status.count(Status.FAILED) + retries,
+        status.count(PageStatus.FAILED) + retries,
         retries,
-        status.count(Status.REVIEW),
-        status.count(Status.ACCEPT),
+        status.count(PageStatus.REVIEW),
+        status.count(PageStatus.ACCEPT),
     )
 
 
@@ -296,6 +296,6 @@ def _record(row: dict[str, Any]) -> Record:
         ).SerializeToString()
     line = json.dumps(kept).encode("ascii")
     page = PageResult(
-        row["page"] - 1, Status(row["status"]), row["confidence"] or 0.0, line, scores
+        row["page"] - 1, PageStatus(row["status"]), row["confidence"] or 0.0, line, scores
     )
     return Record(row["item"], row["last"], row["mark"], page)

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
@@ -50,7 +51,7 @@ def test_every_format_has_the_readings_of_read(batch, run, whole):
     rows = rows_of(whole)
     assert len(rows) == len(read)
     for row, line in zip(rows, read, strict=True):
-        record = json.loads(line) | {"page": 1}  # people count from 1
+        record = json.loads(line)
         assert {key: row[key] for key in record} == record
         assert tuple(row) == COLUMNS
     table, _ = batch(STRIPS, "--columns", "all", output="out.csv")
@@ -355,15 +356,143 @@ def test_batch_of_jsonl_needs_no_extra():
         )
 
     import tempfile
-    from pathlib import Path
 
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "out"
         assert run(STRIPS / NAME, "-o", output.with_suffix(".jsonl")).returncode == 0
         for arguments, extra in (
-            (["-o", output.with_suffix(".parquet")], b"digitstrip[batch]"),
-            (["-o", output.with_suffix(".csv"), "--engine", "ray"], b"digitstrip[ray]"),
+            (["-o", output.with_suffix(".parquet")], b"(the extra `batch`): pip install '"),
+            (
+                ["-o", output.with_suffix(".csv"), "--engine", "ray"],
+                b"(the extra `ray`): pip install '",
+            ),
         ):
             ended = run(STRIPS / NAME, *arguments)
             assert ended.returncode == 2
             assert extra in ended.stderr
+
+
+def test_a_row_that_failed_for_a_reason_that_may_pass_is_read_by_the_same_command(
+    run, truths, tmp_path
+):
+    for name in ("a.png", "b.png", "c.png"):
+        shutil.copy(STRIPS / NAME, tmp_path / name)
+    (tmp_path / "c.png").rename(tmp_path / "later.png")
+    (tmp_path / "list.csv").write_text("path\na.png\nc.png\nb.png\n")
+    command = ["batch", tmp_path / "list.csv", "-o", tmp_path / "out.csv", "--progress", "lines"]
+    first = run(*command)
+    assert first.returncode == 1
+    assert b"3 rows of 3 items: 2 read" in first.stderr
+    assert b"1  UNREADABLE_SOURCE; the same command tries again" in first.stderr
+    before = (tmp_path / "out.csv").read_text()
+    again = run(*command)
+    assert b"was finished before, but for rows that failed" in again.stderr
+    assert (tmp_path / "out.csv").read_text() == before
+    (tmp_path / "later.png").rename(tmp_path / "c.png")
+    last = run(*command)
+    assert last.returncode == 0
+    with (tmp_path / "out.csv").open(newline="") as file:
+        assert [row["text"] for row in csv.DictReader(file)] == [truths[NAME]] * 3
+    assert not (tmp_path / "out.csv.journal").exists()
+
+
+def test_a_pdf_is_read_once_its_library_is_there(run, tmp_path):
+    page = Image.open(STRIPS / NAME).convert("L")
+    page.save(tmp_path / "a.pdf", resolution=100.0)
+    command = [tmp_path / "a.pdf", "-o", tmp_path / "out.jsonl", "--dpi", "100"]
+    # Workers are new processes: they have the library, and this test takes it from them.
+    (tmp_path / "none").mkdir()
+    (tmp_path / "none" / "pypdfium2.py").write_text("raise ModuleNotFoundError('x')\n")
+    path = f"{tmp_path / 'none'}{os.pathsep}{ROOT}"
+    first = run("batch", *command, PYTHONPATH=path)
+    assert first.returncode == 1
+    assert b"MISSING_EXTRA; the same command tries again" in first.stderr
+    assert run("batch", *command).returncode == 0
+    (row,) = rows_of(tmp_path / "out.jsonl")
+    assert row["text"]
+
+
+def test_an_output_that_was_changed_by_hand_is_left_alone(run, tmp_path):
+    command = ["batch", tmp_path / "nowhere.png", STRIPS / NAME, "-o", tmp_path / "out.csv"]
+    assert run(*command).returncode == 1
+    corrected = (tmp_path / "out.csv").read_text().replace("68767", "68768")
+    (tmp_path / "out.csv").write_text(corrected)
+    ended = run(*command)
+    assert ended.returncode == 2
+    assert b"was changed after it was written" in ended.stderr
+    assert (tmp_path / "out.csv").read_text() == corrected
+
+
+def test_what_failed_before_is_said_again_with_how_to_go_on(run, tmp_path):
+    (tmp_path / "a.png").write_bytes(b"no image")
+    command = ["batch", tmp_path / "a.png", "-o", tmp_path / "out.csv", "--progress", "lines"]
+    run(*command)
+    ended = run(*command)
+    assert ended.returncode == 1
+    for sentence in (
+        b"out.csv was finished before, and is unchanged",
+        b"1 rows of 1 items: 0 read, 1 failed",
+        b"1  UNKNOWN_FORMAT",
+        b"--refresh reads everything again",
+    ):
+        assert sentence in ended.stderr
+
+
+def test_a_fifo_in_a_quarantined_folder_is_a_row_and_nothing_waits(batch, tmp_path):
+    scans = tmp_path / "scans"
+    scans.mkdir()
+    os.mkfifo(scans / "a.png")
+    shutil.copy(STRIPS / NAME, scans / "b.png")
+    rows, ended = batch(scans, "--quarantine", tmp_path / "aside", "--report", tmp_path / "r.html")
+    assert ended.returncode == 1
+    assert rows[0]["error"]["message"] == "it is a FIFO, socket or device, not a regular file"
+    assert rows[1]["text"]
+    (listed,) = rows_of(tmp_path / "aside" / "reasons.jsonl")
+    assert listed["copy"] is None
+
+
+def test_the_report_has_every_reading_to_review_in_pages(batch, tmp_path):
+    strip = STRIPS / "pencil-faint.png"
+    rows, _ = batch(*[strip] * 61, STRIPS / NAME, "--report", tmp_path / "r.html")
+    review = sum(row["decision"] == "REVIEW" for row in rows)
+    assert review >= 61
+    pages = [(tmp_path / name).read_text("utf-8") for name in ("r.html", "r-2.html")]
+    reviewed = [page.count('<b class="review">REVIEW</b>') for page in pages]
+    assert reviewed == [60, review - 60]
+    assert 'href="r-2.html"' in pages[0]
+    assert pages[0].count('<b class="accept">ACCEPT</b>') == 62 - review
+    assert "not sure enough for the error rate that was requested" in pages[0]
+    for page in pages:
+        assert not [word for word in ("<script", "http://", "https://", "url(") if word in page]
+
+
+def test_a_report_does_not_take_the_place_of_another_file(batch, tmp_path):
+    (tmp_path / "r.html").write_text("<p>mine</p>")
+    _, ended = batch(STRIPS / NAME, "--report", tmp_path / "r.html")
+    assert ended.returncode == 2
+    assert b"it is left as it is" in ended.stderr
+    assert (tmp_path / "r.html").read_text() == "<p>mine</p>"
+
+
+def children(pid):
+    """A process's children, on Linux."""
+    found = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        found += [int(each) for each in task.read_text().split()]
+    return found
+
+
+def test_workers_end_when_the_run_is_killed(tmp_path):
+    command = [sys.executable, "-m", "service.cli", "batch", *[str(STRIPS / NAME)] * 2000]
+    running = subprocess.Popen([*command, "-o", str(tmp_path / "out.jsonl")], cwd=ROOT)
+    journal = tmp_path / "out.jsonl.journal"
+    while running.poll() is None and (not journal.exists() or journal.stat().st_size < 1000):
+        time.sleep(0.01)
+    workers = children(running.pid)
+    assert workers
+    running.send_signal(signal.SIGKILL)
+    running.wait()
+    deadline = time.monotonic() + 20
+    while any(Path(f"/proc/{worker}").exists() for worker in workers):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

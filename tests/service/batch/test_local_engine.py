@@ -14,7 +14,7 @@ from service.batch.inputs.expand import Inputs
 from service.batch.inputs.items import Item
 from service.batch.inputs.listing import sorted_on_disk
 from service.batch.job import Job, plan_of, settings_of
-from service.batch.pages import PageResult, Status
+from service.batch.pages import PageResult, PageStatus
 from service.batch.plan import Place
 from service.batch.state.journal import Journal
 from service.errors import SettingsError
@@ -63,7 +63,7 @@ def test_an_item_that_kills_its_worker_is_set_aside_and_no_other_is_lost():
 def test_an_item_that_takes_too_long_is_set_aside():
     answers = read([Endless("endless.png"), Item(NAME, NAME)], seconds=8.0)
     assert b'"reason": "READING_TOO_LONG"' in answers[0].pages[0].row
-    assert answers[1].pages[0].status is Status.READ
+    assert answers[1].pages[0].status is PageStatus.READ
 
 
 def test_a_folder_is_read_in_the_order_of_read(tmp_path):
@@ -87,7 +87,7 @@ PAGES = [(0, 0, True), (1, 0, False), (1, 1, True), (2, 0, True), (3, 0, True)]
 def journal_of(path, pages=PAGES):
     with Journal(path, {"format": 1}) as journal:
         for number, page, last in pages:
-            result = PageResult(page, Status.READ, 0.5, b'{"source": "x"}', b"scores")
+            result = PageResult(page, PageStatus.READ, 0.5, b'{"source": "x"}', b"scores")
             journal.append(Place(number, 0, ITEMS[number]), result, last)
     return path.read_bytes()
 

@@ -84,7 +84,7 @@ def test_every_page_of_a_tiff_is_a_line(call, truths, tmp_path, command):
     first.save(tmp_path / "pages.tif", save_all=True, append_images=[second])
     ended = call(command, tmp_path / "pages.tif", "--json")
     records = [json.loads(line) for line in ended.stdout.splitlines()]
-    assert [record["page"] for record in records] == [0, 1]
+    assert [record["page"] for record in records] == [1, 2]
     assert [record["text"] for record in records] == [truths[name] for name in names]
 
 

@@ -1,21 +1,27 @@
 """What becomes of items that kill or hang a worker, and of what is torn or unsorted."""
 
+import hashlib
 import os
 import signal
 import time
 from dataclasses import dataclass, replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from service.batch.engines import worker as module
 from service.batch.engines.local import LocalEngine
+from service.batch.engines.worker import Loaded
 from service.batch.inputs.expand import Inputs
 from service.batch.inputs.items import Item
 from service.batch.inputs.listing import sorted_on_disk
 from service.batch.job import Job, plan_of, settings_of
-from service.batch.pages import Status
+from service.batch.pages import PageStatus
 from service.batch.plan import Place
+from service.errors import TooManyBytes
 from service.imaging.files import expand
+from service.imaging.limits import Limits
 from service.pb import recognizer_pb2 as pb
 from tests.conftest import STRIPS
 
@@ -60,7 +66,7 @@ def test_an_item_that_kills_its_worker_is_set_aside_and_no_other_is_lost():
 def test_an_item_that_takes_too_long_is_set_aside():
     answers = read([Endless("endless.png"), Item(NAME, NAME)], seconds=8.0)
     assert b'"reason": "READING_TOO_LONG"' in answers[0].pages[0].row
-    assert answers[1].pages[0].status is Status.READ
+    assert answers[1].pages[0].status is PageStatus.READ
 
 
 def test_a_folder_is_read_in_the_order_of_read(tmp_path):
@@ -80,3 +86,49 @@ def test_entries_are_sorted_in_runs_as_they_are_at_once(entries):
 def test_what_rows_depend_on_is_in_the_settings():
     settings = settings_of(JOB, plan_of(JOB))
     assert {"model", "version", "request", "dpi"} < settings.keys()
+
+
+def test_what_a_worker_holds_is_bounded_by_the_sum_of_bytes(monkeypatch):
+    held, most = [0], [0]
+
+    def load(item, limits):
+        held[0] += item.size
+        most[0] = max(most[0], held[0])
+        return Loaded("0", b"x" * 10)
+
+    def result(self, place, loading):
+        loading.result()
+        held[0] -= place.item.size
+        return place.number
+
+    monkeypatch.setattr(module, "load", load)
+    monkeypatch.setattr(module.Worker, "_result", result)
+    monkeypatch.setattr(module, "BYTES_IN_HAND", 100)
+    worker = module.Worker(plan_of(JOB))
+    sizes = [30, 30, 30, 30, 90, 30, 500, 1, 1, 1]
+    items = [Item(str(n), offset=0, size=size) for n, size in enumerate(sizes)]
+    places = [Place(number, 0, item) for number, item in enumerate(items)]
+    assert worker.read(places) == list(range(len(sizes)))
+    assert most[0] <= 500  # the one that is larger than the bound is held alone
+    most[0] = 0
+    assert worker.read(places[:6]) == list(range(6))
+    assert most[0] <= 100
+
+
+def test_a_document_whose_name_alone_says_pdf_is_bounded_as_an_image_is(tmp_path):
+    with (tmp_path / "a.pdf").open("wb") as file:
+        file.truncate(2**30)
+    item = Item(str(tmp_path / "a.pdf"), str(tmp_path / "a.pdf"))
+    with pytest.raises(TooManyBytes):
+        module.load(item, Limits(max_bytes=2**20))
+
+
+def test_a_large_pdf_waits_in_a_file(tmp_path):
+    content = b"%PDF-1.4\n" + bytes(3 * 2**20)
+    (tmp_path / "a.pdf").write_bytes(content)
+    item = Item(str(tmp_path / "a.pdf"), str(tmp_path / "a.pdf"))
+    loaded = module.load(item, Limits(max_bytes=2**20))
+    with loaded.content as file:
+        file.seek(0)
+        assert file.read() == content
+    assert loaded.sha256 == hashlib.sha256(content).hexdigest()

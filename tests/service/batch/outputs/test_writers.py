@@ -9,7 +9,7 @@ import pytest
 from service.batch.job import CsvFormat
 from service.batch.outputs.rows import COLUMNS
 from service.batch.outputs.writers import CSV_COLUMNS, SHORT, cells_of, csv_format, write_csv
-from service.batch.pages import PageResult, Status
+from service.batch.pages import PageResult, PageStatus
 from service.errors import SettingsError
 
 ROW = dict.fromkeys(COLUMNS) | {
@@ -24,7 +24,7 @@ ROW = dict.fromkeys(COLUMNS) | {
 
 
 def table(tmp_path, row, style):
-    page = PageResult(0, Status.REVIEW, 0.5, json.dumps(row).encode(), b"")
+    page = PageResult(0, PageStatus.REVIEW, 0.5, json.dumps(row).encode(), b"")
     write_csv([page], tmp_path / "out.csv", style)
     return (tmp_path / "out.csv").read_bytes()
 

@@ -3,7 +3,7 @@
 import pytest
 
 from service.batch.inputs.items import Item
-from service.batch.pages import PageResult, Status
+from service.batch.pages import PageResult, PageStatus
 from service.batch.plan import Place
 from service.batch.state import journal as module
 from service.batch.state.journal import MAGIC, Journal, records_of
@@ -18,7 +18,7 @@ PAGES = [(0, 0, True), (1, 0, False), (1, 1, True), (2, 0, True), (3, 0, True)]
 def journal_of(path, pages=PAGES):
     with Journal(path, {"format": 1}) as journal:
         for number, page, last in pages:
-            result = PageResult(page, Status.READ, 0.5, b'{"source": "x"}', b"scores")
+            result = PageResult(page, PageStatus.READ, 0.5, b'{"source": "x"}', b"scores")
             journal.append(Place(number, 0, ITEMS[number]), result, last)
     return path.read_bytes()
 
@@ -83,14 +83,14 @@ def failed_and_read_again(path, failed, again):
     """Write a journal in which some items failed, and read what a second run reads again."""
     with Journal(path, SETTINGS) as journal:
         for place in journal.remaining(ITEMS):
-            status = Status.RETRY if place.number in failed else Status.READ
+            status = PageStatus.RETRY if place.number in failed else PageStatus.READ
             journal.append(place, PageResult(0, status, 0.5, row_of("first"), b""), True)
         journal.complete()
     with Journal(path, SETTINGS) as journal:
         seen = []
         for place in journal.remaining(ITEMS):
             seen.append(place.number)
-            status = Status.RETRY if place.number in again else Status.READ
+            status = PageStatus.RETRY if place.number in again else PageStatus.READ
             journal.append(place, PageResult(0, status, 0.5, row_of("second"), b""), True)
         journal.complete()
     return seen
@@ -109,7 +109,7 @@ def test_rows_that_failed_for_a_reason_that_may_pass_are_read_again_in_their_pla
     assert [
         (record.number, record.page.row, record.page.status) for record in records_of(path)
     ] == [
-        (number, row_of("second" if number in failed else "first"), Status.READ)
+        (number, row_of("second" if number in failed else "first"), PageStatus.READ)
         for number in range(4)
     ]
     assert [each.name for each in tmp_path.iterdir()] == ["j"]
@@ -126,16 +126,16 @@ def test_a_second_pass_that_is_killed_resumes_where_it_was(tmp_path, appended):
     path = tmp_path / "j"
     with Journal(path, SETTINGS) as journal:
         for place in journal.remaining(ITEMS):
-            status = Status.READ if place.number == 1 else Status.RETRY
+            status = PageStatus.READ if place.number == 1 else PageStatus.RETRY
             journal.append(place, PageResult(0, status, 0.5, row_of("first"), b""), True)
     with Journal(path, SETTINGS) as journal:
         for count, place in enumerate(journal.remaining(ITEMS)):
             if count == appended:
                 break
-            journal.append(place, PageResult(0, Status.READ, 0.5, row_of("second"), b""), True)
+            journal.append(place, PageResult(0, PageStatus.READ, 0.5, row_of("second"), b""), True)
     with Journal(path, SETTINGS) as journal:
         for place in journal.remaining(ITEMS):
-            journal.append(place, PageResult(0, Status.READ, 0.5, row_of("third"), b""), True)
+            journal.append(place, PageResult(0, PageStatus.READ, 0.5, row_of("third"), b""), True)
         journal.complete()
     rows = [record.page.row for record in records_of(path)]
     second = {0: [0], 1: [0], 2: [0, 2]}
@@ -149,7 +149,7 @@ def test_a_second_pass_that_is_killed_resumes_where_it_was(tmp_path, appended):
 def test_an_input_that_failed_may_have_changed_since(tmp_path):
     with Journal(tmp_path / "j", SETTINGS) as journal:
         for place in journal.remaining(ITEMS):
-            status = Status.RETRY if place.number == 1 else Status.READ
+            status = PageStatus.RETRY if place.number == 1 else PageStatus.READ
             journal.append(place, PageResult(0, status, 0.5, row_of("x"), b""), True)
     items = [ITEMS[0], Item("1.png", identity="2"), *ITEMS[2:]]
     with Journal(tmp_path / "j", SETTINGS) as journal:
