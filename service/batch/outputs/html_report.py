@@ -31,6 +31,7 @@ SURE, UNSURE = (34, 128, 72), (214, 128, 12)  # colors of a digit's line
 Draw = Callable[[Iterable[Place]], Iterator[Picture | None]]
 
 REASONS = {
+    "ACCEPT": "sure enough for the error rate that was requested",
     "LOW_CONFIDENCE": "not sure enough for the error rate that was requested",
     "NO_DIGITS": "no digits were found, and it is not sure that there are none",
     "IMPOSSIBLE": "no string that satisfies the constraint was found; this one does not",
@@ -233,7 +234,7 @@ class Report:
     def _card(self, row: Row, picture: Picture | None) -> str:
         shown = "<small>its picture is gone</small>" if picture is None else _drawn(picture, row)
         decision = row["decision"] or ""
-        reason = review_reason(row)
+        reason = decision if decision == "ACCEPT" else review_reason(row)
         why = f"<small>{html.escape(REASONS.get(reason, reason))}</small>" if reason else ""
         text = html.escape(row["text"])
         reading = f"<code>{text}</code>" if text else "<small>no digits</small>"
