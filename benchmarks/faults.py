@@ -113,16 +113,16 @@ def outcome(server: Served, tally: Tally, seen: str) -> Outcome:
 # The faults
 
 
-def readers_killed(seconds: float) -> Outcome:
-    """Kill a reader every two seconds."""
+def workers_killed(seconds: float) -> Outcome:
+    """Kill a worker every two seconds."""
     with Served(workers="2") as server:
         load, killed = Load(server, max(seconds, 3.0)), 0
         while load.running():
             time.sleep(2)
-            if readers := server.readers():
-                kill(readers[killed % len(readers)])
+            if workers := server.workers():
+                kill(workers[killed % len(workers)])
                 killed += 1
-        return outcome(server, load.end(), f"{killed} readers killed")
+        return outcome(server, load.end(), f"{killed} workers killed")
 
 
 def clients_vanish(seconds: float) -> Outcome:
@@ -261,7 +261,7 @@ def answers_unread(seconds: float) -> Outcome:
 FAULTS: dict[str, Callable[[float], Outcome]] = {
     each.__name__.replace("_", "-"): each
     for each in (
-        readers_killed,
+        workers_killed,
         clients_vanish,
         half_open,
         slow_sender,

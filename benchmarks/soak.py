@@ -56,12 +56,12 @@ def main() -> None:
         load = client.submit(run, mixed, server.address, encoded, 60 * args.minutes)
         while not load.done():
             time.sleep(args.sample_seconds)
-            front, *readers = server.tree()
+            front, *workers = server.tree()
             samples.append(
                 {
                     "second": round(time.monotonic() - began),
                     "front": vars(usage([front])),
-                    "all": vars(usage([front, *readers])),
+                    "all": vars(usage([front, *workers])),
                 }
             )
             if time.monotonic() - reloaded > args.reload_seconds:

@@ -41,7 +41,7 @@ class Served:
     """A `digitstrip serve` process on a free port.
 
     Args:
-        cores: the CPUs that it and its readers may use; all, if None.
+        cores: the CPUs that it and its workers may use; all, if None.
         log: where its stderr goes.
         listen: its address.
         environment: settings, as DIGITSTRIP_…
@@ -75,7 +75,7 @@ class Served:
         """Return the ids of the server's process and of all below it."""
         return tree(self.process.pid)
 
-    def readers(self) -> list[int]:
+    def workers(self) -> list[int]:
         """Return the ids of the processes that read."""
         return self.tree()[1:]
 

@@ -84,6 +84,15 @@ class NoSuchPage(InputError):
     reason = "NO_SUCH_PAGE"
 
 
+class MalformedMessage(InputError):
+    """Bytes that are not a message of the schema."""
+
+    reason = "MALFORMED_MESSAGE"
+
+    def __init__(self, message: str, field: str = "") -> None:
+        super().__init__(message, field)
+
+
 class BadConstraint(InputError):
     """A constraint that is malformed or needs more states than the limit."""
 

@@ -141,16 +141,16 @@ class Service:
                 break
 
     @property
-    def readers(self):
-        """The process ids of its readers; none once it has ended."""
+    def workers(self):
+        """The process ids of its workers; none once it has ended."""
         if self.process.poll() is not None:
             return []
         pid = self.process.pid
         return [*map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
 
-    def signal_readers(self, sign):
-        """Send every reader a signal: SIGSTOP makes it one that is at work as long as wanted."""
-        for pid in self.readers:
+    def signal_workers(self, sign):
+        """Send every worker a signal: SIGSTOP makes it one that is at work as long as wanted."""
+        for pid in self.workers:
             os.kill(pid, sign)
 
     def stop(self, sign=signal.SIGTERM):
@@ -218,5 +218,5 @@ def start_service():
 
     yield start
     for server in started:
-        server.signal_readers(signal.SIGCONT)
+        server.signal_workers(signal.SIGCONT)
         server.stop()

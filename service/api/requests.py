@@ -10,7 +10,6 @@ from functools import lru_cache
 from service.api.options import CHECK_DIGITS
 from service.errors import BadConstraint, BadOption, EmptyImage, NoSuchPage
 from service.imaging.decode import decode, from_raster
-from service.imaging.formats import declared_pixels
 from service.imaging.limits import Limits
 from service.imaging.page import Page
 from service.pb import recognizer_pb2 as pb
@@ -42,13 +41,6 @@ def to_page(image: pb.Image, limits: Limits) -> Page:
             return from_raster(raster.pixels, raster.width, raster.height, limits)
         case _:
             raise EmptyImage("the request has no image; expected image.encoded or image.raster")
-
-
-def to_pixels(image: pb.Image) -> int:
-    """Return how many pixels an image message declares; 0 if it does not say so plainly."""
-    if image.WhichOneof("content") == "raster":
-        return image.raster.width * image.raster.height
-    return declared_pixels(image.encoded)
 
 
 def to_options(request: pb.RecognizeRequest) -> Options:

@@ -13,27 +13,27 @@ from grpc_reflection.v1alpha import reflection
 from service.errors import DigitstripError, SettingsError
 from service.file_watcher import stamp
 from service.pb import recognizer_pb2
-from service.pb.recognizer_pb2_grpc import add_RecognizerServiceServicer_to_server
 from service.recognition.model import read_model
-from service.server.auth import Guard, Tokens
-from service.server.load_shedding import Overflow
+from service.server.auth import Authenticator, Tokens
+from service.server.load_shedding import LoadShedder
 from service.server.observability.logs import Lines
 from service.server.observability.metrics import Live, Metrics
 from service.server.observability.observer import Observer
-from service.server.observability.tracing import OpenTelemetry, Tracing
-from service.server.servicer import Servicer
+from service.server.observability.tracing import NoOpTracer, OpenTelemetryTracer
+from service.server.receiving import HeldBytes, Receiver
+from service.server.servicer import SERVICE, Servicer
 from service.server.settings import Settings
 from service.server.tls import server_credentials
-from service.workers.pool import ReaderPool
+from service.workers.pool import WorkerPool
 
-SERVICE = recognizer_pb2.DESCRIPTOR.services_by_name["RecognizerService"].full_name
 FLUSH_SECONDS = 0.2  # for the last bytes to leave
-WATCH_SECONDS = 2.0  # between looks at the model's file
-UNREAD_SECONDS = 5.0  # without a reader, until health says so
-HANDSHAKE_SECONDS = 20  # until which a connection must have said what it wants
-PING_SECONDS = 10  # at least between two pings of a client
-KEEPALIVE_TIMEOUT_SECONDS = 20  # for the answer to ours
-YOUNG_OBJECTS = (20_000, 20, 20)  # until garbage is looked for: a call makes some hundred
+WATCH_SECONDS = 2.0  # between checks of the model's file
+NO_WORKER_SECONDS = 5.0  # without a worker, after which health says NOT_SERVING
+IDENTITY_ONLY = 1  # of gRPC's compression algorithms
+HANDSHAKE_SECONDS = 20  # timeout
+PING_SECONDS = 10  # minimum between two pings of a client
+KEEPALIVE_TIMEOUT_SECONDS = 20  # for the answer to a ping
+GC_THRESHOLDS = (20_000, 20, 20)  # a call allocates some hundred objects, none in a cycle
 SERVING, NOT_SERVING = (
     health_pb2.HealthCheckResponse.SERVING,
     health_pb2.HealthCheckResponse.NOT_SERVING,
@@ -46,41 +46,49 @@ class Server:
     """A gRPC server for one model.
 
     Args:
-        settings: what it is told.
-        lines: of the log, lost ones counted.
+        settings: of the server.
+        lines: the log handler, which counts lost lines.
 
     Raises:
-        ModelError, SettingsError: the start fails, with a sentence.
+        ModelError, SettingsError: the model cannot be read, or a setting not be honored.
     """
 
     def __init__(self, settings: Settings, lines: Lines) -> None:
         self.settings = settings
-        self.pool = ReaderPool(
-            settings.setup, read_model(settings.model), settings.sizes, self._readers_changed
+        self.pool = WorkerPool(
+            settings.worker_config,
+            read_model(settings.model),
+            settings.pool_size,
+            self._workers_changed,
+        )
+        self.receiver = Receiver(
+            HeldBytes(settings.max_held_bytes),
+            settings.max_slow_messages,
+            settings.receive_seconds,
         )
         loop = asyncio.get_running_loop()
-        self.metrics = Metrics(Live(self.pool, loop.time, lambda: lines.lost))
-        self.tracing = OpenTelemetry() if settings.tracing else Tracing()
-        self.observer = Observer(self.metrics, self.tracing, settings.log_texts)
+        self.metrics = Metrics(Live(self.pool, self.receiver, loop.time, lambda: lines.lost))
+        self.tracer = OpenTelemetryTracer() if settings.tracing else NoOpTracer()
+        self.observer = Observer(self.metrics, self.tracer, settings.log_texts)
         self.health = health.aio.HealthServicer()
         self.port = 0
-        self._servicer = Servicer(self.pool, self.observer, 2 * settings.workers)
+        self._servicer = Servicer(self.pool, self.observer, self.receiver, 2 * settings.workers)
         self._server = grpc.aio.server(options=options(settings), interceptors=self._interceptors())
         self._stop_metrics: Callable[[], None] = lambda: None
         self._tasks: set[asyncio.Task[None]] = set()
         self._reloading = asyncio.Lock()
         self._draining = self._serving = False
-        self._unread: asyncio.TimerHandle | None = None
+        self._without_workers: asyncio.TimerHandle | None = None
 
     async def start(self) -> int:
-        """Start the readers, listen, report SERVING, and return the port.
+        """Start the workers, listen, report SERVING, and return the port.
 
         Raises:
-            ModelError: the model cannot be read with.
+            ModelError: the model cannot be used.
             SettingsError: an address cannot be listened on, or a certificate not be used.
         """
         settings, server = self.settings, self._server
-        add_RecognizerServiceServicer_to_server(self._servicer, server)
+        server.add_generic_rpc_handlers((self._servicer.handlers(),))
         health_pb2_grpc.add_HealthServicer_to_server(self.health, server)
         if settings.reflection:
             names = (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
@@ -101,7 +109,7 @@ class Server:
             self._stop_metrics = self.metrics.listen(settings.metrics_listen)
         try:
             async with self._reloading:
-                self._tell_model(await self.pool.start())
+                self._record_model(await self.pool.start())
             await server.start()
         except BaseException:
             await self.stop()
@@ -113,7 +121,7 @@ class Server:
         return self.port
 
     async def stop(self) -> None:
-        """Report NOT_SERVING, refuse new work, finish the work in hand within the grace period."""
+        """Report NOT_SERVING, refuse new work, finish calls in progress within the grace period."""
         self._draining = True
         grace = self.settings.grace_seconds
         for task in self._tasks:
@@ -131,24 +139,26 @@ class Server:
         await ended
         await self.pool.close()
         self._stop_metrics()
-        await asyncio.to_thread(self.tracing.close)
+        await asyncio.to_thread(self.tracer.close)
 
     def reload_soon(self) -> None:
-        """Load the model's file anew, in the background."""
+        """Reload the model's file in the background."""
         self._run(self.reload())
 
     async def reload(self) -> None:
-        """Load the model's file anew; a bad one changes nothing, and the log says so."""
+        """Reload the model's file; a bad one changes nothing, and the log says so."""
         async with self._reloading:
             try:
                 described = await self.pool.reload(read_model(self.settings.model))
             except (DigitstripError, OSError) as error:
                 self.metrics.reloads.labels("failed").inc()
-                logger.error("kept the old model", extra={"error": str(error)})
+                logger.error(
+                    "model reload failed; the old model stays", extra={"error": str(error)}
+                )
             else:
                 self.metrics.reloads.labels("ok").inc()
-                self._tell_model(described)
-                logger.info("model loaded anew", extra={"model": described.digest[:12]})
+                self._record_model(described)
+                logger.info("model reloaded", extra={"model": described.digest[:12]})
 
     async def _watch_model(self) -> None:
         files = [self.settings.model]
@@ -162,27 +172,34 @@ class Server:
                     await self.reload()
 
     def _interceptors(self) -> list[grpc.aio.ServerInterceptor]:
-        overflow = Overflow(f"/{SERVICE}/Recognize", self.pool.small, self.metrics)
+        shedder = LoadShedder(
+            f"/{SERVICE}/Recognize", self.pool.regular.queue, self.receiver, self.metrics
+        )
         if (file := self.settings.tokens_file) is None:
-            return [overflow]
-        guard = Guard(Tokens(file), self.settings.health_open, self.observer.turned_away)
-        return [guard, overflow]
+            return [shedder, self.receiver]
+        authenticator = Authenticator(
+            Tokens(file), self.settings.health_open, self.observer.unauthenticated
+        )
+        return [authenticator, shedder, self.receiver]
 
-    def _readers_changed(self, ready: int) -> None:
-        """Say NOT_SERVING once nobody has read for a while; one that died is replaced sooner."""
-        if self._unread is not None:
-            self._unread.cancel()
-            self._unread = None
+    def _workers_changed(self, ready: int) -> None:
+        """Report NOT_SERVING once there has been no worker for a while.
+
+        A worker that died is replaced sooner than that.
+        """
+        if self._without_workers is not None:
+            self._without_workers.cancel()
+            self._without_workers = None
         if self._draining:
             return
         if ready:
             self._run(self._report(SERVING))
         else:
-            self._unread = asyncio.get_running_loop().call_later(
-                UNREAD_SECONDS, lambda: self._run(self._report(NOT_SERVING))
+            self._without_workers = asyncio.get_running_loop().call_later(
+                NO_WORKER_SECONDS, lambda: self._run(self._report(NOT_SERVING))
             )
 
-    def _tell_model(self, described: recognizer_pb2.GetModelResponse) -> None:
+    def _record_model(self, described: recognizer_pb2.GetModelResponse) -> None:
         self.metrics.model.info({"digest": described.digest, "version": described.version})
 
     def _run(self, work: Coroutine[None, None, None]) -> None:
@@ -196,15 +213,16 @@ class Server:
 
 
 def options(settings: Settings) -> list[tuple[str, int]]:
-    """Return gRPC's options for a server: every bound that it would otherwise lack."""
+    """Return gRPC's options for a server: the bounds that it lacks by default."""
     age = settings.max_connection_age_seconds
     ages = [
         ("grpc.max_connection_age_ms", milliseconds(age)),
         ("grpc.max_connection_age_grace_ms", milliseconds(settings.connection_grace_seconds)),
     ]
     return [
-        # Images somewhat over the limit still get our own sentence; far over, gRPC's.
-        ("grpc.max_receive_message_length", 2 * max_message(settings)),
+        ("grpc.max_receive_message_length", max_message(settings)),
+        # gRPC decompresses a whole message before it checks its length, so none is accepted.
+        ("grpc.compression_enabled_algorithms_bitset", IDENTITY_ONLY),
         ("grpc.max_send_message_length", settings.max_response_bytes),
         ("grpc.max_concurrent_streams", settings.max_concurrent_streams),
         ("grpc.max_allowed_incoming_connections", settings.max_connections),
@@ -219,7 +237,7 @@ def options(settings: Settings) -> list[tuple[str, int]]:
 
 
 def milliseconds(seconds: float) -> int:
-    """Return seconds as gRPC counts them."""
+    """Return seconds in gRPC's unit."""
     return round(1000 * seconds)
 
 
@@ -229,11 +247,11 @@ def max_message(settings: Settings) -> int:
 
 
 async def serve(settings: Settings, lines: Lines, ready: Callable[[Server], None]) -> None:
-    """Serve until SIGTERM or SIGINT, then drain; SIGHUP loads the model anew.
+    """Serve until SIGTERM or SIGINT, then drain; SIGHUP reloads the model.
 
     Args:
-        settings: what the server is told.
-        lines: of the log, lost ones counted.
+        settings: of the server.
+        lines: the log handler, which counts lost lines.
         ready: called once it is listening.
     """
     stopped = asyncio.Event()
@@ -243,8 +261,8 @@ async def serve(settings: Settings, lines: Lines, ready: Callable[[Server], None
     server = Server(settings, lines)
     loop.add_signal_handler(signal.SIGHUP, server.reload_soon)
     await server.start()
-    gc.freeze()  # what lives as long as the process need not be looked through again and again
-    gc.set_threshold(*YOUNG_OBJECTS)
+    gc.freeze()  # what lives as long as the process need not be traversed again
+    gc.set_threshold(*GC_THRESHOLDS)
     ready(server)
     await stopped.wait()
     await server.stop()

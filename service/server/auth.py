@@ -1,4 +1,4 @@
-"""Who may call: bearer tokens from a file, several at once, so that they can be changed in turn.
+"""Authentication: bearer tokens from a file, several at once, so that they can be rotated.
 
 RFC 6750, section 2.1: `authorization: Bearer TOKEN`, here as gRPC metadata.
 """
@@ -15,7 +15,7 @@ from grpc_status import rpc_status
 
 from service.api.status import to_status
 from service.errors import SettingsError, Unauthenticated
-from service.file_watcher import Watched
+from service.file_watcher import Watched, read_regular
 
 HEALTH = "/grpc.health.v1.Health/"
 SHORTEST = 16  # characters of a token; shorter ones can be guessed
@@ -24,20 +24,20 @@ logger = logging.getLogger(__name__)
 
 
 class Tokens:
-    """The tokens that a file holds, one a line; # begins a comment.
+    """The valid tokens: those of a file, one a line; # begins a comment.
 
-    The file is read again when it changes. One that cannot be read then, or has no tokens, changes
-    nothing, and the log says so.
+    The file is reloaded when it changes. If it cannot be read then, or has no tokens, the old ones
+    stay valid, and the log says so.
 
     Raises:
-        SettingsError: it cannot be read at first, or has a token that is too short, or none.
+        SettingsError: the file cannot be read at first, or has a token that is too short, or none.
     """
 
     def __init__(self, file: Path) -> None:
         self._file = Watched([file], lambda: read_tokens(file))
 
     def allow(self, authorization: str) -> bool:
-        """Return whether a header carries a token that is known, in a time that tells nothing."""
+        """Return whether a header carries a valid token, in constant time."""
         scheme, _, token = authorization.partition(" ")
         digest = hashlib.sha256(token.strip().encode()).digest()
         known = [hmac.compare_digest(digest, each) for each in self._file.value]
@@ -51,7 +51,7 @@ def read_tokens(file: Path) -> tuple[bytes, ...]:
         SettingsError: it cannot be read, or has a token that is too short, or none.
     """
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        lines = read_regular(file).decode().splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"cannot read the tokens in {file}: {error}") from error
     tokens = [line for line in map(str.strip, lines) if line and not line.startswith("#")]
@@ -64,13 +64,13 @@ def read_tokens(file: Path) -> tuple[bytes, ...]:
     return tuple(hashlib.sha256(token.encode()).digest() for token in tokens)
 
 
-class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc ships no types
-    """Answers calls without a token that is known with UNAUTHENTICATED, before they are taken in.
+class Authenticator(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc ships no types
+    """Refuses calls without a valid token on their metadata alone, before a message is received.
 
     Args:
-        tokens: the ones that are known.
-        health_open: whether health may be asked without.
-        refused: called with the method of each call that was turned away.
+        tokens: the valid ones.
+        health_open: whether health checks need no token.
+        refused: called with the method of each call that is refused.
     """
 
     def __init__(self, tokens: Tokens, health_open: bool, refused: Callable[[str], None]) -> None:
@@ -83,36 +83,32 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc ships no 
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler]],
         details: grpc.HandlerCallDetails,
     ) -> grpc.RpcMethodHandler:
-        """Let a call through, or have it refused."""
+        """Admit a call, or refuse it."""
         if self.health_open and details.method.startswith(HEALTH):
             return await continuation(details)
         sent = dict(details.invocation_metadata or ()).get("authorization")
         if isinstance(sent, str) and self.tokens.allow(sent):
             return await continuation(details)
         error = Unauthenticated(
-            "the token is not known here"
+            "the token is not valid"
             if sent
             else "the call carries no token; expected metadata 'authorization: Bearer TOKEN'"
         )
         handler = await continuation(details)
         # A method that is not served may have any name, and each would be counted for ever.
         self.refused(details.method.rpartition("/")[2] if handler else "unknown")
-        return _refusal(handler, error)
+        return _refusal(error)
 
 
-def _refusal(handler: grpc.RpcMethodHandler | None, error: Unauthenticated) -> Any:  # noqa: ANN401 - grpc ships no types
-    """Return a handler of the same shape as the real one that only refuses."""
-    status = to_status(error)
+def _refusal(error: Unauthenticated) -> Any:  # noqa: ANN401 - grpc ships no types
+    """Return a handler that refuses without reading.
 
-    async def refuse(request: object, context: grpc.aio.ServicerContext) -> None:
-        await context.abort_with_status(rpc_status.to_status(status))
+    Its requests are a stream, of which gRPC receives none that the handler does not read, whatever
+    the method's own shape is.
+    """
+    status = rpc_status.to_status(to_status(error))
 
-    async def refuse_stream(request: object, context: grpc.aio.ServicerContext) -> Any:  # noqa: ANN401
-        await context.abort_with_status(rpc_status.to_status(status))
-        yield  # makes it a generator
+    async def refuse(_: object, context: grpc.aio.ServicerContext) -> None:
+        await context.abort_with_status(status)
 
-    streams_in = handler is not None and handler.request_streaming
-    streams_out = handler is not None and handler.response_streaming
-    kind = f"{'stream' if streams_in else 'unary'}_{'stream' if streams_out else 'unary'}"
-    make = getattr(grpc, f"{kind}_rpc_method_handler")
-    return make(refuse_stream if streams_out else refuse)
+    return grpc.stream_unary_rpc_method_handler(refuse)

@@ -1,168 +1,242 @@
-"""The gRPC methods: messages in, messages out; whatever is read is read by the pool."""
+"""The gRPC methods. Messages pass through as bytes: workers parse requests and write responses."""
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Iterable
 
 import grpc
 from grpc_status import rpc_status
 
-from service.api.requests import to_pixels
 from service.api.status import to_status, to_stream_error
-from service.errors import DigitstripError, ServerStopping
+from service.api.wire import (
+    join_stream_error,
+    join_stream_response,
+    request_pixels,
+    split_stream_request,
+)
+from service.errors import DigitstripError, MalformedMessage, ServerStopping
 from service.pb import recognizer_pb2 as pb
-from service.pb.recognizer_pb2_grpc import RecognizerServiceServicer
-from service.server.observability.observer import REQUEST_ID, Call, Observer
-from service.workers.pool import ReaderPool
+from service.server.observability.call import REQUEST_ID, Call
+from service.server.observability.observer import Observer
+from service.server.receiving import Receiver
+from service.workers.admission_queue import Answer
+from service.workers.pool import WorkerPool
 
-EARLY = 0.1  # seconds that a client's deadline may pass before ours
+SERVICE = pb.DESCRIPTOR.services_by_name["RecognizerService"].full_name
+DEADLINE_SLACK_S = 0.1  # clock difference tolerated between a deadline and its cancellation
 
 
-class Servicer(RecognizerServiceServicer):
-    """Answers with a pool of readers.
+class Servicer:
+    """Answers with a pool of workers.
 
     Args:
-        pool: reads.
-        observer: is told of every call and image.
-        in_flight: the most images of one stream that are taken in and not yet answered;
-            gRPC's flow control holds back the rest.
+        pool: recognizes.
+        observer: notified of every call and image.
+        receiver: receives a stream's messages within the server's bounds.
+        in_flight: the maximum number of images of one stream that are received and not yet
+            answered; gRPC's flow control holds back the rest.
     """
 
-    def __init__(self, pool: ReaderPool, observer: Observer, in_flight: int) -> None:
+    def __init__(
+        self, pool: WorkerPool, observer: Observer, receiver: Receiver, in_flight: int
+    ) -> None:
         self.pool = pool
         self.observer = observer
+        self.receiver = receiver
         self.in_flight = in_flight
         self.work = WorkInHand()
         self.draining = asyncio.Event()
 
-    async def Recognize(  # noqa: N802 - the schema's name
-        self, request: pb.RecognizeRequest, context: grpc.aio.ServicerContext
-    ) -> pb.RecognizeResponse:
-        """Read one image."""
+    def handlers(self) -> grpc.GenericRpcHandler:
+        """Return the methods as gRPC registers them, without serializers."""
+
+        async def recognize_stream(
+            requests: AsyncIterator[bytes], context: grpc.aio.ServicerContext
+        ) -> None:
+            await self.recognize_stream(requests, context)
+
+        recognize_stream.receives = True  # type: ignore[attr-defined]  # for `Receiver`
+        return grpc.method_handlers_generic_handler(
+            SERVICE,
+            {
+                "Recognize": grpc.unary_unary_rpc_method_handler(self.recognize),
+                "RecognizeStream": grpc.stream_stream_rpc_method_handler(recognize_stream),
+                "GetModel": grpc.unary_unary_rpc_method_handler(
+                    self.get_model, request_deserializer=pb.GetModelRequest.FromString
+                ),
+            },
+        )
+
+    async def recognize(self, request: bytes, context: grpc.aio.ServicerContext) -> bytes:
+        """Recognize one image.
+
+        Args:
+            request: a serialized RecognizeRequest.
+            context: of the call.
+
+        Returns:
+            A serialized RecognizeResponse.
+        """
         self.work.add(context)
         with self.observer.call("Recognize", context) as call:
-            try:
-                return await self._read(call, request, context.time_remaining())
-            except DigitstripError as error:
-                await refuse(context, error, call)
-                raise AssertionError("abort raises") from error
+            answer = await self._recognize(call, request, context.time_remaining())
+            if isinstance(answer, DigitstripError):
+                await refuse(context, answer, call)
+                raise AssertionError("abort raises")
+            return answer.response
 
-    async def RecognizeStream(  # noqa: N802
-        self,
-        requests: AsyncIterator[pb.RecognizeStreamRequest],
-        context: grpc.aio.ServicerContext,
-    ) -> AsyncIterator[pb.RecognizeStreamResponse]:
-        """Read a stream's images, several at once, and answer each as it is ready."""
+    async def recognize_stream(
+        self, requests: AsyncIterator[bytes], context: grpc.aio.ServicerContext
+    ) -> None:
+        """Recognize a stream's images, several at once, and write each response as it is ready.
+
+        Args:
+            requests: serialized RecognizeStreamRequests.
+            context: of the call, to which serialized RecognizeStreamResponses are written.
+        """
         self.work.add(context)
         with self.observer.call("RecognizeStream", context) as call:
-            async with aclosing(self._answer_stream(call, requests, context)) as answers:
-                async for response in answers:
-                    yield response
+            if (error := await _Stream(self, call, requests, context).run()) is not None:
+                await refuse(context, error, call)
 
-    async def _answer_stream(
-        self,
-        call: Call,
-        requests: AsyncIterator[pb.RecognizeStreamRequest],
-        context: grpc.aio.ServicerContext,
-    ) -> AsyncGenerator[pb.RecognizeStreamResponse, None]:
-        places = asyncio.Semaphore(self.in_flight)
-        answers: asyncio.Queue[pb.RecognizeStreamResponse | None] = asyncio.Queue()
-
-        async def answer(request: pb.RecognizeStreamRequest) -> None:
-            await answers.put(await self._read_one_of_many(call, request))
-
-        async def take_in() -> bool:
-            """Return whether the stream was heard to its end."""
-            try:
-                async with asyncio.TaskGroup() as reading:
-                    async for request in self._until_draining(requests):
-                        if request is None:
-                            return False
-                        await places.acquire()
-                        reading.create_task(answer(request))
-                return True
-            finally:
-                answers.put_nowait(None)
-
-        taking_in = asyncio.create_task(take_in())
-        try:
-            while (response := await answers.get()) is not None:
-                yield response  # returns when the transport has taken it
-                places.release()
-            heard_to_its_end = await taking_in
-        finally:
-            taking_in.cancel()
-        if not heard_to_its_end:
-            stopping = "the server is stopping; images without an answer were not read"
-            await refuse(context, ServerStopping(stopping), call)
-
-    async def _until_draining(
-        self, requests: AsyncIterator[pb.RecognizeStreamRequest]
-    ) -> AsyncIterator[pb.RecognizeStreamRequest | None]:
-        """Yield a stream's requests until it ends; None, last, if the server drains before."""
-        draining = asyncio.create_task(self.draining.wait())
-        following: asyncio.Future[pb.RecognizeStreamRequest | None] | None = None
-        try:
-            while True:
-                following = asyncio.ensure_future(anext(requests, None))
-                await asyncio.wait({following, draining}, return_when=asyncio.FIRST_COMPLETED)
-                if not following.done():
-                    yield None
-                    return
-                if (request := following.result()) is None:
-                    return
-                yield request
-        finally:
-            draining.cancel()
-            if following is not None:
-                following.cancel()
-
-    async def GetModel(  # noqa: N802
+    async def get_model(
         self,
         request: pb.GetModelRequest,
         context: grpc.aio.ServicerContext,
-    ) -> pb.GetModelResponse:
+    ) -> bytes:
         """Describe the model."""
         with self.observer.call("GetModel", context):
-            return self.pool.described
+            described: bytes = self.pool.described.SerializeToString()
+            return described
 
-    async def _read(
+    async def _recognize(
         self,
         call: Call,
-        request: pb.RecognizeRequest,
+        request: bytes,
         seconds_left: float | None,
         patient: bool = False,
-    ) -> pb.RecognizeResponse:
-        began = time.time()
-        try:
-            answer = await self.pool.read(
-                request.SerializeToString(), to_pixels(request.image), seconds_left, patient
-            )
-        except DigitstripError as error:
-            self.observer.failed(call, request.image, began, error)
-            raise
-        except asyncio.CancelledError:
-            expired = seconds_left is not None and time.time() - began > seconds_left - EARLY
-            self.observer.given_up(call, request.image, began, expired)
-            raise
-        response = pb.RecognizeResponse()
-        response.ParseFromString(answer.response)
-        self.observer.read(call, request.image, began, answer, response)
-        return response
+    ) -> Answer | DigitstripError:
+        """Return the answer, or the error as a value.
 
-    async def _read_one_of_many(
-        self, call: Call, request: pb.RecognizeStreamRequest
-    ) -> pb.RecognizeStreamResponse:
+        An error that is raised holds the frames that it passed through, and with them the request.
+        """
+        began = time.time()
+        size = len(request)
+        answer: Answer | DigitstripError
         try:
-            response = await self._read(call, request.request, None, patient=True)
-            return pb.RecognizeStreamResponse(id=request.id, response=response)
-        except DigitstripError as error:
-            return pb.RecognizeStreamResponse(id=request.id, error=to_stream_error(error))
+            pixels = request_pixels(request)
+            answer = await self.pool.recognize(request, pixels, seconds_left, patient)
+        except MalformedMessage as error:
+            answer = error.with_traceback(None)
+        except asyncio.CancelledError:
+            expired = (
+                seconds_left is not None and time.time() - began > seconds_left - DEADLINE_SLACK_S
+            )
+            self.observer.given_up(call, size, began, expired)
+            raise
+        if isinstance(answer, DigitstripError):
+            self.observer.failed(call, size, began, answer)
+        else:
+            self.observer.recognized(call, size, began, answer)
+        return answer
+
+
+class _Stream:
+    """One RecognizeStream call."""
+
+    def __init__(
+        self,
+        servicer: Servicer,
+        call: Call,
+        requests: AsyncIterator[bytes],
+        context: grpc.aio.ServicerContext,
+    ) -> None:
+        self.servicer = servicer
+        self.call = call
+        self.requests = requests
+        self.context = context
+        self.places = asyncio.Semaphore(servicer.in_flight)
+        self.writing = asyncio.Lock()  # gRPC writes one message at a time
+        self.answering: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> DigitstripError | None:
+        """Answer the stream to its end; return why it ended before, if it did."""
+        receiving = asyncio.create_task(self._receive_all())
+        draining = asyncio.create_task(self.servicer.draining.wait())
+        try:
+            await asyncio.wait({receiving, draining}, return_when=asyncio.FIRST_COMPLETED)
+            error: DigitstripError | None = (
+                receiving.result()
+                if receiving.done()
+                else ServerStopping(
+                    "the server is stopping; images without a response were not recognized"
+                )
+            )
+            await _finish({receiving}, cancel=True)
+            await _finish(self.answering)
+            return error
+        finally:
+            await _finish({receiving, draining, *self.answering}, cancel=True)
+
+    async def _receive_all(self) -> DigitstripError | None:
+        """Receive the stream's messages and answer each in a task."""
+        servicer = self.servicer
+        while True:
+            await self.places.acquire()
+            await servicer.receiver.held.room()
+            try:
+                message = await servicer.receiver.receive(self.requests)
+            except DigitstripError as error:
+                return error.with_traceback(None)
+            if message is None:
+                return None
+            answering = asyncio.create_task(self._answer(message))
+            self.answering.add(answering)
+            answering.add_done_callback(self._answered)
+            del message, answering
+
+    def _answered(self, task: asyncio.Task[None]) -> None:
+        self.answering.discard(task)
+        self.places.release()
+
+    async def _answer(self, message: bytes) -> None:
+        """Recognize an image and write its response."""
+        hold = self.servicer.receiver.held.hold(len(message))
+        try:
+            id_ = b""
+            try:
+                id_, request = split_stream_request(message)
+            except DigitstripError as error:
+                response = join_stream_error(id_, to_stream_error(error))
+            else:
+                del message
+                answer = await self.servicer._recognize(self.call, request, None, patient=True)
+                del request
+                response = (
+                    join_stream_error(id_, to_stream_error(answer))
+                    if isinstance(answer, DigitstripError)
+                    else join_stream_response(id_, answer.response)
+                )
+            hold.resize(len(response))
+            async with self.writing:
+                await self.context.write(response)  # returns when the transport has taken it
+        finally:
+            hold.release()
+
+
+async def _finish(tasks: Iterable[asyncio.Task[object]], cancel: bool = False) -> None:
+    """Wait until tasks have ended, and raise the first error of one that was not cancelled."""
+    tasks = list(tasks)
+    for task in tasks:
+        if cancel:
+            task.cancel()
+    for result in await asyncio.gather(*tasks, return_exceptions=True):
+        if isinstance(result, BaseException) and not isinstance(result, asyncio.CancelledError):
+            raise result
 
 
 class WorkInHand:
-    """Counts the calls whose answer has not left yet."""
+    """Counts the calls whose status has not been sent yet."""
 
     def __init__(self) -> None:
         self._calls = 0
@@ -170,7 +244,7 @@ class WorkInHand:
         self._none.set()
 
     def add(self, context: grpc.aio.ServicerContext) -> None:
-        """Count a call until it has ended, its status sent."""
+        """Count a call until its status has been sent."""
         self._calls += 1
         self._none.clear()
         context.add_done_callback(self._ended)
@@ -181,7 +255,7 @@ class WorkInHand:
             self._none.set()
 
     async def done(self) -> None:
-        """Return as soon as no call is being answered."""
+        """Wait until no call is in progress."""
         await self._none.wait()
 
 

@@ -1,4 +1,4 @@
-"""Every knob of the server, from flags, environment (DIGITSTRIP_*) and file; built once."""
+"""The server's settings, from flags, environment (DIGITSTRIP_*) and file; built once."""
 
 from pathlib import Path
 from typing import Annotated, Any, Self, cast
@@ -16,12 +16,12 @@ from service.imaging.limits import Limits
 from service.recognition.model import CPU, SHIPPED_MODEL
 from service.server.observability.logs import LogFormat
 from service.workers.cpu_quota import usable_cpus
-from service.workers.pool import Sizes
-from service.workers.worker_config import Setup
+from service.workers.pool import PoolSize
+from service.workers.worker_config import WorkerConfig
 
 
 def host_and_port(listen: str) -> str:
-    """Insist on host:port; gRPC would wrap a port past 65535 round."""
+    """Validate host:port; gRPC would wrap a port past 65535 around."""
     if not listen:
         return listen
     host, _, port = listen.rpartition(":")
@@ -31,77 +31,113 @@ def host_and_port(listen: str) -> str:
 
 
 class Settings(BaseSettings):
-    """What the server is told; a flag outweighs the environment, that the file."""
+    """The settings; flags take precedence over the environment, and that over the file."""
 
     model_config = SettingsConfigDict(env_prefix="DIGITSTRIP_", extra="forbid", frozen=True)
 
     listen: Annotated[
         str,
-        Field(min_length=1, description="Address and port; 0 is a free one."),
+        Field(min_length=1, description="Address and port; port 0 is a free one."),
         AfterValidator(host_and_port),
     ] = "127.0.0.1:50051"
-    model: Annotated[Path, Field(description="The ONNX file to read with.")] = SHIPPED_MODEL
+    model: Annotated[Path, Field(description="The ONNX model file.")] = SHIPPED_MODEL
     providers: Annotated[
-        tuple[str, ...], Field(description="onnxruntime execution providers, the first preferred.")
+        tuple[str, ...],
+        Field(description="onnxruntime execution providers, the preferred one first."),
     ] = CPU
     workers: Annotated[
-        int, Field(ge=1, description="Processes that read; the usable CPUs by default.")
+        int, Field(ge=1, description="Worker processes; the usable CPUs by default.")
     ] = Field(default_factory=usable_cpus)
     threads_per_image: Annotated[
-        int, Field(ge=1, description="Threads that one pass of the network uses.")
+        int, Field(ge=1, description="Threads of one pass of the network.")
     ] = 1
-    max_bytes: Annotated[int, Field(ge=1, description="Of an encoded image.")] = Limits.max_bytes
-    max_pixels: Annotated[int, Field(ge=1, description="Of a decoded page.")] = Limits.max_pixels
-    max_width: Annotated[int, Field(ge=1, description="Of a decoded page, pixels.")] = (
-        Limits.max_width
+    max_bytes: Annotated[int, Field(ge=1, description="Maximum of an encoded image.")] = (
+        Limits.max_bytes
     )
-    max_pages: Annotated[int, Field(ge=1, description="Of a TIFF.")] = Limits.max_pages
+    max_pixels: Annotated[int, Field(ge=1, description="Maximum of a decoded page.")] = (
+        Limits.max_pixels
+    )
+    max_width: Annotated[
+        int, Field(ge=1, description="Maximum width and height of a decoded page, pixels.")
+    ] = Limits.max_width
+    max_pages: Annotated[int, Field(ge=1, description="Maximum of a TIFF.")] = Limits.max_pages
     tile_positions: Annotated[
-        int, Field(ge=1, description="Most positions scored in one pass; bounds memory.")
+        int, Field(ge=1, description="Maximum positions scored in one pass; bounds memory.")
     ] = 1024
     queue_pixels: Annotated[
-        int, Field(ge=1, description="In flight for each worker; past it, calls are refused.")
-    ] = Sizes.queue_pixels
-    giant_pixels: Annotated[
-        int, Field(ge=1, description="Pages of more than that are read one at a time, beside.")
-    ] = Sizes.giant_pixels
-    reading_seconds: Annotated[
-        float, Field(gt=0, description="That reading one image may take.")
-    ] = Sizes.reading_seconds
+        int, Field(ge=1, description="Pixels in flight per worker; past it, calls are refused.")
+    ] = PoolSize.queue_pixels
+    large_pixels: Annotated[
+        int,
+        Field(
+            ge=1,
+            description="Pages larger than this are processed one at a time by a separate worker.",
+        ),
+    ] = PoolSize.large_pixels
+    image_seconds: Annotated[
+        float, Field(gt=0, description="Maximum for one image; then its worker is killed.")
+    ] = PoolSize.image_seconds
+    max_held_bytes: Annotated[
+        int,
+        Field(
+            ge=1,
+            description="Requests and responses held in all calls; past it, none is received.",
+        ),
+    ] = 128 * 2**20
+    max_slow_messages: Annotated[
+        int,
+        Field(
+            ge=1,
+            description="Messages that arrive slowly, and idle streams, at once; "
+            "past it, the oldest is refused.",
+        ),
+    ] = 4
+    receive_seconds: Annotated[
+        float, Field(gt=0, description="Maximum for the message of a call to arrive.")
+    ] = 30.0
     grace_seconds: Annotated[
-        float, Field(ge=0, description="For work in hand after SIGTERM; then it is ended.")
+        float,
+        Field(ge=0, description="Time for calls in progress after SIGTERM; then they are ended."),
     ] = 10.0
     drain_delay_seconds: Annotated[
-        float, Field(ge=0, description="Of still taking work after health says NOT_SERVING.")
+        float,
+        Field(
+            ge=0,
+            description="Time for which calls are still accepted after health says NOT_SERVING.",
+        ),
     ] = 0.0
     watch_model: Annotated[
-        bool, Field(description="Load the model anew when its file changes, as on SIGHUP.")
+        bool, Field(description="Reload the model when its file changes, as on SIGHUP.")
     ] = False
     max_response_bytes: Annotated[
-        int, Field(ge=1, description="Of one answer; score maps of wide pages are large.")
+        int, Field(ge=1, description="Maximum of one response; score maps of wide pages are large.")
     ] = 128 * 2**20
-    max_connections: Annotated[int, Field(ge=1, description="Open at once.")] = 4096
-    max_concurrent_streams: Annotated[int, Field(ge=1, description="Calls of a connection.")] = 256
+    max_connections: Annotated[int, Field(ge=1, description="Maximum open at once.")] = 4096
+    max_concurrent_streams: Annotated[
+        int, Field(ge=1, description="Maximum calls of one connection.")
+    ] = 256
     max_connection_age_seconds: Annotated[
-        float, Field(ge=0, description="After which a client must connect anew; 0: never.")
+        float, Field(ge=0, description="After which a client must reconnect; 0: never.")
     ] = 1800.0
     connection_grace_seconds: Annotated[
-        float, Field(ge=0, description="For the calls of a connection that is too old.")
+        float, Field(ge=0, description="Time for the calls of a connection that is too old.")
     ] = 120.0
     keepalive_seconds: Annotated[
-        float, Field(gt=0, description="Of silence, after which a client is asked if it lives.")
+        float, Field(gt=0, description="Silence after which a client is pinged.")
     ] = 60.0
     tls_certificate: Annotated[
-        Path | None, Field(description="PEM chain; with tls_key, only TLS is spoken.")
+        Path | None, Field(description="PEM chain; with tls_key, only TLS is accepted.")
     ] = None
     tls_key: Annotated[Path | None, Field(description="PEM private key of the certificate.")] = None
     tls_client_ca: Annotated[
-        Path | None, Field(description="PEM roots; clients must show a certificate of theirs.")
+        Path | None,
+        Field(description="PEM roots; clients must present a certificate that they signed."),
     ] = None
     tokens_file: Annotated[
-        Path | None, Field(description="Bearer tokens, one a line; calls must carry one of them.")
+        Path | None,
+        Field(description="File of bearer tokens, one a line; calls must carry one of them."),
     ] = None
-    health_open: Annotated[bool, Field(description="Health needs no token.")] = True
+    health_open: Annotated[bool, Field(description="Whether health checks need no token.")] = True
     reflection: Annotated[bool, Field(description="Serve the schema to tools that ask.")] = True
     metrics_listen: Annotated[
         str,
@@ -111,9 +147,9 @@ class Settings(BaseSettings):
     log_format: Annotated[
         LogFormat, Field(description="One line a call on stderr: text, json or none.")
     ] = LogFormat.TEXT
-    log_texts: Annotated[bool, Field(description="Log what was read, too.")] = False
+    log_texts: Annotated[bool, Field(description="Log the texts, too.")] = False
     tracing: Annotated[
-        bool, Field(description="Send OpenTelemetry spans where OTEL_EXPORTER_OTLP_* says.")
+        bool, Field(description="Send OpenTelemetry spans to where OTEL_EXPORTER_OTLP_* points.")
     ] = False
 
     @model_validator(mode="after")
@@ -126,13 +162,13 @@ class Settings(BaseSettings):
 
     @property
     def limits(self) -> Limits:
-        """How large an image may be."""
+        """The limits of an image."""
         return Limits(self.max_bytes, self.max_pixels, self.max_width, self.max_pages)
 
     @property
-    def setup(self) -> Setup:
-        """How readers read."""
-        return Setup(
+    def worker_config(self) -> WorkerConfig:
+        """The configuration of the workers."""
+        return WorkerConfig(
             limits=self.limits,
             threads=self.threads_per_image,
             providers=self.providers,
@@ -140,9 +176,9 @@ class Settings(BaseSettings):
         )
 
     @property
-    def sizes(self) -> Sizes:
-        """How much is done at once."""
-        return Sizes(self.workers, self.queue_pixels, self.giant_pixels, self.reading_seconds)
+    def pool_size(self) -> PoolSize:
+        """How much the pool does at once."""
+        return PoolSize(self.workers, self.queue_pixels, self.large_pixels, self.image_seconds)
 
 
 def load_settings(file: Path | None = None, **flags: object) -> Settings:
@@ -150,7 +186,7 @@ def load_settings(file: Path | None = None, **flags: object) -> Settings:
 
     Args:
         file: a TOML file with the fields of `Settings`, or None.
-        flags: fields that outweigh environment and file; None leaves one to them.
+        flags: fields that take precedence; None leaves a field to environment and file.
 
     Raises:
         SettingsError: names the setting, the value seen and what is allowed.

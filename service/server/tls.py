@@ -1,4 +1,4 @@
-"""TLS for the server: certificates that are read anew when their files change."""
+"""TLS for the server: certificates that are reloaded when their files change."""
 
 from pathlib import Path
 from typing import Any
@@ -6,15 +6,15 @@ from typing import Any
 import grpc
 
 from service.errors import SettingsError
-from service.file_watcher import Watched
+from service.file_watcher import Watched, read_regular
 from service.server.settings import Settings
 
 
 def server_credentials(settings: Settings) -> grpc.ServerCredentials | None:
-    """Return what TLS needs, or None where the settings want none.
+    """Return the credentials for TLS, or None if the settings have none.
 
-    With `tls_client_ca`, clients must show a certificate of its roots (mTLS). New handshakes use
-    what the files hold then; files that cannot be read leave the old certificates in place.
+    With `tls_client_ca`, clients must present a certificate of its roots (mTLS). New handshakes use
+    the files as they are then; files that cannot be read leave the old certificates in place.
 
     Raises:
         SettingsError: a file cannot be read, or certificate and key are not PEM.
@@ -34,7 +34,7 @@ def server_credentials(settings: Settings) -> grpc.ServerCredentials | None:
 
 
 def _configuration(certificate: Path, key: Path, roots: Path | None) -> Any:  # noqa: ANN401 - grpc ships no types
-    """Return the certificates as gRPC wants them.
+    """Return the certificates as gRPC expects them.
 
     Raises:
         SettingsError: a file cannot be read, or key and certificate do not belong together.
@@ -42,14 +42,13 @@ def _configuration(certificate: Path, key: Path, roots: Path | None) -> Any:  # 
     import ssl
 
     try:  # gRPC would say no more than that handshakes fail
+        pair = (read_regular(key), read_regular(certificate))
+        trusted = read_regular(roots) if roots is not None else None
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate, key, password="")
         if roots is not None:
             context.load_verify_locations(roots)
-        pair = (key.read_bytes(), certificate.read_bytes())
-        return grpc.ssl_server_certificate_configuration(
-            [pair], roots.read_bytes() if roots is not None else None
-        )
+        return grpc.ssl_server_certificate_configuration([pair], trusted)
     except (OSError, ValueError) as error:
         raise SettingsError(
             f"cannot use the certificate {certificate} with the key {key}"

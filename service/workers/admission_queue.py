@@ -1,7 +1,7 @@
-"""A lane: what waits for readers of one kind, what it costs, and when it is too much.
+"""Admission control: the queue in front of a group of workers, bounded by cost.
 
-Admission is by cost, which is pixels: ten strips and one giant are not alike. A lane that is full
-refuses at once and says when to ask again, so that whoever was admitted is answered soon.
+Cost is counted in pixels, since ten strips and one large page are not alike. A full queue refuses
+at once and says when to retry, so that whatever was admitted is answered soon.
 """
 
 import asyncio
@@ -9,76 +9,91 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from service.errors import DeadlineTooShort, Overloaded
+from service.errors import DeadlineTooShort, DigitstripError, Overloaded
 
 OVERHEAD = 8192  # pixels' worth of work in every image, however small
-BYTES_A_PIXEL = 4  # of memory: a small picture in a large file costs too
-MEMORY = 0.95  # how much of what is known of the pace is kept from one image to the next
-SOONEST, LATEST = 0.05, 10.0  # seconds after which a refused caller may ask again
-PATIENT_SHARE = 0.5  # of a lane, that callers who can wait leave to those who cannot
+BYTES_PER_PIXEL = 4  # of memory: a small picture in a large file costs too
+EMA_DECAY = 0.95  # of the throughput estimate, from one image to the next
+MIN_RETRY_S, MAX_RETRY_S = 0.05, 10.0  # after which a refused caller may retry
+PATIENT_SHARE = 0.5  # of a queue: the rest is left to callers that cannot wait
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a reader answered."""
+    """A worker's answer: the response, and what logs and metrics record of it."""
 
     response: bytes  # a serialized RecognizeResponse
     pixels: int  # of the page
-    seconds: Mapping[str, float]  # by stage; `queue` is what came before the reader
+    seconds: Mapping[str, float]  # by stage; `queue` is the wait for a worker
     none_share: float  # of the positions
+    text: str
+    confidence: float
+    digest: str  # of the model
+    decision: str | None  # ACCEPT or REVIEW; None if none was requested
+    outcome: str | None  # of the constraint; None without one
 
 
 @dataclass(eq=False)
-class Item:
-    """An image to read, on its way."""
+class Job:
+    """An image on its way through the pool.
+
+    An error is the future's result, not its exception: an exception would hold the frames that it
+    passed through, and with them the request.
+    """
 
     request: bytes  # a serialized RecognizeRequest
     pixels: int  # that it declares
     deadline: float | None  # of the loop's clock
-    answer: asyncio.Future[Answer]
-    since: float  # when it came, of the loop's clock
-    begun: float = 0.0  # when a reader got it
-    deaths: int = 0  # readers that died over it
+    answer: "asyncio.Future[Answer | DigitstripError]"
+    since: float  # when it was received, of the loop's clock
+    started: float = 0.0  # when a worker received it
+    attempts: int = 0  # workers that it crashed
 
     @property
     def weight(self) -> int:
-        """What it weighs, in pixels."""
-        return max(self.pixels, len(self.request) // BYTES_A_PIXEL)
+        """Its size, in pixels."""
+        return max(self.pixels, len(self.request) // BYTES_PER_PIXEL)
 
     @property
     def cost(self) -> int:
-        """What it counts for."""
+        """What it counts for in the queue, in pixels."""
         return self.weight + OVERHEAD
 
+    def resolve(self, answer: Answer | DigitstripError) -> None:
+        """Give the answer, if somebody still waits for it."""
+        if not self.answer.done():
+            self.answer.set_result(answer)
 
-class Lane:
-    """Items that wait for one kind of readers, first come, first served.
+
+class AdmissionQueue:
+    """Jobs that wait for one group of workers, first come, first served.
 
     Args:
-        name: of the lane, for people.
-        limit: the cost that may be in flight, waiting and being read; an idle lane takes any item.
-        readers: how many images are read at once.
+        name: of the group, in logs and metrics.
+        limit: upper bound of the cost in flight, waiting and in workers; an idle queue admits any
+            job.
+        workers: images that are recognized at once.
     """
 
-    def __init__(self, name: str, limit: int, readers: int) -> None:
+    def __init__(self, name: str, limit: int, workers: int) -> None:
         self.name = name
         self.limit = limit
-        self.readers = readers
-        self.waiting: deque[Item] = deque()
+        self.workers = workers
+        self.waiting: deque[Job] = deque()
         self.in_flight = 0  # cost
         self._cost_waiting = 0
-        self._costs = self._seconds = 0.0  # of what was read, the latest weighing most
-        self._usual = 0.0  # cost of what was admitted lately
+        self._costs = self._seconds = 0.0  # exponentially decayed sums over what was recognized
+        self._usual = 0.0  # moving average of the cost that is admitted
         self._patient: deque[tuple[int, asyncio.Event]] = deque()
 
     def expected_seconds(self, cost: int) -> float:
-        """Return how long a reader takes for a cost, by what it took lately; 0 if unknown."""
+        """Return the expected time of a worker for a cost; 0 if unknown."""
         return cost * self._seconds / self._costs if self._costs else 0.0
 
     @property
     def wait(self) -> float:
-        """How long a new item would wait for a reader, by expectation, seconds."""
-        return self.expected_seconds(self._cost_waiting) / self.readers
+        """The expected wait of a new job for a worker, seconds."""
+        return self.expected_seconds(self._cost_waiting) / self.workers
 
     def age(self, now: float) -> float:
         """Return how long the first in the queue has waited, seconds."""
@@ -87,19 +102,21 @@ class Lane:
         except IndexError:  # empty, or emptied by another thread's turn
             return 0.0
 
-    def admit(self, item: Item, now: float) -> None:
-        """Take an item in.
+    def admit(self, job: Job, now: float) -> None:
+        """Admit a job.
 
         Raises:
-            Overloaded: the lane is full.
-            DeadlineTooShort: the item could not be answered in time.
+            Overloaded: the queue is full.
+            DeadlineTooShort: the job could not be answered in time.
         """
-        if self.in_flight and self.in_flight + item.cost > self.limit:
-            raise self.overloaded(f" and this image counts {item.cost:,}")
-        self.check_deadline(item, now, self.wait)
-        self.in_flight += item.cost
-        self._usual = MEMORY * self._usual + (1 - MEMORY) * item.cost if self._usual else item.cost
-        self._put(item, last=True)
+        if self.in_flight and self.in_flight + job.cost > self.limit:
+            raise self.overloaded(f" and this image counts {job.cost:,}")
+        self.check_deadline(job, now, self.wait)
+        self.in_flight += job.cost
+        self._usual = (
+            EMA_DECAY * self._usual + (1 - EMA_DECAY) * job.cost if self._usual else job.cost
+        )
+        self._put(job, last=True)
 
     @property
     def full(self) -> bool:
@@ -107,67 +124,67 @@ class Lane:
         return self.in_flight > 0 and self.in_flight + self._usual > self.limit
 
     def overloaded(self, of_this: str = "") -> Overloaded:
-        """Return why nothing more is taken in, and when to ask again.
+        """Return the error for a full queue, with the time after which to retry.
 
         Args:
-            of_this: what is to be told of the image that was refused.
+            of_this: what the message says of the refused image.
         """
-        again = min(max(self.wait / 2, SOONEST), LATEST)
+        retry = min(max(self.wait / 2, MIN_RETRY_S), MAX_RETRY_S)
         return Overloaded(
             f"{self.in_flight:,} pixels are in flight{of_this}; at most {self.limit:,} are allowed "
-            f"at once; ask again in {again:.2f} s",
-            again,
+            f"at once; retry in {retry:.2f} s",
+            retry,
         )
 
-    def check_deadline(self, item: Item, now: float, wait: float = 0.0) -> None:
-        """Insist that there is time to read an item after a wait.
+    def check_deadline(self, job: Job, now: float, wait: float = 0.0) -> None:
+        """Check that there is time to recognize a job after a wait.
 
         Raises:
-            DeadlineTooShort: half of what reading takes by expectation would be too long.
+            DeadlineTooShort: even half of the expected time would be too long.
         """
-        if item.deadline is None:
+        if job.deadline is None:
             return
-        left, needed = item.deadline - now, wait + self.expected_seconds(item.cost) / 2
+        left, needed = job.deadline - now, wait + self.expected_seconds(job.cost) / 2
         if left < needed or left <= 0:
             raise DeadlineTooShort(
-                f"{max(left, 0):.3f} s are left until the deadline; waiting and reading would take "
-                f"about {needed:.3f} s"
+                f"{max(left, 0):.3f} s are left until the deadline; waiting and recognizing would "
+                f"take about {needed:.3f} s"
             )
 
-    def next(self) -> Item:
-        """Take the first of those that wait."""
-        item = self.waiting.popleft()
-        self._cost_waiting -= item.cost
-        return item
+    def next(self) -> Job:
+        """Take the first job out of the queue; it stays in flight."""
+        job = self.waiting.popleft()
+        self._cost_waiting -= job.cost
+        return job
 
-    def put_back(self, item: Item) -> None:
-        """Put an item whose reader died first in the queue; it was admitted already."""
-        self._put(item, last=False)
+    def put_back(self, job: Job) -> None:
+        """Put a job whose worker died first in the queue; it was admitted already."""
+        self._put(job, last=False)
 
-    def drop(self, item: Item) -> bool:
-        """Take an item out of the queue; return whether it was there."""
+    def drop(self, job: Job) -> bool:
+        """Take a job out of the queue for good; return whether it was there."""
         try:
-            self.waiting.remove(item)
+            self.waiting.remove(job)
         except ValueError:
             return False
-        self._cost_waiting -= item.cost
-        self.release(item)
+        self._cost_waiting -= job.cost
+        self.release(job)
         return True
 
-    def release(self, item: Item) -> None:
-        """Count an item no longer, however it ended."""
-        self.in_flight -= item.cost
+    def release(self, job: Job) -> None:
+        """End a job's flight, whatever became of it."""
+        self.in_flight -= job.cost
         self._wake()
 
-    def learn(self, item: Item, seconds: float) -> None:
-        """Note how long a reader took for an item."""
-        self._costs = MEMORY * self._costs + item.cost
-        self._seconds = MEMORY * self._seconds + seconds
+    def learn(self, job: Job, seconds: float) -> None:
+        """Update the throughput estimate with the time that a worker took for a job."""
+        self._costs = EMA_DECAY * self._costs + job.cost
+        self._seconds = EMA_DECAY * self._seconds + seconds
 
     async def room(self, cost: int) -> None:
-        """Wait until an item of some cost leaves half of the lane to those who cannot wait.
+        """Wait until a job of some cost leaves half of the queue to callers that cannot wait.
 
-        Whoever asked first is served first. The room is there until the next `await`.
+        First come, first served. The room is there until the next `await`.
         """
         turn = (cost, asyncio.Event())
         self._patient.append(turn)
@@ -180,15 +197,15 @@ class Lane:
             self._wake()
 
     def _wake(self) -> None:
-        """Tell the first of the patient that there is room, if so; it looks once more itself."""
+        """Wake the first patient caller if there is room for it; it checks once more itself."""
         if self._patient and self._has_room(self._patient[0][0]):
             self._patient[0][1].set()
 
     def _has_room(self, cost: int) -> bool:
         share = self.limit * PATIENT_SHARE
-        most = share if cost <= share else self.limit  # or what is large would never have its turn
-        return not self.in_flight or self.in_flight + cost <= most
+        bound = share if cost <= share else self.limit  # or a large job would never have its turn
+        return not self.in_flight or self.in_flight + cost <= bound
 
-    def _put(self, item: Item, last: bool) -> None:
-        (self.waiting.append if last else self.waiting.appendleft)(item)
-        self._cost_waiting += item.cost
+    def _put(self, job: Job, last: bool) -> None:
+        (self.waiting.append if last else self.waiting.appendleft)(job)
+        self._cost_waiting += job.cost

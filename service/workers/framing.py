@@ -1,6 +1,6 @@
-"""What the server and its readers say to each other over pipes: a head of JSON, a body of bytes.
+"""Frames between the server and its workers over pipes: a head of JSON, a body of bytes.
 
-A reader touches bytes of strangers, so nothing that it says is ever executed, as a pickle would be.
+Workers decode untrusted bytes, so nothing that they send is ever executed, as a pickle would be.
 """
 
 import json
@@ -11,20 +11,20 @@ from typing import Any, BinaryIO
 Head = dict[str, Any]
 
 SIZES = struct.Struct("<IQ")  # of head and body, bytes
-MOST_HEAD, MOST_BODY = 2**20, 2**30  # bytes of what a reader says
+MAX_HEAD, MAX_BODY = 2**20, 2**30  # bytes of a frame
 
 
 def pack(head: Head, body: bytes = b"") -> tuple[bytes, bytes]:
     """Return a frame as two pieces, so that a large body is not copied."""
-    said = json.dumps(head).encode()
-    return SIZES.pack(len(said), len(body)) + said, body
+    encoded = json.dumps(head).encode()
+    return SIZES.pack(len(encoded), len(body)) + encoded, body
 
 
 def write_frame(pipe: BinaryIO, head: Head, body: bytes = b"") -> None:
-    """Write a frame and let it go.
+    """Write a frame and flush.
 
     Raises:
-        BrokenPipeError: nobody listens any more.
+        BrokenPipeError: the other end is closed.
     """
     pipe.writelines(pack(head, body))
     pipe.flush()
@@ -42,21 +42,21 @@ def read_frame(pipe: BinaryIO) -> tuple[Head, bytes] | None:
 
 
 class Frames:
-    """Frames from pieces of a pipe's bytes, as they come."""
+    """Assembles frames from pieces of a pipe's bytes."""
 
     def __init__(self) -> None:
         self._bytes = bytearray()
 
     def feed(self, piece: bytes) -> Iterator[tuple[Head, bytes]]:
-        """Take in a piece, and yield the frames that are now whole.
+        """Add a piece, and yield the frames that are now complete.
 
         Raises:
-            ValueError: this is no frame of a reader of ours.
+            ValueError: this is not a frame.
         """
         self._bytes += piece
         while len(self._bytes) >= SIZES.size:
             of_head, of_body = SIZES.unpack_from(self._bytes)
-            if of_head > MOST_HEAD or of_body > MOST_BODY:
+            if of_head > MAX_HEAD or of_body > MAX_BODY:
                 raise ValueError(f"a frame of {of_head} and {of_body} bytes")
             end = SIZES.size + of_head + of_body
             if len(self._bytes) < end:

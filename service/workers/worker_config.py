@@ -1,4 +1,4 @@
-"""How a reader process reads: what the server tells it first."""
+"""The configuration of a worker process: what the server sends it first."""
 
 from dataclasses import asdict, dataclass, field
 
@@ -8,22 +8,22 @@ from service.workers.framing import Head
 
 
 @dataclass(frozen=True)
-class Setup:
-    """How a reader reads."""
+class WorkerConfig:
+    """The configuration of a worker process."""
 
     limits: Limits = field(default_factory=Limits)
-    most_pixels: int = Limits.max_pixels  # of a page that is read here; larger ones are sent back
+    max_pixels: int = Limits.max_pixels  # of a page for this worker; larger ones are sent back
     threads: int = 1  # of one pass of the network
     providers: tuple[str, ...] = CPU
     tile_positions: int = 1024
-    nice: int = 0  # how far others' work comes first
+    nice: int = 0  # added to the process's niceness
 
 
-def to_head(setup: Setup) -> Head:
-    """Return the head of a reader's first frame."""
-    return asdict(setup)
+def to_head(config: WorkerConfig) -> Head:
+    """Return the head of a worker's first frame."""
+    return asdict(config)
 
 
-def from_head(head: Head) -> Setup:
-    """Return the set-up that a first frame tells."""
-    return Setup(**head | {"limits": Limits(**head["limits"])})
+def from_head(head: Head) -> WorkerConfig:
+    """Return the configuration that a first frame contains."""
+    return WorkerConfig(**head | {"limits": Limits(**head["limits"])})

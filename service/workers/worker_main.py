@@ -1,10 +1,9 @@
-"""A reader: a process that reads images for a server or a batch, one after the other.
+"""A worker process: recognizes images for a server or a batch, one after the other.
 
-`python -m service.workers.worker_main` takes frames (framing.py) on stdin and answers on
-stdout. The first says
-how to read and brings the model; then each is a RecognizeRequest, answered by a RecognizeResponse
-or by an error. Bytes of strangers are decoded here and nowhere else: what they break is one reader.
-It ends when its stdin does.
+`python -m service.workers.worker_main` reads frames (framing.py) on stdin and answers on stdout.
+The first frame is the configuration and the model; each further one is a RecognizeRequest, answered
+by a RecognizeResponse or by an error. Untrusted bytes are decoded here and nowhere else: what they
+crash is one worker. The process ends when its stdin does.
 """
 
 import os
@@ -18,46 +17,49 @@ from pathlib import Path
 from typing import BinaryIO
 
 import cv2
+from google.protobuf.message import DecodeError
 
+from service.api.json_records import decision_word, outcome_word
 from service.api.requests import to_page
 from service.api.service import RecognitionService
+from service.api.wire import malformed
 from service.errors import DigitstripError, InputError, TooManyPixels
 from service.imaging.limits import Limits
 from service.pb import recognizer_pb2 as pb
 from service.recognition.model import Scorer
 from service.recognition.recognizer import Recognizer
 from service.workers.framing import Head, read_frame, write_frame
-from service.workers.worker_config import Setup, from_head
+from service.workers.worker_config import WorkerConfig, from_head
 
 OOM_SCORE = Path("/proc/self/oom_score_adj")
-LEAST_ROWS = 64  # that a page counts for: lower ones are enlarged, and cost by their width
-FIRST_TO_GO = "500"  # of -1000 to 1000: short of memory, Linux ends a reader before the server
+MIN_ROWS = 64  # that a page counts for: lower ones are enlarged, and cost by their width
+KILLED_FIRST = "500"  # of -1000 to 1000: short of memory, Linux kills a worker before the server
 
 
 def main() -> None:
     """Answer frames until they end."""
-    for each in (signal.SIGINT, signal.SIGTERM):  # the server's own; it ends us when it drained
+    for each in (signal.SIGINT, signal.SIGTERM):  # meant for the server, which ends its workers
         signal.signal(each, signal.SIG_IGN)
     answers = os.fdopen(os.dup(1), "wb")
     sys.stderr = os.fdopen(os.dup(2), "w", buffering=1)
-    # What libtiff and others print is neither an answer nor a line of the log, and a stranger's
-    # file can make them print without end.
-    nowhere = os.open(os.devnull, os.O_WRONLY)
+    # What libtiff and others print is neither an answer nor a log line, and an untrusted file can
+    # make them print without end.
+    devnull = os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):
-        os.dup2(nowhere, stream)
+        os.dup2(devnull, stream)
     warnings.simplefilter("ignore")  # Pillow's quote what is in an image
-    with suppress(BrokenPipeError):  # whoever asked is gone
+    with suppress(BrokenPipeError):  # the server is gone
         serve(sys.stdin.buffer, answers)
 
 
 def serve(requests: BinaryIO, answers: BinaryIO) -> None:
-    """Set up as the first frame says, then read whatever comes."""
+    """Load the model as the first frame says, then recognize what comes."""
     if (frame := read_frame(requests)) is None:
         return
-    told, model = frame
-    setup = from_head(told)
+    head, model = frame
+    config = from_head(head)
     try:
-        recognizer = prepare(setup, model)
+        recognizer = prepare(config, model)
     except DigitstripError as error:
         write_frame(answers, to_head(error))
         return
@@ -66,66 +68,75 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
     )
     del model, frame
     while (frame := read_frame(requests)) is not None:
-        write_frame(answers, *read(recognizer, frame[1], setup))
+        write_frame(answers, *recognize(recognizer, frame[1], config))
 
 
-def prepare(setup: Setup, model: bytes) -> Recognizer:
-    """Load the model, and be a good neighbor.
+def prepare(config: WorkerConfig, model: bytes) -> Recognizer:
+    """Load the model, and set the process's priority.
 
     Raises:
         ModelError, SettingsError: as `Scorer` does.
     """
-    os.nice(setup.nice)
-    if hasattr(os, "SCHED_BATCH"):  # which the server gave itself, to let readers read on
-        with suppress(OSError):  # it could not, then
+    os.nice(config.nice)
+    if hasattr(os, "SCHED_BATCH"):  # the server's own policy, by which it yields to its workers
+        with suppress(OSError):  # not permitted
             os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
     with suppress(OSError):  # not Linux
-        OOM_SCORE.write_text(FIRST_TO_GO)
-    cv2.setNumThreads(1)  # images are read side by side instead
-    return Recognizer(Scorer(model, setup.threads, setup.providers, setup.tile_positions))
+        OOM_SCORE.write_text(KILLED_FIRST)
+    cv2.setNumThreads(1)  # images are recognized side by side instead
+    return Recognizer(Scorer(model, config.threads, config.providers, config.tile_positions))
 
 
-def read(recognizer: Recognizer, request: bytes, setup: Setup) -> tuple[Head, bytes]:
+def recognize(recognizer: Recognizer, request: bytes, config: WorkerConfig) -> tuple[Head, bytes]:
     """Return the head and the body of the answer to a serialized RecognizeRequest."""
     try:
-        return _read(recognizer, request, setup)
+        return _recognize(recognizer, request, config)
     except DigitstripError as error:
         return to_head(error), b""
-    except Exception:  # a fault of ours must not tell its insides to callers, nor end the reader
+    except Exception:  # an internal fault must not reveal itself to callers, nor end the worker
         failed = DigitstripError("the server failed on this image; its log says why")
         return to_head(failed) | {"trace": traceback.format_exc()}, b""
 
 
-def _read(recognizer: Recognizer, request: bytes, setup: Setup) -> tuple[Head, bytes]:
-    asked = pb.RecognizeRequest.FromString(request)
-    limits, most = setup.limits, setup.most_pixels
-    own = limits
-    if most < limits.max_pixels:
-        longest = min(limits.max_width, max(most // LEAST_ROWS, 1))
-        own = replace(limits, max_pixels=most, max_width=longest)
+def _recognize(recognizer: Recognizer, request: bytes, config: WorkerConfig) -> tuple[Head, bytes]:
     try:
-        recognized = RecognitionService(recognizer, own).recognize(asked)
+        message = pb.RecognizeRequest.FromString(request)
+    except DecodeError as error:
+        raise malformed("RecognizeRequest", len(request)) from error
+    limits = config.limits
+    own = limits
+    if config.max_pixels < limits.max_pixels:
+        longest = min(limits.max_width, max(config.max_pixels // MIN_ROWS, 1))
+        own = replace(limits, max_pixels=config.max_pixels, max_width=longest)
+    try:
+        recognized = RecognitionService(recognizer, own).recognize(message)
     except TooManyPixels as error:
         if own is not limits and fits(error, limits):
-            worth = max(error.pixels, min(error.side * LEAST_ROWS, limits.max_pixels))
-            return {"misplaced": worth}, b""
-        to_page(asked.image, limits)  # raises, and names the server's limits, not this worker's
+            pixels = max(error.pixels, min(error.side * MIN_ROWS, limits.max_pixels))
+            return {"too_large": pixels}, b""
+        to_page(message.image, limits)  # raises, and names the server's limits, not this worker's
         raise
-    told = {
+    response = recognized.response
+    head = {
         "pixels": recognized.pixels,
         "seconds": dict(recognized.seconds),
         "none_share": recognized.none_share,
+        "text": response.text,
+        "confidence": response.confidence,
+        "digest": response.model_digest,
+        "decision": decision_word(response),
+        "outcome": outcome_word(response),
     }
-    return told, recognized.response.SerializeToString()
+    return head, response.SerializeToString()
 
 
 def fits(error: TooManyPixels, limits: Limits) -> bool:
-    """Say whether what is too much for this reader is not too much for all."""
+    """Return whether a page that is too large for this worker is within the server's limits."""
     return 0 < error.pixels <= limits.max_pixels and error.side <= limits.max_width
 
 
 def to_head(error: DigitstripError) -> Head:
-    """Return the head that says why nothing was read."""
+    """Return the head of an answer that is an error."""
     field = error.field if isinstance(error, InputError) else ""
     return {"error": {"reason": error.reason, "message": str(error), "field": field}}
 

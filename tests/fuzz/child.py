@@ -19,6 +19,7 @@ SEEN = (
     "service.imaging.header",
     "service.imaging.tiff",
     "service.api.requests",
+    "service.api.wire",
 )
 SEEN_TOO = (
     "service.recognition.decoding.regex",

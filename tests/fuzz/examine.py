@@ -3,14 +3,14 @@
 import zlib
 from contextlib import suppress
 
-from service.api.requests import to_pixels
+from service.api.wire import request_pixels
 from service.errors import BadConstraint, InputError
 from service.imaging.decode import count_pages, decode
 from service.imaging.limits import Limits
 from service.pb import recognizer_pb2 as pb
 from service.recognition.decoding.regex import pattern
-from service.workers.worker_config import Setup
-from service.workers.worker_main import read
+from service.workers.worker_config import WorkerConfig
+from service.workers.worker_main import recognize
 from tests.fuzz.seeds import strip, written
 
 SMALL = Limits(max_bytes=2**21, max_pixels=2**18, max_width=2**13, max_pages=20)
@@ -41,7 +41,7 @@ def examine(kind, data, recognizer, sparing=False):
 
 def examine_image(encoded, recognizer, sparing):
     """Measure it, count its pages, decode two of them, and read both."""
-    to_pixels(pb.Image(encoded=encoded))
+    request_pixels(pb.RecognizeRequest(image=pb.Image(encoded=encoded)).SerializeToString())
     with suppress(InputError):
         count_pages(encoded, SMALL)
     for page in (0, 1):
@@ -58,13 +58,10 @@ def examine_image(encoded, recognizer, sparing):
 
 
 def examine_request(serialized, recognizer):
-    """Read what a message asks, as a reader does."""
-    try:
-        request = pb.RecognizeRequest.FromString(serialized)
-    except Exception:  # gRPC refuses it before it comes to us
-        return
-    to_pixels(request.image)
-    head, _ = read(recognizer, serialized, Setup(SMALL))
+    """Recognize a request, as a worker does."""
+    with suppress(InputError):
+        request_pixels(serialized)
+    head, _ = recognize(recognizer, serialized, WorkerConfig(SMALL))
     if "trace" in head:
         raise Finding(head["trace"])
 

@@ -26,7 +26,7 @@ def children(pid):
 
 @pytest.fixture
 def traced(tmp_path):
-    """Run a server, its readers and all threads under strace; yields it and what it did."""
+    """Run a server, its workers and all threads under strace; yields it and what it did."""
     try:
         subprocess.run(["strace", "-f", "true"], capture_output=True, check=True)
     except (OSError, subprocess.CalledProcessError):
@@ -57,7 +57,7 @@ def test_nothing_is_ever_connected_to(traced, truths):
     (server,) = children(process.pid)
     with Client(process.address) as client:
         assert client.recognize((STRIPS / NAME).read_bytes()).text == truths[NAME]
-        client.recognize(np.full((40, 5000), 255, np.uint8))  # a giant: a second reader
+        client.recognize(np.full((40, 5000), 255, np.uint8))  # a large page: a second worker
         with pytest.raises(UnknownFormat):
             client.recognize(b"hello, world")
         assert len(children(server)) == 2
@@ -88,19 +88,19 @@ def loaded(pid):
 
 
 def test_the_process_that_takes_calls_loads_neither_opencv_nor_onnxruntime(read_something):
-    (reader,) = read_something.readers
+    (worker,) = read_something.workers
     for name in DECODERS:
         assert f"/{name}/" not in loaded(read_something.process.pid)
-        assert f"/{name}/" in loaded(reader)
+        assert f"/{name}/" in loaded(worker)
 
 
-def test_readers_hold_no_socket(read_something):
-    (reader,) = read_something.readers
-    held = [os.readlink(link) for link in Path(f"/proc/{reader}/fd").iterdir()]  # noqa: PTH115
+def test_workers_hold_no_socket(read_something):
+    (worker,) = read_something.workers
+    held = [os.readlink(link) for link in Path(f"/proc/{worker}/fd").iterdir()]  # noqa: PTH115
     assert not [each for each in held if each.startswith("socket:")]
 
 
-def test_readers_load_onnxruntime_with_its_telemetry_switched_off():
+def test_workers_load_onnxruntime_with_its_telemetry_switched_off():
     """The variable is read when the library loads, so it must stand before."""
     told = subprocess.run(
         [

@@ -22,7 +22,7 @@ REQUEST = pb.RecognizeRequest(image=to_image((STRIPS / NAME).read_bytes()))
 
 
 class Loaded(Observed):
-    """A server of one reader, and a channel to it."""
+    """A server of one worker, and a channel to it."""
 
     def __init__(self, log, **environment):
         super().__init__(log, **environment)
@@ -31,18 +31,18 @@ class Loaded(Observed):
 
     def stop(self):
         self.channel.close()
-        self.signal_readers(signal.SIGCONT)
+        self.signal_workers(signal.SIGCONT)
         return super().stop()
 
     def hold(self):
-        """Keep the reader at work on an image until it is told to go on; returns its call."""
-        self.signal_readers(signal.SIGSTOP)
+        """Keep the worker at work on an image until it is told to go on; returns its call."""
+        self.signal_workers(signal.SIGSTOP)
         held = self.stub.Recognize.future(REQUEST)
-        until(lambda: self.figures("queue_pixels", lane="small"))
+        until(lambda: self.figures("queue_pixels", group="regular"))
         return held
 
     def go_on(self):
-        self.signal_readers(signal.SIGCONT)
+        self.signal_workers(signal.SIGCONT)
 
 
 def started(**environment):
@@ -75,7 +75,7 @@ def start(tmp_path):
 
 
 def details(error):
-    """The reason, and the seconds after which to ask again."""
+    """The reason, and the seconds after which to retry."""
     info, retry = error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo()
     for detail in rpc_status.from_call(error).details:
         detail.Unpack(info)
@@ -104,7 +104,7 @@ def test_a_full_server_refuses_at_once_says_when_to_ask_again_and_stays_healthy(
     assert accepted.result().text == truths[NAME]
     assert server.stub.Recognize(REQUEST).text == truths[NAME]
     assert server.figures("refused_total", reason="OVERLOADED") == before + 20
-    until(lambda: sum(line["images"] for line in server.logged("refused unseen")) == 20)
+    until(lambda: sum(line["images"] for line in server.logged("load shed")) == 20)
 
 
 def test_streams_are_held_back_and_nothing_of_them_is_refused(one_at_a_time, truths):
@@ -133,7 +133,7 @@ def test_of_a_burst_everything_is_read_right_or_refused(some_at_a_time, truths):
     assert {response.text for response in read} == {truths[NAME]}
     now = server.figures("requests_total", method="Recognize", code="OK")
     assert now - before == len(read) + 1
-    assert server.figures("queue_pixels", lane="small") == 0
+    assert server.figures("queue_pixels", group="regular") == 0
 
 
 def test_calls_that_were_cancelled_or_expired_leave_the_queue(start):
@@ -141,10 +141,10 @@ def test_calls_that_were_cancelled_or_expired_leave_the_queue(start):
     in_hand = server.hold()
     cancelled = server.stub.Recognize.future(REQUEST)
     expired = server.stub.Recognize.future(REQUEST, timeout=1)
-    until(lambda: server.figures("queue_images", lane="small") == 2 or expired.done())
+    until(lambda: server.figures("queue_images", group="regular") == 2 or expired.done())
     cancelled.cancel()
     assert expired.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-    until(lambda: server.figures("queue_images", lane="small") == 0)
+    until(lambda: server.figures("queue_images", group="regular") == 0)
     for code in ("CANCELLED", "DEADLINE_EXCEEDED"):
         until(lambda code=code: server.figures("requests_total", method="Recognize", code=code))
         assert server.figures("images_total", code=code, reason="") == 1
@@ -159,7 +159,7 @@ def test_a_deadline_that_cannot_be_met_is_refused_before_any_work(start):
     server.go_on()
     teaches.result()
     others = [server.hold(), *(server.stub.Recognize.future(REQUEST) for _ in range(4))]
-    until(lambda: server.figures("queue_images", lane="small") == 4)
+    until(lambda: server.figures("queue_images", group="regular") == 4)
     with pytest.raises(grpc.RpcError) as raised:
         server.stub.Recognize(REQUEST, timeout=4)
     assert raised.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
@@ -169,13 +169,13 @@ def test_a_deadline_that_cannot_be_met_is_refused_before_any_work(start):
     assert all(each.result() for each in others)
 
 
-def test_a_giant_does_not_keep_small_ones_waiting(some_at_a_time, truths):
+def test_a_large_page_does_not_delay_small_ones(some_at_a_time, truths):
     server = some_at_a_time
-    (small_reader,) = server.readers
-    giant = pb.RecognizeRequest(image=to_image(np.full((40, 50_000), 255, np.uint8)))
-    call = server.stub.Recognize.future(giant)
-    until(lambda: server.figures("readers", lane="giant"))
-    for pid in set(server.readers) - {small_reader}:
+    (regular_worker,) = server.workers
+    large = pb.RecognizeRequest(image=to_image(np.full((40, 50_000), 255, np.uint8)))
+    call = server.stub.Recognize.future(large)
+    until(lambda: server.figures("workers", group="large"))
+    for pid in set(server.workers) - {regular_worker}:
         os.kill(pid, signal.SIGSTOP)
     assert server.stub.Recognize(REQUEST).text == truths[NAME]
     server.go_on()
@@ -185,11 +185,11 @@ def test_a_giant_does_not_keep_small_ones_waiting(some_at_a_time, truths):
 def test_work_past_the_grace_period_is_ended_and_the_server_ends_well(start):
     server = start(DIGITSTRIP_GRACE_SECONDS="0.5")
     endless = server.hold()
-    (reader,) = server.readers
+    (worker,) = server.workers
     server.process.send_signal(signal.SIGTERM)
     assert server.process.wait(30) == 0
     assert endless.code() is grpc.StatusCode.UNAVAILABLE
-    assert not Path(f"/proc/{reader}").exists()
+    assert not Path(f"/proc/{worker}").exists()
 
 
 def test_a_server_that_is_to_drain_goes_on_serving_while_balancers_take_note(start, truths):

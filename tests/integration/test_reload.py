@@ -60,7 +60,7 @@ def test_sighup_loads_the_model_anew_and_a_bad_one_changes_nothing(start, model,
     server.process.send_signal(signal.SIGHUP)
     until(lambda: reloads(server, "failed") == 1)
     assert digests(server) == (old, old)
-    (kept,) = until(lambda: server.logged("kept the old model"))
+    (kept,) = until(lambda: server.logged("model reload failed; the old model stays"))
     assert kept["level"] == "error"
     assert "model" in kept["error"]
 
@@ -69,7 +69,7 @@ def test_sighup_loads_the_model_anew_and_a_bad_one_changes_nothing(start, model,
     until(lambda: reloads(server, "ok") == 1)
     new, reads = digests(server)
     assert new == reads != old
-    (told,) = until(lambda: server.logged("model loaded anew"))
+    (told,) = until(lambda: server.logged("model reloaded"))
     assert told["model"] == new[:12]
     infos = [key for key in server.figures.all() if key[0] == "digitstrip_model_info"]
     assert [dict(labels)["digest"] for _, *labels in infos] == [new]

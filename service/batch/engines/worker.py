@@ -66,11 +66,11 @@ class InProcessReader:
     def __init__(self, plan: Plan) -> None:
         from service.api.service import RecognitionService
         from service.recognition.model import SHIPPED_MODEL
-        from service.workers.worker_config import Setup
+        from service.workers.worker_config import WorkerConfig
         from service.workers.worker_main import prepare
 
         model = (plan.model or SHIPPED_MODEL).read_bytes()
-        recognizer = prepare(Setup(limits=plan.limits), model)
+        recognizer = prepare(WorkerConfig(limits=plan.limits), model)
         self.service = RecognitionService(recognizer, plan.limits)
 
     def read(

@@ -17,11 +17,10 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
-from service.api.json_records import decision_word, outcome_word
 from service.errors import SettingsError
-from service.pb import recognizer_pb2 as pb
+from service.server.receiving import Receiver
 from service.workers.admission_queue import Answer
-from service.workers.pool import ReaderPool
+from service.workers.pool import WorkerPool
 
 PREFIX = "digitstrip_"
 SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60)
@@ -30,43 +29,45 @@ SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.99, 1)
 
 
 class Metrics:
-    """What is counted, in a registry of its own.
+    """Counters and histograms, in a registry of their own.
 
     Args:
-        live: what is asked for at each scrape.
+        live: metrics that are collected at each scrape.
     """
 
     def __init__(self, live: Collector) -> None:
-        disable_created_metrics()  # type: ignore[no-untyped-call]  # series of no use here
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # of no use here
         self.registry = CollectorRegistry()
         self.registry.register(live)
         ProcessCollector(registry=self.registry)
         self.requests = self._counter("requests", "Calls, by method and code.", "method", "code")
         self.images = self._counter("images", "Images, by code and reason.", "code", "reason")
-        self.refused = self._counter("refused", "Refused before any work.", "reason")
-        self.pixels = self._counter("pixels", "Pixels of pages that were read.")
-        self.decisions = self._counter("decisions", "Decisions that were asked for.", "decision")
-        self.outcomes = self._counter("constraint_outcomes", "What constraints did.", "outcome")
-        self.reloads = self._counter("reloads", "Models loaded anew, or not.", "result")
+        self.refused = self._counter(
+            "refused", "Images and calls refused before any work.", "reason"
+        )
+        self.pixels = self._counter("pixels", "Pixels of the pages recognized.")
+        self.decisions = self._counter("decisions", "Decisions, by decision.", "decision")
+        self.outcomes = self._counter("constraint_outcomes", "Effects of constraints.", "outcome")
+        self.reloads = self._counter("reloads", "Model reloads, by result.", "result")
         self.seconds = self._histogram("stage_seconds", "Seconds by stage.", SECONDS, "stage")
         self.none_share = self._histogram("none_share", "Share of positions with none.", SHARES)
-        self.confidence = self._histogram("confidence", "Of what was read.", CONFIDENCES)
-        self.model = Info(f"{PREFIX}model", "The model that reads.", registry=self.registry)
+        self.confidence = self._histogram("confidence", "Confidences of the texts.", CONFIDENCES)
+        self.model = Info(f"{PREFIX}model", "The model in use.", registry=self.registry)
 
-    def count_reading(self, answer: Answer, response: pb.RecognizeResponse) -> None:
-        """Count an image that was read, and how well."""
+    def count_answer(self, answer: Answer) -> None:
+        """Count an image that was recognized, and how well."""
         self.pixels.inc(answer.pixels)
         self.none_share.observe(answer.none_share)
-        self.confidence.observe(response.confidence)
+        self.confidence.observe(answer.confidence)
         for stage, seconds in answer.seconds.items():
             self.seconds.labels(stage).observe(seconds)
-        if decision := decision_word(response):
-            self.decisions.labels(decision).inc()
-        if outcome := outcome_word(response):
-            self.outcomes.labels(outcome).inc()
+        if answer.decision:
+            self.decisions.labels(answer.decision).inc()
+        if answer.outcome:
+            self.outcomes.labels(answer.outcome).inc()
 
     def listen(self, address: str) -> Callable[[], None]:
-        """Answer Prometheus at host:port; returns what ends that.
+        """Serve Prometheus at host:port; return the function that stops it.
 
         Raises:
             SettingsError: the address cannot be listened on.
@@ -94,48 +95,66 @@ class Metrics:
 
 
 class Live(Collector):
-    """What queues and readers are like at the moment of a scrape.
+    """The state of queues, workers and received messages at the moment of a scrape.
 
     Args:
-        pool: whose they are.
-        now: the clock of its event loop.
-        lost_lines: tells how many lines of log were lost.
+        pool: of the workers.
+        receiver: of the messages.
+        now: the clock of the event loop.
+        lost_lines: returns how many log lines were lost.
     """
 
     def __init__(
-        self, pool: ReaderPool, now: Callable[[], float], lost_lines: Callable[[], int]
+        self,
+        pool: WorkerPool,
+        receiver: Receiver,
+        now: Callable[[], float],
+        lost_lines: Callable[[], int],
     ) -> None:
-        self.pool, self.now, self.lost_lines = pool, now, lost_lines
+        self.pool, self.receiver, self.now, self.lost_lines = pool, receiver, now, lost_lines
 
     def collect(self) -> Iterable[Metric]:
         """Yield the metrics."""
-        images = GaugeMetricFamily(f"{PREFIX}queue_images", "Images that wait.", labels=["lane"])
-        pixels = GaugeMetricFamily(f"{PREFIX}queue_pixels", "Pixels in flight.", labels=["lane"])
-        age = GaugeMetricFamily(
-            f"{PREFIX}queue_age_seconds", "Wait of the first in the queue.", labels=["lane"]
+        images = GaugeMetricFamily(
+            f"{PREFIX}queue_images", "Images waiting for a worker.", labels=["group"]
         )
-        readers = GaugeMetricFamily(f"{PREFIX}readers", "Processes that read.", labels=["lane"])
-        for lane in self.pool.lanes:
-            images.add_metric([lane.name], len(lane.waiting))
-            pixels.add_metric([lane.name], lane.in_flight)
-            age.add_metric([lane.name], lane.age(self.now()))
-            readers.add_metric([lane.name], self.pool.ready(lane))
-        yield from (images, pixels, age, readers)
+        pixels = GaugeMetricFamily(f"{PREFIX}queue_pixels", "Pixels in flight.", labels=["group"])
+        age = GaugeMetricFamily(
+            f"{PREFIX}queue_age_seconds", "Wait of the first in the queue.", labels=["group"]
+        )
+        workers = GaugeMetricFamily(
+            f"{PREFIX}workers", "Worker processes that are ready.", labels=["group"]
+        )
+        for group in self.pool.groups:
+            name = [group.queue.name]
+            images.add_metric(name, len(group.queue.waiting))
+            pixels.add_metric(name, group.queue.in_flight)
+            age.add_metric(name, group.queue.age(self.now()))
+            workers.add_metric(name, len(group.workers))
+        yield from (images, pixels, age, workers)
         yield GaugeMetricFamily(
-            f"{PREFIX}readers_resident_bytes",
-            "Memory of all readers.",
+            f"{PREFIX}workers_resident_bytes",
+            "Resident memory of all workers.",
             sum(map(resident_bytes, self.pool.pids)),
         )
-        yield CounterMetricFamily(
-            f"{PREFIX}reader_deaths", "Readers that ended of themselves.", self.pool.deaths
+        yield CounterMetricFamily(f"{PREFIX}worker_deaths", "Workers that died.", self.pool.deaths)
+        yield GaugeMetricFamily(
+            f"{PREFIX}held_bytes",
+            "Bytes of requests and responses that are held.",
+            self.receiver.held.held,
+        )
+        yield GaugeMetricFamily(
+            f"{PREFIX}slow_messages",
+            "Messages that take long to arrive, and idle streams.",
+            self.receiver.slow_messages,
         )
         yield CounterMetricFamily(
-            f"{PREFIX}log_lines_lost", "Lines of log that could not be written.", self.lost_lines()
+            f"{PREFIX}log_lines_lost", "Log lines that could not be written.", self.lost_lines()
         )
 
 
 def resident_bytes(pid: int) -> int:
-    """Return a process's resident memory, or 0 where that is not told."""
+    """Return a process's resident memory in bytes, or 0 where the system does not report it."""
     try:
         pages = Path(f"/proc/{pid}/statm").read_text().split()[1]
     except (OSError, IndexError):

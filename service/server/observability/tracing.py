@@ -1,35 +1,33 @@
-"""OpenTelemetry spans, an extra: off unless asked for, and then sent where the user says.
+"""OpenTelemetry spans: off unless the setting `tracing` is on; needs the extra `otel`.
 
-A span an image, with the stages it went through; the caller's own span is its parent if the call
+One span an image, with a child span for each stage. The caller's span is the parent if the call
 carries a W3C traceparent.
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from service.errors import SettingsError
+from service.server.observability.call import Call
 
-if TYPE_CHECKING:
-    from service.server.observability.observer import Call
-
-STAGES = ("queue", "decode", "normalize", "score", "search")  # in the order of an image's way
+STAGES = ("queue", "decode", "normalize", "score", "search")  # in the order of the pipeline
 NANO = 1e9
 
 
-class Tracing:
-    """Tells nobody anything."""
+class NoOpTracer:
+    """Discards all spans."""
 
     def image(
-        self, call: "Call", began: float, took: float, seconds: Mapping[str, float], code: str
+        self, call: Call, began: float, took: float, seconds: Mapping[str, float], code: str
     ) -> None:
-        """Tell of an image; `began` in seconds since the epoch, `seconds` by stage."""
+        """Record an image; `began` in seconds since the epoch, `seconds` by stage."""
 
     def close(self) -> None:
-        """Send what was not sent yet."""
+        """Send pending spans."""
 
 
-class OpenTelemetry(Tracing):
-    """Sends spans over OTLP; the standard variables OTEL_EXPORTER_OTLP_* say where.
+class OpenTelemetryTracer(NoOpTracer):
+    """Sends spans over OTLP, to where the standard variables OTEL_EXPORTER_OTLP_* point.
 
     Raises:
         SettingsError: the extra `otel` is not installed.
@@ -54,9 +52,9 @@ class OpenTelemetry(Tracing):
         self._failed = trace.Status(trace.StatusCode.ERROR)
 
     def image(
-        self, call: "Call", began: float, took: float, seconds: Mapping[str, float], code: str
+        self, call: Call, began: float, took: float, seconds: Mapping[str, float], code: str
     ) -> None:
-        """Send a span and its stages."""
+        """Send a span with its stages."""
         parent = self._context_of({"traceparent": call.parent}) if call.parent else None
         span = self._tracer.start_span(
             f"digitstrip.v1.RecognizerService/{call.method}",
@@ -77,5 +75,5 @@ class OpenTelemetry(Tracing):
         span.end(int((began + took) * NANO))
 
     def close(self) -> None:
-        """Send what was not sent yet."""
+        """Send pending spans."""
         self._provider.shutdown()

@@ -8,7 +8,6 @@ from service.api.requests import (
     MAX_CONSTRAINT_BYTES,
     to_constraint,
     to_options,
-    to_pixels,
 )
 from service.errors import BadConstraint, BadOption
 from service.pb import recognizer_pb2 as pb
@@ -136,13 +135,3 @@ def test_an_error_rate_is_a_share_between_none_and_all(rate):
         with pytest.raises(BadOption, match="above 0 and below 1") as raised:
             to_options(request)
         assert raised.value.field == "accepted_error_rate"
-
-
-@given(st.integers(1, 300), st.integers(1, 300))
-def test_a_raster_declares_its_width_times_its_height(width, height):
-    raster = pb.GrayRaster(width=width, height=height, pixels=b"no matter")
-    assert to_pixels(pb.Image(raster=raster)) == width * height
-
-
-def test_no_image_declares_no_pixels():
-    assert to_pixels(pb.Image()) == 0

@@ -151,7 +151,7 @@ def test_a_file_that_changes_changes_the_tokens_unless_it_is_bad(server, channel
         until(lambda: opens(LATER))
         assert not opens(TOKEN)
         server.tokens.write_text("short\n")
-        until(lambda: opens(LATER) and server.logged("kept the old value"))
+        until(lambda: opens(LATER) and server.logged("reload failed; the old value stays"))
         assert opens(LATER)
         assert not opens("short")
     finally:

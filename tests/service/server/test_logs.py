@@ -147,7 +147,7 @@ def test_logging_ends_with_what_it_was_asked_for(capsys):
     assert '"number": 1' in capsys.readouterr().err
 
 
-def test_a_reader_that_stops_reading_the_log_costs_lines_and_no_answers(start_service, truths):
+def test_a_worker_that_stops_reading_the_log_costs_lines_and_no_answers(start_service, truths):
     address = free_address()
     server = start_service(
         stderr=subprocess.PIPE,  # that nobody reads until the end

@@ -32,7 +32,7 @@ def server(tmp_path_factory, calibrated_model):
         client.recognize(image, accepted_error_rate=0.001)
         client.recognize(image, constraint=pb.Constraint(pattern=r"\d{5}"))
         client.recognize(image, constraint=pb.Constraint(pattern=r"\d{4}"))
-        client.recognize(np.full((40, 30_000), 255, np.uint8))  # a giant
+        client.recognize(np.full((40, 30_000), 255, np.uint8))  # a large page
         with pytest.raises(UnknownFormat):
             client.recognize(b"hello, world")
         assert len(list(client.recognize_many([("1", image), ("2", b"hello, world")]))) == 2
@@ -86,14 +86,14 @@ def test_the_quality_of_what_was_read_is_told(server):
     assert server.figures("constraint_outcomes_total", outcome="CHANGED") == 1
 
 
-def test_queues_and_readers_are_told_by_lane(server):
+def test_queues_and_workers_are_reported_by_group(server):
     figures = server.figures.all()
-    for name in ("queue_images", "queue_pixels", "queue_age_seconds", "readers"):
-        assert labels(figures, name) == [{"lane": "small"}, {"lane": "giant"}]
-    assert server.figures("readers", lane="small") == 1
-    assert server.figures("readers", lane="giant") == 1
-    assert server.figures("queue_pixels", lane="small") == 0
-    assert server.figures("queue_age_seconds", lane="small") == 0
+    for name in ("queue_images", "queue_pixels", "queue_age_seconds", "workers"):
+        assert labels(figures, name) == [{"group": "regular"}, {"group": "large"}]
+    assert server.figures("workers", group="regular") == 1
+    assert server.figures("workers", group="large") == 1
+    assert server.figures("queue_pixels", group="regular") == 0
+    assert server.figures("queue_age_seconds", group="regular") == 0
 
 
 def test_the_model_and_the_memory_are_told(server):
@@ -104,23 +104,23 @@ def test_the_model_and_the_memory_are_told(server):
     figures = server.figures.all()
     assert figures[("process_resident_memory_bytes",)] > 2**20
     assert figures[("process_open_fds",)] > 3
-    resident = server.figures("readers_resident_bytes")
+    resident = server.figures("workers_resident_bytes")
     assert resident > 2**20
     assert resident_bytes(server.process.pid) > 2**20
     assert resident_bytes(2**30) == 0
 
 
-def test_a_reader_that_dies_is_counted(server):
-    before = server.figures("reader_deaths_total")
-    os.kill(server.readers[0], signal.SIGKILL)
-    until(lambda: server.figures("reader_deaths_total") == before + 1)
-    until(lambda: server.figures("readers", lane="small") == 1)
+def test_a_worker_that_dies_is_counted(server):
+    before = server.figures("worker_deaths_total")
+    os.kill(server.workers[0], signal.SIGKILL)
+    until(lambda: server.figures("worker_deaths_total") == before + 1)
+    until(lambda: server.figures("workers", group="regular") == 1)
 
 
 def test_what_never_happened_is_told_as_zero(server):
     figures = server.figures.all()
     assert figures[("digitstrip_log_lines_lost_total",)] == 0
-    assert ("digitstrip_reader_deaths_total",) in figures
+    assert ("digitstrip_worker_deaths_total",) in figures
 
 
 def test_an_address_for_metrics_that_is_taken_ends_the_start_with_a_sentence(server, run):

@@ -117,7 +117,7 @@ def test_certificates_exchanged_on_disk_are_shown_and_broken_ones_are_not(start,
         assert stub.GetModel(pb.GetModelRequest()).labels  # who was in stays in
 
     certificate.write_text("no certificate at all")
-    until(lambda: shown(server.address) and server.logged("kept the old value"))
+    until(lambda: shown(server.address) and server.logged("reload failed; the old value stays"))
     assert shown(server.address) == new
     assert ask(server.address, credentials(folder, "other.pem")) == 11
 

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.workers.framing import (
-    MOST_BODY,
-    MOST_HEAD,
+    MAX_BODY,
+    MAX_HEAD,
     SIZES,
     Frames,
     pack,
@@ -79,7 +79,7 @@ def test_a_frame_is_its_sizes_a_head_of_json_and_a_body():
     assert said[-of_body:] == b"abc"
 
 
-@pytest.mark.parametrize("sizes", [(MOST_HEAD + 1, 0), (2, MOST_BODY + 1)])
+@pytest.mark.parametrize("sizes", [(MAX_HEAD + 1, 0), (2, MAX_BODY + 1)])
 def test_a_frame_larger_than_any_of_ours_is_refused_before_it_is_taken_in(sizes):
     with pytest.raises(ValueError, match="a frame of"):
         list(Frames().feed(SIZES.pack(*sizes)))

@@ -9,10 +9,11 @@ import pytest
 from PIL import Image
 
 from service.api.options import to_image
-from service.api.requests import to_pixels
 from service.api.responses import to_response
+from service.api.wire import request_pixels
 from service.errors import (
     DeadlineTooShort,
+    DigitstripError,
     ModelError,
     Overloaded,
     ReadingTooLong,
@@ -25,13 +26,13 @@ from service.imaging.decode import decode
 from service.pb import recognizer_pb2 as pb
 from service.recognition.model import SHIPPED_MODEL, Scorer
 from service.recognition.recognizer import Recognizer
-from service.workers.pool import ReaderPool, Sizes
-from service.workers.worker_config import Setup
+from service.workers.pool import PoolSize, WorkerPool
+from service.workers.worker_config import WorkerConfig
 from tests.conftest import STRIPS, in_a_loop
 
 NAME = "postcode-ruled.png"
-SIZES = Sizes(workers=1, giant_pixels=150_000)
-GIANT = np.full((40, 5000), 255, np.uint8)
+SIZE = PoolSize(workers=1, large_pixels=150_000)
+LARGE = np.full((40, 5000), 255, np.uint8)
 
 
 @pytest.fixture(scope="module")
@@ -40,11 +41,11 @@ def recognizer():
 
 
 class Killer:
-    """Ends readers with SIGKILL, as Linux does when it is short of memory."""
+    """Ends workers with SIGKILL, as Linux does when it is short of memory."""
 
     def __init__(self):
         self.pool = None
-        self.left = 0  # readers to end as soon as they are ready and were given what waits
+        self.left = 0  # workers to end as soon as they are ready and were given what waits
 
     def changed(self, ready):
         if self.left and ready:
@@ -52,9 +53,9 @@ class Killer:
             send(self.pool, signal.SIGKILL)
 
 
-def new_pool(sizes=SIZES, model=None, setup=None, killer=None):
-    pool = ReaderPool(
-        setup or Setup(),
+def new_pool(sizes=SIZE, model=None, config=None, killer=None):
+    pool = WorkerPool(
+        config or WorkerConfig(),
         SHIPPED_MODEL.read_bytes() if model is None else model,
         sizes,
         *([killer.changed] if killer else []),
@@ -71,7 +72,10 @@ def request(image=NAME, page=0):
 
 async def read(pool, image=NAME, page=0, **how):
     asked = request(image, page)
-    answer = await pool.read(asked.SerializeToString(), to_pixels(asked.image), **how)
+    serialized = asked.SerializeToString()
+    answer = await pool.recognize(serialized, request_pixels(serialized), **how)
+    if isinstance(answer, DigitstripError):
+        raise answer
     return pb.RecognizeResponse.FromString(answer.response)
 
 
@@ -84,9 +88,10 @@ async def until(condition):
         await asyncio.sleep(0.01)
 
 
-async def at_work(pool, lane, images=1):
-    """Return once so many images of a lane are with readers, and the others wait."""
-    await until(lambda: lane.in_flight and pool.ready(lane) and len(lane.waiting) <= images - 1)
+async def at_work(group, images=1):
+    """Return once a worker of a group has one of so many images, and the others wait."""
+    queue = group.queue
+    await until(lambda: queue.in_flight and group.workers and len(queue.waiting) <= images - 1)
 
 
 def send(pool, sign):
@@ -109,139 +114,142 @@ def alone(recognizer, image=NAME):
 
 @in_a_loop
 async def test_a_pool_answers_as_the_recognizer_does_here(recognizer, truths):
-    async with new_pool(Sizes(workers=2)) as pool:
+    async with new_pool(PoolSize(workers=2)) as pool:
         answers = await asyncio.gather(*(read(pool, name) for name in truths))
         assert answers == [alone(recognizer, name) for name in truths]
         assert pool.described.digest == recognizer.scorer.digest
         with pytest.raises(UnknownFormat):
             await read(pool, b"hello, world")
-        assert pool.ready(pool.small) == 2
-        answer = await pool.read(request().SerializeToString(), 1)
+        assert len(pool.regular.workers) == 2
+        answer = await pool.recognize(request().SerializeToString(), 1)
         assert answer.seconds.keys() == {"queue", "decode", "normalize", "score", "search"}
         assert all(seconds >= 0 for seconds in answer.seconds.values())
-        assert [lane.in_flight for lane in pool.lanes] == [0, 0]
+        assert [group.queue.in_flight for group in pool.groups] == [0, 0]
 
 
 @in_a_loop
-async def test_nobody_notices_a_reader_that_dies_idle_or_while_it_reads(recognizer):
+async def test_nobody_notices_a_worker_that_dies_idle_or_while_it_reads(recognizer):
     async with new_pool() as pool:
         send(pool, signal.SIGKILL)
         assert await read(pool) == alone(recognizer)
         assert pool.deaths == 1
         send(pool, signal.SIGSTOP)  # it is at work until it dies
         reading = [soon(pool) for _ in range(3)]
-        await at_work(pool, pool.small, 3)
+        await at_work(pool.regular, 3)
         send(pool, signal.SIGKILL)
         assert await asyncio.gather(*reading) == 3 * [alone(recognizer)]
         assert pool.deaths == 2
-        await until(lambda: pool.ready(pool.small) == 1)
-        assert (len(pool.pids), pool.small.in_flight) == (1, 0)
+        await until(lambda: len(pool.regular.workers) == 1)
+        assert (len(pool.pids), pool.regular.queue.in_flight) == (1, 0)
 
 
 @in_a_loop
-async def test_an_image_over_which_two_readers_die_is_refused_and_the_next_is_read(recognizer):
+async def test_an_image_over_which_two_workers_die_is_refused_and_the_next_is_read(recognizer):
     killer = Killer()
     async with new_pool(killer=killer) as pool:
         send(pool, signal.SIGSTOP)
         deadly, harmless = soon(pool, "serial.tif"), soon(pool)
-        await at_work(pool, pool.small, 2)
+        await at_work(pool.regular, 2)
         killer.left = 1
         send(pool, signal.SIGKILL)
-        with pytest.raises(WorkerDied, match="2 processes died"):
+        with pytest.raises(WorkerDied, match="2 worker processes died"):
             await deadly
         assert await harmless == alone(recognizer)
-        assert (pool.deaths, pool.small.in_flight) == (2, 0)
+        assert (pool.deaths, pool.regular.queue.in_flight) == (2, 0)
 
 
 @in_a_loop
-async def test_a_reader_that_hangs_is_ended_and_replaced():
-    async with new_pool(Sizes(workers=1, reading_seconds=0.3)) as pool:
+async def test_a_worker_that_hangs_is_ended_and_replaced():
+    async with new_pool(PoolSize(workers=1, image_seconds=0.3)) as pool:
         (hung,) = pool.pids
         send(pool, signal.SIGSTOP)
-        with pytest.raises(ReadingTooLong, match=r"over 0\.3 s, the most that is allowed"):
+        with pytest.raises(ReadingTooLong, match=r"more than 0\.3 s, the maximum that is allowed"):
             await read(pool)
         await until(lambda: pool.pids not in ([], [hung]))
-        assert (exists(hung), pool.small.in_flight) == (False, 0)
+        assert (exists(hung), pool.regular.queue.in_flight) == (False, 0)
 
 
 @in_a_loop
 async def test_callers_who_leave_give_back_their_room_and_end_what_is_read_for_them(
     monkeypatch, recognizer
 ):
-    monkeypatch.setattr("service.workers.pool.ABANDONED_SECONDS", 0.1)
+    monkeypatch.setattr("service.workers.group.ABANDONED_SECONDS", 0.1)
     async with new_pool() as pool:
         send(pool, signal.SIGSTOP)
         (hung,) = pool.pids
         read_now, waits = soon(pool), soon(pool)
-        await at_work(pool, pool.small, 2)
-        both = pool.small.in_flight
+        await at_work(pool.regular, 2)
+        both = pool.regular.queue.in_flight
         waits.cancel()
-        await until(lambda: pool.small.in_flight == both / 2)
+        await until(lambda: pool.regular.queue.in_flight == both / 2)
         read_now.cancel()
-        await until(lambda: pool.small.in_flight == 0)
+        await until(lambda: pool.regular.queue.in_flight == 0)
         assert await read(pool) == alone(recognizer)
         assert hung not in pool.pids
         assert not exists(hung)
 
 
 @in_a_loop
-async def test_a_giant_whose_caller_left_is_ended(monkeypatch):
-    monkeypatch.setattr("service.workers.pool.ABANDONED_SECONDS", 0.1)
+async def test_a_large_page_whose_caller_left_is_ended(monkeypatch):
+    monkeypatch.setattr("service.workers.group.ABANDONED_SECONDS", 0.1)
     async with new_pool() as pool:
-        giant = soon(pool, GIANT)
-        await until(lambda: pool.ready(pool.giant))
+        large = soon(pool, LARGE)
+        await until(lambda: len(pool.large.workers))
         send(pool, signal.SIGSTOP)
-        giant.cancel()
-        await until(lambda: pool.giant.in_flight == 0)
-        await until(lambda: pool.ready(pool.giant) == 0)
+        large.cancel()
+        await until(lambda: pool.large.queue.in_flight == 0)
+        await until(lambda: len(pool.large.workers) == 0)
 
 
 @in_a_loop
-async def test_giants_are_read_beside_small_ones_which_wait_for_none(recognizer):
+async def test_large_pages_do_not_delay_small_ones(recognizer):
     async with new_pool() as pool:
-        (small_reader,) = pool.pids
-        assert pool.ready(pool.giant) == 0
-        giants = [soon(pool, GIANT), soon(pool, GIANT)]
-        await until(lambda: pool.ready(pool.giant))
-        (giants_reader,) = set(pool.pids) - {small_reader}
-        os.kill(giants_reader, signal.SIGSTOP)
+        (regular_worker,) = pool.pids
+        assert len(pool.large.workers) == 0
+        large = [soon(pool, LARGE), soon(pool, LARGE)]
+        await until(lambda: len(pool.large.workers))
+        (large_worker,) = set(pool.pids) - {regular_worker}
+        os.kill(large_worker, signal.SIGSTOP)
         assert await read(pool) == alone(recognizer)
-        assert os.getpriority(os.PRIO_PROCESS, giants_reader) > os.getpriority(
-            os.PRIO_PROCESS, small_reader
+        assert os.getpriority(os.PRIO_PROCESS, large_worker) > os.getpriority(
+            os.PRIO_PROCESS, regular_worker
         )
-        os.kill(giants_reader, signal.SIGCONT)
-        assert await asyncio.gather(*giants) == 2 * [alone(recognizer, GIANT)]
+        os.kill(large_worker, signal.SIGCONT)
+        assert await asyncio.gather(*large) == 2 * [alone(recognizer, LARGE)]
 
 
 @in_a_loop
-async def test_the_giants_reader_ends_when_it_is_idle_and_another_starts_for_the_next(monkeypatch):
-    monkeypatch.setattr("service.workers.pool.IDLE_SECONDS", 0.1)
+async def test_the_worker_for_large_pages_ends_when_it_is_idle_and_another_starts_for_the_next(
+    monkeypatch,
+):
+    monkeypatch.setattr("service.workers.group.IDLE_SECONDS", 0.1)
     async with new_pool() as pool:
-        first = await read(pool, GIANT)
+        first = await read(pool, LARGE)
         await until(lambda: len(pool.pids) == 1)
-        assert pool.ready(pool.giant) == 0
-        assert await read(pool, GIANT) == first
+        assert len(pool.large.workers) == 0
+        assert await read(pool, LARGE) == first
         assert pool.deaths == 0
 
 
 @in_a_loop
-async def test_a_giant_in_disguise_is_read_by_the_giants_reader(recognizer):
+async def test_a_page_larger_than_declared_is_recognized_by_the_worker_for_large_ones(recognizer):
     pipe = io.BytesIO()
-    giant = Image.fromarray(GIANT)
-    Image.new("L", (30, 20)).save(pipe, "TIFF", save_all=True, append_images=[giant])
+    large = Image.fromarray(LARGE)
+    Image.new("L", (30, 20)).save(pipe, "TIFF", save_all=True, append_images=[large])
     async with new_pool() as pool:
-        assert to_pixels(to_image(pipe.getvalue(), 1)) == 600
-        assert await read(pool, pipe.getvalue(), page=1) == alone(recognizer, GIANT)
-        assert pool.ready(pool.giant) == 1
-        assert [lane.in_flight for lane in pool.lanes] == [0, 0]
+        declared = request(pipe.getvalue(), 1).SerializeToString()
+        assert request_pixels(declared) == 600
+        assert await read(pool, pipe.getvalue(), page=1) == alone(recognizer, LARGE)
+        assert len(pool.large.workers) == 1
+        assert [group.queue.in_flight for group in pool.groups] == [0, 0]
 
 
 @in_a_loop
 async def test_a_full_pool_refuses_at_once_but_has_the_patient_wait(recognizer):
-    async with new_pool(Sizes(workers=1, queue_pixels=1)) as pool:
+    async with new_pool(PoolSize(workers=1, queue_pixels=1)) as pool:
         send(pool, signal.SIGSTOP)
         first = soon(pool)
-        await at_work(pool, pool.small)
+        await at_work(pool.regular)
         with pytest.raises(Overloaded):
             await read(pool)
         patient = [soon(pool, patient=True) for _ in range(3)]
@@ -255,13 +263,13 @@ async def test_an_image_whose_deadline_passed_while_it_waited_is_not_read():
     async with new_pool() as pool:
         send(pool, signal.SIGSTOP)
         first, late = soon(pool), soon(pool, seconds_left=0.05)
-        await at_work(pool, pool.small, 2)
+        await at_work(pool.regular, 2)
         await asyncio.sleep(0.1)
         send(pool, signal.SIGCONT)
         with pytest.raises(DeadlineTooShort):
             await late
         await first
-        assert pool.small.in_flight == 0
+        assert pool.regular.queue.in_flight == 0
 
 
 @in_a_loop
@@ -269,77 +277,77 @@ async def test_a_reload_reads_with_the_new_model_and_finishes_work_in_hand_with_
     recognizer, calibrated_model
 ):
     async with new_pool() as pool:
-        old, (old_reader,) = recognizer.scorer.digest, pool.pids
+        old, (old_worker,) = recognizer.scorer.digest, pool.pids
         send(pool, signal.SIGSTOP)
         in_hand, waits = soon(pool), soon(pool)
-        await at_work(pool, pool.small, 2)
+        await at_work(pool.regular, 2)
         described = await pool.reload(calibrated_model.read_bytes())
         assert described.digest == pool.described.digest != old
         assert (await waits).model_digest == described.digest
-        os.kill(old_reader, signal.SIGCONT)
+        os.kill(old_worker, signal.SIGCONT)
         assert (await in_hand).model_digest == old
-        await until(lambda: old_reader not in pool.pids)
-        assert (pool.deaths, len(pool.pids), exists(old_reader)) == (0, 1, False)
+        await until(lambda: old_worker not in pool.pids)
+        assert (pool.deaths, len(pool.pids), exists(old_worker)) == (0, 1, False)
 
 
 @in_a_loop
 async def test_a_bad_model_changes_nothing(recognizer):
     async with new_pool() as pool:
-        readers = pool.pids
+        workers = pool.pids
         with pytest.raises(ModelError):
             await pool.reload(b"no model at all")
         assert await read(pool) == alone(recognizer)
         assert pool.described.digest == recognizer.scorer.digest
-        await until(lambda: pool.pids == readers)
+        await until(lambda: pool.pids == workers)
         assert pool.deaths == 0
 
 
 @in_a_loop
-async def test_giants_that_wait_during_a_reload_are_read_with_the_new_model(
+async def test_large_pages_that_wait_during_a_reload_are_read_with_the_new_model(
     recognizer, calibrated_model
 ):
     async with new_pool() as pool:
-        first, second = soon(pool, GIANT), soon(pool, GIANT)
-        await until(lambda: pool.ready(pool.giant))
-        readers = pool.pids
-        for pid in readers:
+        first, second = soon(pool, LARGE), soon(pool, LARGE)
+        await until(lambda: len(pool.large.workers))
+        workers = pool.pids
+        for pid in workers:
             os.kill(pid, signal.SIGSTOP)
         described = await pool.reload(calibrated_model.read_bytes())
-        for pid in readers:
+        for pid in workers:
             os.kill(pid, signal.SIGCONT)
         assert (await first).model_digest == recognizer.scorer.digest
         assert (await second).model_digest == described.digest
 
 
 @in_a_loop
-async def test_a_reader_that_dies_during_a_reload_leaves_as_many_as_there_should_be(
+async def test_a_worker_that_dies_during_a_reload_leaves_as_many_as_there_should_be(
     calibrated_model,
 ):
     async with new_pool() as pool:
         send(pool, signal.SIGKILL)
         described = await pool.reload(calibrated_model.read_bytes())
         assert (await read(pool)).model_digest == described.digest
-        await until(lambda: not pool._starting)
+        await until(lambda: not pool.regular._starting)
         await until(lambda: len(pool.pids) == 1)
-        assert pool.ready(pool.small) == 1
+        assert len(pool.regular.workers) == 1
 
 
 @in_a_loop
 async def test_closing_refuses_what_is_left_and_leaves_no_process_behind():
     pool = new_pool()
     await pool.start()
-    giant = soon(pool, GIANT)
-    await until(lambda: pool.ready(pool.giant))
-    readers = pool.pids
+    large = soon(pool, LARGE)
+    await until(lambda: len(pool.large.workers))
+    workers = pool.pids
     send(pool, signal.SIGSTOP)
-    left = [giant, soon(pool), soon(pool)]
-    await at_work(pool, pool.small, 2)
+    left = [large, soon(pool), soon(pool)]
+    await at_work(pool.regular, 2)
     await pool.close()
     assert [type(each) for each in await asyncio.gather(*left, return_exceptions=True)] == (
         3 * [ServerStopping]
     )
-    assert len(readers) == 2
-    assert not any(map(exists, readers))
+    assert len(workers) == 2
+    assert not any(map(exists, workers))
     with pytest.raises(ServerStopping):
         await read(pool)
 
@@ -367,16 +375,16 @@ def children():
 
 
 @pytest.mark.parametrize(
-    ("model", "setup", "kind"),
+    ("model", "config", "kind"),
     [
-        (b"no model at all", Setup(), ModelError),
-        (None, Setup(providers=("Abacus",)), SettingsError),
+        (b"no model at all", WorkerConfig(), ModelError),
+        (None, WorkerConfig(providers=("Abacus",)), SettingsError),
     ],
     ids=["model", "provider"],
 )
 @in_a_loop
-async def test_a_pool_whose_readers_cannot_start_says_why(model, setup, kind):
-    pool = new_pool(Sizes(workers=2), model, setup)
+async def test_a_pool_whose_workers_cannot_start_says_why(model, config, kind):
+    pool = new_pool(PoolSize(workers=2), model, config)
     with pytest.raises(kind):
         await pool.start()
     await pool.close()

@@ -15,17 +15,18 @@ from service.pb import recognizer_pb2 as pb
 from service.recognition.model import SHIPPED_MODEL, Scorer
 from service.recognition.recognizer import Options, Recognizer
 from service.workers.framing import read_frame, write_frame
-from service.workers.worker_config import Setup, to_head
+from service.workers.worker_config import WorkerConfig, to_head
+from service.workers.worker_main import recognize
 from tests.conftest import ROOT, STRIPS
 
-SETUP = Setup(Limits(max_bytes=2_000_000, max_pixels=1_500_000), most_pixels=1_000_000)
+CONFIG = WorkerConfig(Limits(max_bytes=2_000_000, max_pixels=1_500_000), max_pixels=1_000_000)
 MOST_IMAGES = 3  # that a test sends before it hears
 
 
-class Reader:
-    """A reader process, and what it says of its model."""
+class Worker:
+    """A worker process, and what it says of its model."""
 
-    def __init__(self, setup=SETUP, model=None):
+    def __init__(self, config=CONFIG, model=None):
         self.process = subprocess.Popen(
             [sys.executable, "-m", "service.workers.worker_main"],
             stdin=subprocess.PIPE,
@@ -35,7 +36,7 @@ class Reader:
         )
         write_frame(
             self.process.stdin,
-            to_head(setup),
+            to_head(config),
             SHIPPED_MODEL.read_bytes() if model is None else model,
         )
         self.head, self.body = read_frame(self.process.stdout)
@@ -57,10 +58,10 @@ class Reader:
 
 
 @pytest.fixture(scope="module")
-def reader():
-    reader = Reader()
-    yield reader
-    assert reader.end() == (0, b"")
+def worker():
+    worker = Worker()
+    yield worker
+    assert worker.end() == (0, b"")
 
 
 @pytest.fixture(scope="module")
@@ -72,17 +73,17 @@ def request(image, **asked):
     return pb.RecognizeRequest(image=to_image(image), **asked)
 
 
-def test_a_reader_says_that_it_is_ready_and_describes_its_model(reader, recognizer):
-    described = pb.GetModelResponse.FromString(reader.body)
-    assert reader.head == {"ready": True}
+def test_a_worker_says_that_it_is_ready_and_describes_its_model(worker, recognizer):
+    described = pb.GetModelResponse.FromString(worker.body)
+    assert worker.head == {"ready": True}
     assert described.digest == recognizer.scorer.digest
     assert list(described.labels) == list(recognizer.metadata.labels)
 
 
-def test_a_reader_answers_as_the_recognizer_does_here(reader, recognizer, truths):
+def test_a_worker_answers_as_the_recognizer_does_here(worker, recognizer, truths):
     for name in truths:
         encoded = (STRIPS / name).read_bytes()
-        head, body = reader.ask(request(encoded, include_scores=True, alternatives=2))
+        head, body = worker.ask(request(encoded, include_scores=True, alternatives=2))
         gray = decode(encoded).gray
         expected = to_response(
             recognizer.recognize(gray, Options(alternatives=2)),
@@ -96,11 +97,11 @@ def test_a_reader_answers_as_the_recognizer_does_here(reader, recognizer, truths
         assert 0 < head["none_share"] < 1
 
 
-def test_answers_come_in_the_order_of_what_was_asked(reader, truths):
+def test_answers_come_in_the_order_of_what_was_asked(worker, truths):
     names = list(truths)[:MOST_IMAGES]
     for name in names:
-        reader.send(request((STRIPS / name).read_bytes()))
-    answers = [pb.RecognizeResponse.FromString(reader.hear()[1]).text for _ in names]
+        worker.send(request((STRIPS / name).read_bytes()))
+    answers = [pb.RecognizeResponse.FromString(worker.hear()[1]).text for _ in names]
     assert answers == [truths[name] for name in names]
 
 
@@ -114,22 +115,30 @@ def test_answers_come_in_the_order_of_what_was_asked(reader, truths):
         (pb.RecognizeRequest(), "EMPTY_IMAGE", "image"),
     ],
 )
-def test_what_cannot_be_read_is_an_error_and_the_reader_goes_on(
-    reader, truths, asked, reason, field
+def test_what_cannot_be_read_is_an_error_and_the_worker_goes_on(
+    worker, truths, asked, reason, field
 ):
-    head, body = reader.ask(asked)
+    head, body = worker.ask(asked)
     assert (head["error"]["reason"], head["error"]["field"], body) == (reason, field, b"")
     name, text = next(iter(truths.items()))
-    _, body = reader.ask(request((STRIPS / name).read_bytes()))
+    _, body = worker.ask(request((STRIPS / name).read_bytes()))
     assert pb.RecognizeResponse.FromString(body).text == text
 
 
-def test_a_fault_of_ours_tells_its_insides_to_the_log_alone(reader):
-    write_frame(reader.process.stdin, {}, b"\xff no RecognizeRequest")
-    head, _ = reader.hear()
+def test_bytes_that_are_no_request_are_an_error_of_the_caller(worker):
+    write_frame(worker.process.stdin, {}, b"\xff no RecognizeRequest")
+    head, _ = worker.hear()
+    assert head["error"]["reason"] == "MALFORMED_MESSAGE"
+    assert "trace" not in head
+
+
+def test_an_internal_fault_reveals_itself_to_the_log_alone(recognizer, monkeypatch):
+    monkeypatch.setattr(Recognizer, "recognize", lambda *_: 1 / 0)
+    asked = request((STRIPS / "one-digit.png").read_bytes()).SerializeToString()
+    head, _ = recognize(recognizer, asked, CONFIG)
     assert head["error"]["reason"] == "INTERNAL"
     assert head["error"]["message"] == "the server failed on this image; its log says why"
-    assert "DecodeError" in head["trace"]
+    assert "ZeroDivisionError" in head["trace"]
 
 
 def test_what_libraries_print_about_an_image_goes_nowhere():
@@ -137,42 +146,42 @@ def test_what_libraries_print_about_an_image_goes_nowhere():
     Image.new("L", (40, 40)).save(file, "TIFF", compression="tiff_lzw")
     encoded = bytearray(file.getvalue())
     encoded[10:30] = b"\xff" * 20  # libtiff: "Using code not yet in table."
-    reader = Reader()
-    head, _ = reader.ask(request(bytes(encoded)))
+    worker = Worker()
+    head, _ = worker.ask(request(bytes(encoded)))
     assert head["error"]["reason"] == "DAMAGED_IMAGE"
-    assert reader.end() == (0, b"")
+    assert worker.end() == (0, b"")
 
 
-def test_a_page_that_is_too_large_for_this_reader_is_sent_back_with_its_size(reader):
-    head, body = reader.ask(request(np.zeros((1001, 1000), np.uint8)))
-    assert (head, body) == ({"misplaced": 1_001_000}, b"")
+def test_a_page_that_is_too_large_for_this_worker_is_sent_back_with_its_size(worker):
+    head, body = worker.ask(request(np.zeros((1001, 1000), np.uint8)))
+    assert (head, body) == ({"too_large": 1_001_000}, b"")
 
 
 @pytest.mark.parametrize("shape", [(1, 15_626), (15_626, 1), (63, 15_626)])
-def test_a_flat_page_counts_as_a_higher_one_since_it_is_read_by_its_width(reader, shape):
-    head, body = reader.ask(request(np.zeros(shape, np.uint8)))
-    assert (head, body) == ({"misplaced": 15_626 * 64}, b"")
+def test_a_flat_page_counts_as_a_higher_one_since_it_is_read_by_its_width(worker, shape):
+    head, body = worker.ask(request(np.zeros(shape, np.uint8)))
+    assert (head, body) == ({"too_large": 15_626 * 64}, b"")
 
 
-def test_a_page_over_the_limit_says_what_is_allowed_to_all(reader):
-    head, _ = reader.ask(request(np.zeros((1501, 1000), np.uint8)))
+def test_a_page_over_the_limit_says_what_is_allowed_to_all(worker):
+    head, _ = worker.ask(request(np.zeros((1501, 1000), np.uint8)))
     assert "at most 1,500,000 are allowed" in head["error"]["message"]
 
 
 @pytest.mark.parametrize(
-    ("setup", "model", "reason"),
+    ("config", "model", "reason"),
     [
-        (SETUP, b"no model at all", "BAD_MODEL"),
-        (replace(SETUP, providers=("Abacus",)), None, "BAD_SETTING"),
+        (CONFIG, b"no model at all", "BAD_MODEL"),
+        (replace(CONFIG, providers=("Abacus",)), None, "BAD_SETTING"),
     ],
 )
-def test_a_reader_that_cannot_start_says_why_and_ends(setup, model, reason):
-    reader = Reader(setup, model)
-    assert reader.head["error"]["reason"] == reason
-    assert reader.end() == (0, b"")
+def test_a_worker_that_cannot_start_says_why_and_ends(config, model, reason):
+    worker = Worker(config, model)
+    assert worker.head["error"]["reason"] == reason
+    assert worker.end() == (0, b"")
 
 
-def test_a_reader_whose_server_is_gone_before_it_said_a_word_ends_quietly():
+def test_a_worker_whose_server_is_gone_before_it_said_a_word_ends_quietly():
     process = subprocess.run(
         [sys.executable, "-m", "service.workers.worker_main"],
         input=b"",

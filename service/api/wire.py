@@ -1,0 +1,148 @@
+"""Fields of serialized protobuf messages, without parsing the rest or copying what they hold.
+
+The process that speaks gRPC passes messages through as bytes. Of an image it needs only the size
+that its first bytes declare, and of a stream's request only the id.
+Encoding: https://protobuf.dev/programming-guides/encoding.
+"""
+
+from collections.abc import Iterator
+
+from service.errors import MalformedMessage
+from service.imaging.formats import declared_pixels
+from service.pb import recognizer_pb2 as pb
+
+VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5  # wire types
+VARINT_BITS = 64
+
+
+def malformed(kind: str, size: int) -> MalformedMessage:
+    """Return the error for bytes that are not a message of a kind."""
+    return MalformedMessage(f"a message of {size} bytes is not a digitstrip.v1.{kind}")
+
+
+def request_pixels(request: bytes) -> int:
+    """Return how many pixels the image of a serialized RecognizeRequest declares.
+
+    Returns:
+        The pixels; 0 if the image does not declare them.
+
+    Raises:
+        MalformedMessage: the bytes are not a RecognizeRequest.
+    """
+    try:
+        image = _last(memoryview(request), pb.RecognizeRequest.IMAGE_FIELD_NUMBER)
+        return _image_pixels(image)
+    except ValueError as error:
+        raise malformed("RecognizeRequest", len(request)) from error
+
+
+def _image_pixels(image: memoryview) -> int:
+    encoded, raster = memoryview(b""), memoryview(b"")
+    for number, value in _fields(image):
+        if isinstance(value, memoryview):
+            if number == pb.Image.ENCODED_FIELD_NUMBER:
+                encoded = value
+            elif number == pb.Image.RASTER_FIELD_NUMBER:
+                raster = value
+    sides = {pb.GrayRaster.WIDTH_FIELD_NUMBER: 0, pb.GrayRaster.HEIGHT_FIELD_NUMBER: 0}
+    for number, value in _fields(raster):
+        if number in sides and isinstance(value, int):
+            sides[number] = value & 0xFFFFFFFF
+    width, height = sides.values()
+    return width * height or declared_pixels(bytes(encoded))
+
+
+def split_stream_request(request: bytes) -> tuple[bytes, bytes]:
+    """Return the id and the RecognizeRequest of a serialized RecognizeStreamRequest, serialized.
+
+    Raises:
+        MalformedMessage: the bytes are not a RecognizeStreamRequest.
+    """
+    try:
+        message = memoryview(request)
+        return (
+            bytes(_last(message, pb.RecognizeStreamRequest.ID_FIELD_NUMBER)),
+            bytes(_last(message, pb.RecognizeStreamRequest.REQUEST_FIELD_NUMBER)),
+        )
+    except ValueError as error:
+        raise malformed("RecognizeStreamRequest", len(request)) from error
+
+
+def join_stream_response(id_: bytes, response: bytes) -> bytes:
+    """Return a serialized RecognizeStreamResponse of an id and a serialized RecognizeResponse."""
+    return b"".join(
+        [
+            *_bytes_field(pb.RecognizeStreamResponse.ID_FIELD_NUMBER, id_),
+            *_bytes_field(pb.RecognizeStreamResponse.RESPONSE_FIELD_NUMBER, response),
+        ]
+    )
+
+
+def join_stream_error(id_: bytes, error: pb.Error) -> bytes:
+    """Return a serialized RecognizeStreamResponse of an id and an error."""
+    return b"".join(
+        [
+            *_bytes_field(pb.RecognizeStreamResponse.ID_FIELD_NUMBER, id_),
+            *_bytes_field(pb.RecognizeStreamResponse.ERROR_FIELD_NUMBER, error.SerializeToString()),
+        ]
+    )
+
+
+def _last(message: memoryview, wanted: int) -> memoryview:
+    """Return the last field of a number, which is the one that counts; empty if there is none."""
+    found = memoryview(b"")
+    for number, value in _fields(message):
+        if number == wanted:
+            if not isinstance(value, memoryview):
+                raise ValueError(f"field {number} has another wire type")
+            found = value
+    return found
+
+
+def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
+    """Yield the number and value of every field; fixed-size values as bytes.
+
+    Raises:
+        ValueError: the bytes are not a message.
+    """
+    at, end = 0, len(message)
+    while at < end:
+        key, at = _varint(message, at)
+        number, kind = key >> 3, key & 7
+        if kind == VARINT:
+            value, at = _varint(message, at)
+            yield number, value
+            continue
+        if kind == BYTES:
+            size, at = _varint(message, at)
+        elif kind in (FIXED32, FIXED64):
+            size = 4 if kind == FIXED32 else 8
+        else:
+            raise ValueError(f"wire type {kind}")
+        if not number or size > end - at:
+            raise ValueError(f"field {number} of {size} bytes, {end - at} are left")
+        yield number, message[at : at + size]
+        at += size
+
+
+def _varint(message: memoryview, at: int) -> tuple[int, int]:
+    value = 0
+    for shift in range(0, VARINT_BITS + 6, 7):
+        if at == len(message):
+            break
+        byte = message[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, at
+    raise ValueError("a varint has no end")
+
+
+def _bytes_field(number: int, value: bytes) -> tuple[bytes, bytes]:
+    head = bytearray([number << 3 | BYTES])
+    size = len(value)
+    while size > 0x7F:
+        head.append(size & 0x7F | 0x80)
+        size >>= 7
+    head.append(size)
+    return bytes(head), value

@@ -1,0 +1,17 @@
+"""One gRPC call, as logs, metrics and spans see it."""
+
+from dataclasses import dataclass
+
+REQUEST_ID = "x-request-id"  # metadata, both ways
+UNKNOWN = "UNKNOWN"  # a call's code until it is known; gRPC's for an internal fault
+
+
+@dataclass
+class Call:
+    """One call, from its first byte to its status."""
+
+    method: str
+    id: str
+    parent: str | None  # W3C traceparent
+    code: str = UNKNOWN
+    images: int = 0

@@ -1,0 +1,101 @@
+"""Fields of serialized messages, against protobuf's own parser."""
+
+import pytest
+from google.protobuf.message import DecodeError
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.api.options import to_image
+from service.api.wire import (
+    join_stream_error,
+    join_stream_response,
+    request_pixels,
+    split_stream_request,
+)
+from service.errors import MalformedMessage
+from service.pb import recognizer_pb2 as pb
+from tests.conftest import STRIPS
+
+PNG = (STRIPS / "postcode-ruled.png").read_bytes()
+
+images = st.one_of(
+    st.builds(pb.Image, encoded=st.binary(max_size=400), page=st.integers(0, 2**32 - 1)),
+    st.builds(
+        pb.Image,
+        raster=st.builds(
+            pb.GrayRaster,
+            width=st.integers(0, 2**32 - 1),
+            height=st.integers(0, 2**32 - 1),
+            pixels=st.binary(max_size=20),
+        ),
+    ),
+)
+requests = st.builds(
+    pb.RecognizeRequest,
+    image=images,
+    include_scores=st.booleans(),
+    accepted_error_rate=st.floats(allow_nan=False),
+    alternatives=st.integers(0, 30),
+)
+
+
+@given(requests)
+def test_a_raster_declares_its_width_times_its_height(request):
+    raster = request.image.raster
+    if request.image.HasField("raster"):
+        assert request_pixels(request.SerializeToString()) == raster.width * raster.height
+
+
+@pytest.mark.parametrize(("name", "pixels"), [("one-digit.png", None), ("serial.tif", None)])
+def test_an_encoded_image_declares_its_pixels(name, pixels):
+    from PIL import Image
+
+    with Image.open(STRIPS / name) as opened:
+        pixels = opened.width * opened.height
+    request = pb.RecognizeRequest(image=to_image((STRIPS / name).read_bytes()))
+    assert request_pixels(request.SerializeToString()) == pixels
+
+
+def test_no_image_declares_no_pixels():
+    assert request_pixels(b"") == 0
+    assert request_pixels(pb.RecognizeRequest(image=pb.Image()).SerializeToString()) == 0
+
+
+def test_the_last_of_two_images_counts_as_for_protobuf():
+    first = pb.RecognizeRequest(image=to_image(PNG)).SerializeToString()
+    raster = pb.Image(raster=pb.GrayRaster(width=3, height=2, pixels=bytes(6)))
+    assert request_pixels(first + pb.RecognizeRequest(image=raster).SerializeToString()) == 6
+
+
+@given(st.text(max_size=300), requests)
+def test_a_stream_request_splits_into_its_id_and_its_request(id_, request):
+    whole = pb.RecognizeStreamRequest(id=id_, request=request)
+    found, serialized = split_stream_request(whole.SerializeToString())
+    assert found.decode() == id_
+    assert pb.RecognizeRequest.FromString(serialized) == request
+
+
+@given(st.text(max_size=300), st.text(max_size=300))
+def test_a_joined_stream_response_is_what_protobuf_makes(id_, text):
+    response = pb.RecognizeResponse(text=text)
+    joined = join_stream_response(id_.encode(), response.SerializeToString())
+    assert pb.RecognizeStreamResponse.FromString(joined) == pb.RecognizeStreamResponse(
+        id=id_, response=response
+    )
+    error = pb.Error(reason="NO", message=text)
+    assert pb.RecognizeStreamResponse.FromString(
+        join_stream_error(id_.encode(), error)
+    ) == pb.RecognizeStreamResponse(id=id_, error=error)
+
+
+@given(st.binary(max_size=60))
+def test_bytes_that_are_refused_are_no_message_for_protobuf_either(content):
+    for scan, kind in (
+        (request_pixels, pb.RecognizeRequest),
+        (split_stream_request, pb.RecognizeStreamRequest),
+    ):
+        try:
+            scan(content)
+        except MalformedMessage:
+            with pytest.raises(DecodeError):
+                kind.FromString(content)
