@@ -49,7 +49,7 @@ def test_an_image_is_one_line_with_its_id_code_pixels_time_and_model(server, stu
     assert line.keys() >= MILLISECONDS
     assert all(line[each] >= 0 for each in MILLISECONDS)
     assert (line["code"], line["method"], line["image"]) == ("OK", "Recognize", 1)
-    assert line["bytes"] == REQUEST.image.ByteSize()
+    assert line["bytes"] == REQUEST.ByteSize()
     assert line["pixels"] > 0
     assert stub.GetModel(pb.GetModelRequest()).digest.startswith(line["model"])
     assert line["level"] == "info"
