@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 
 from service.imaging.decode import decode
-from service.recognition.model import Scorer
+from service.recognition.model import ModelFiles
 from service.recognition.recognizer import Recognizer
 from service.workers.cpu_quota import usable_cpus
 
@@ -51,7 +51,7 @@ def make_strips(folder: Path, count: int, seed: int, ordinary: bool = False) -> 
 def bare(share: list[str]) -> float:
     """Read a share of the strips in a loop; return the seconds, without starting up."""
     cv2.setNumThreads(1)
-    recognizer = Recognizer(Scorer())
+    recognizer = Recognizer.load(ModelFiles.read())
     recognizer.recognize(decode(Path(share[0]).read_bytes()))
     began = time.perf_counter()
     for path in share:

@@ -29,7 +29,7 @@ from traffic import (
 
 from service.api.responses import to_response
 from service.imaging.decode import decode
-from service.recognition.model import Scorer
+from service.recognition.model import ModelFiles
 from service.recognition.recognizer import Recognizer
 
 CLIENTS = (1, 2, 8, 64)
@@ -132,7 +132,7 @@ def prepare(cores: list[int]) -> None:
     global recognizer  # noqa: PLW0603 - of this process, which does nothing else
     os.sched_setaffinity(0, cores)
     cv2.setNumThreads(1)
-    recognizer = Recognizer(Scorer())
+    recognizer = Recognizer.load(ModelFiles.read())
 
 
 def read_until(encoded: list[bytes], until: float) -> tuple[int, float]:
@@ -140,7 +140,7 @@ def read_until(encoded: list[bytes], until: float) -> tuple[int, float]:
     count, began = 0, time.process_time()
     while time.time() < until:
         recognition = recognizer.recognize(decode(encoded[count % len(encoded)]))
-        to_response(recognition, recognizer.metadata, recognizer.scorer.digest)
+        to_response(recognition, recognizer)
         count += 1
     return count, time.process_time() - began
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from service.imaging.decode import decode
-from service.recognition.model import Scorer
+from service.recognition.model import ModelFiles
 from service.recognition.recognizer import Recognizer
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "strips" / "account-small.png"
@@ -33,7 +33,7 @@ def main() -> None:
 
 def measure(width: int) -> None:
     """Read an example again and again, side by side, as one page of the given width."""
-    recognizer = Recognizer(Scorer())
+    recognizer = Recognizer.load(ModelFiles.read())
     example = decode(EXAMPLE.read_bytes()).gray
     expected = recognizer.recognize(example).reading.text
     copies = width // example.shape[1]

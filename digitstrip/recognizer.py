@@ -14,7 +14,7 @@ from service.api.json_records import decision_word, outcome_word, to_record
 from service.api.options import to_request
 from service.api.service import RecognitionService
 from service.pb import recognizer_pb2 as pb
-from service.recognition.model import SHIPPED_MODEL, Scorer
+from service.recognition.model import ModelFiles
 from service.recognition.recognizer import Recognizer as _Recognizer
 
 
@@ -88,14 +88,18 @@ class Recognizer:
 
     Args:
         path: an ONNX file that `digitstrip-train export` wrote; the shipped model without.
+        second_reader: the second reader's ONNX file, or "none"; without, the shipped one beside
+            the shipped model, and none beside another.
 
     Raises:
         ModelError: the file is missing, damaged, or not Digitstrip's.
     """
 
-    def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
-        model = SHIPPED_MODEL if path is None else Path(path)
-        self._service = RecognitionService(_Recognizer(Scorer(model)))
+    def __init__(
+        self, path: str | os.PathLike[str] | None = None, second_reader: str | None = None
+    ) -> None:
+        files = ModelFiles.read(None if path is None else Path(path), second_reader)
+        self._service = RecognitionService(_Recognizer.load(files))
 
     def read(
         self,

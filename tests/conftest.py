@@ -12,6 +12,7 @@ import time
 import urllib.request
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 import trustme
@@ -19,8 +20,9 @@ from hypothesis import settings
 from onnx import helper
 from prometheus_client.parser import text_string_to_metric_families
 
-from service.recognition.model import SHIPPED_MODEL
-from service.recognition.model_metadata import Calibration, Threshold
+from service.recognition.calibration import Calibration, Threshold
+from service.recognition.model import SHIPPED_MODEL, digest_of
+from service.recognition.model_metadata import Pairing
 
 ROOT = Path(__file__).parent.parent
 STRIPS = ROOT / "examples" / "strips"
@@ -56,6 +58,42 @@ def calibrated_model(tmp_path_factory):
     path = tmp_path_factory.mktemp("calibrated") / "model.onnx"
     onnx.save(model, path)
     return path
+
+
+@pytest.fixture(scope="session")
+def second_reader(tmp_path_factory):
+    """A second reader: the shipped model with noise on its weights, not calibrated."""
+    model = onnx.load(SHIPPED_MODEL)
+    rng = np.random.default_rng(1)
+    for tensor in model.graph.initializer:
+        weights = onnx.numpy_helper.to_array(tensor)
+        if weights.ndim == 4:
+            noisy = weights + rng.normal(0, 0.05 * weights.std(), weights.shape)
+            tensor.CopyFrom(onnx.numpy_helper.from_array(noisy.astype(weights.dtype), tensor.name))
+    properties = {each.key: each.value for each in model.metadata_props}
+    for key in ("calibration", "pairing"):
+        properties.pop(key, None)
+    del model.metadata_props[:]
+    helper.set_model_props(model, properties)
+    path = tmp_path_factory.mktemp("second") / "second_reader.onnx"
+    onnx.save(model, path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def paired(tmp_path_factory, second_reader):
+    """Write the shipped model paired with `second_reader` in a given way; returns its path."""
+
+    def paired(**how):
+        model = onnx.load(SHIPPED_MODEL)
+        pairing = Pairing(digest_of(second_reader.read_bytes()), **how)
+        properties = {each.key: each.value for each in model.metadata_props}
+        helper.set_model_props(model, properties | {"pairing": pairing.to_json()})
+        path = tmp_path_factory.mktemp("paired") / "model.onnx"
+        onnx.save(model, path)
+        return path
+
+    return paired
 
 
 @pytest.fixture(scope="session")

@@ -20,6 +20,10 @@ def to_record(source: str, page: int, response: pb.RecognizeResponse) -> dict[st
         "confidence": round(response.confidence, 6),
         "decision": decision_word(response),
         "exact": response.exact,
+        "readers": [
+            {"reader": each.reader, "text": each.text, "confidence": round(each.confidence, 6)}
+            for each in response.readers
+        ],
         # No object: in JavaScript, keys that are numbers are sorted.
         "alternatives": [
             {"text": other.text, "confidence": round(other.confidence, 6)}

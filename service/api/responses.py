@@ -3,10 +3,11 @@
 from importlib.metadata import version
 
 from service.pb import recognizer_pb2 as pb
+from service.recognition.calibration import Calibration
 from service.recognition.decoding.ctc_search import FoundDigit, Outcome
-from service.recognition.model_metadata import Calibration, ModelMetadata
+from service.recognition.model_metadata import ModelMetadata
 from service.recognition.normalize import Box, Polarity, Strip
-from service.recognition.recognizer import Decision, Recognition
+from service.recognition.recognizer import Decision, Recognition, Recognizer
 from service.recognition.views import HEIGHT
 
 POLARITIES = {
@@ -28,19 +29,20 @@ DECISIONS = {
 
 
 def to_response(
-    recognition: Recognition, metadata: ModelMetadata, digest: str, include_scores: bool = False
+    recognition: Recognition, recognizer: Recognizer, include_scores: bool = False
 ) -> pb.RecognizeResponse:
-    """Return the response for a recognized page."""
+    """Return the response for a page that a recognizer recognized."""
     reading, strip = recognition.reading, recognition.strip
+    readers = recognition.readers
     return pb.RecognizeResponse(
         text=reading.text,
         confidence=reading.confidence,
         digits=[
             _digit(digit, box) for digit, box in zip(reading.digits, recognition.boxes, strict=True)
         ],
-        scores=_score_map(recognition, metadata) if include_scores else None,
+        scores=_score_map(recognition, recognizer.metadata) if include_scores else None,
         normalization=_normalization(strip),
-        model_digest=digest,
+        model_digest=recognizer.scorer.digest,
         alternatives=[
             pb.Alternative(text=text, confidence=confidence)
             for text, confidence in reading.alternatives
@@ -49,24 +51,34 @@ def to_response(
         allowed_probability=reading.allowed,
         exact=reading.exact,
         decision=DECISIONS[recognition.decision],
+        readers=[
+            pb.ReaderText(reader=each.reader, text=each.text, confidence=each.confidence)
+            for each in readers
+        ],
+        readers_agree=len({each.text for each in readers}) == 1 if len(readers) > 1 else None,
+        second_reader_digest=recognizer.second.digest if recognizer.second else "",
     )
 
 
-def to_model(metadata: ModelMetadata, digest: str) -> pb.GetModelResponse:
-    """Return the description of a model.
-
-    Args:
-        metadata: the model's own.
-        digest: SHA-256 of the model file, in hexadecimal.
-    """
+def to_model(recognizer: Recognizer) -> pb.GetModelResponse:
+    """Return the description of the models that a recognizer reads with."""
+    metadata, second = recognizer.metadata, recognizer.second
     return pb.GetModelResponse(
         labels=metadata.labels,
         receptive_field=metadata.receptive_field,
         stride=metadata.stride,
-        digest=digest,
+        digest=recognizer.scorer.digest,
         version=version("digitstrip"),
         training_json=metadata.training,
-        calibration=_calibration(metadata.calibration),
+        calibration=_calibration(recognizer.calibration),
+        second_reader=pb.SecondReader(
+            digest=second.digest,
+            training_json=second.metadata.training,
+            consulted_below=recognizer.sure,
+            weight=recognizer.weight,
+        )
+        if second
+        else None,
     )
 
 
@@ -74,7 +86,12 @@ def _calibration(calibration: Calibration) -> pb.Calibration:
     return pb.Calibration(
         source=calibration.source,
         thresholds=[
-            pb.Threshold(error_rate=each.error_rate, confidence=each.confidence)
+            pb.Threshold(
+                error_rate=each.error_rate,
+                confidence=each.confidence,
+                error_rate_low=each.low,
+                error_rate_high=each.high,
+            )
             for each in calibration.thresholds
         ],
     )

@@ -52,9 +52,7 @@ class RecognitionService:
         metadata = self.recognizer.metadata
         labels = recognition.scores.argmax(axis=-1)
         return Recognized(
-            to_response(
-                recognition, metadata, self.recognizer.scorer.digest, request.include_scores
-            ),
+            to_response(recognition, self.recognizer, request.include_scores),
             page.gray.size,
             {**timer.seconds, **recognition.seconds},
             float(np.mean(labels == metadata.none)),
@@ -62,4 +60,4 @@ class RecognitionService:
 
     def get_model(self) -> pb.GetModelResponse:
         """Describe the model."""
-        return to_model(self.recognizer.metadata, self.recognizer.scorer.digest)
+        return to_model(self.recognizer)

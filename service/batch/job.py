@@ -1,6 +1,5 @@
 """What a run is to do, and what follows from it: its plan, and the settings its rows depend on."""
 
-import hashlib
 from contextlib import closing
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -11,9 +10,9 @@ from google.protobuf import text_format
 
 from service.batch.inputs.documents import DPI
 from service.batch.plan import Plan, Services
-from service.errors import ModelError, ServerError, SettingsError
+from service.errors import ServerError, SettingsError
 from service.pb import recognizer_pb2 as pb
-from service.recognition.model import SHIPPED_MODEL
+from service.recognition.model import ModelFiles
 from service.workers.cpu_quota import usable_cpus
 
 FORMAT = 2  # of the journal and the shards
@@ -38,6 +37,7 @@ class Job:
     output: Path
     request: pb.RecognizeRequest  # for every item; it has no image
     model: Path | None = None  # to read with; None is the shipped one
+    second_reader: str | None = None  # beside it: a file, `none`, or None for the default
     workers: int | None = None  # processes; None is as many as are useful
     services: Services | None = None  # that read instead
     ray: bool = False  # whether Ray reads instead
@@ -71,8 +71,10 @@ def check(job: Job) -> None:
         raise SettingsError("--engine ray reads by itself; leave out --address")
     if not job.ray and (job.ray_address or job.shards):
         raise SettingsError("--ray-address and --shards are for --engine ray")
-    if job.services and job.model:
-        raise SettingsError("services read with their own model; leave out --model")
+    if job.services and (job.model or job.second_reader):
+        raise SettingsError(
+            "services read with their own model; leave out --model and --second-reader"
+        )
     if "://" in str(job.output) or ":/" in str(job.output):
         raise SettingsError(f"the output {job.output} is a URL; expected a local file")
 
@@ -83,15 +85,17 @@ def plan_of(job: Job) -> Plan:
     Raises:
         ModelError, ServerError, SettingsError: none reads, or services have different ones.
     """
-    digest, software = (
+    digest, second_digest, software = (
         model_of_services(job.services, job.seconds)
         if job.services
-        else (digest_of(job.model or SHIPPED_MODEL), version("digitstrip"))
+        else (*ModelFiles.read(job.model, job.second_reader).digests, version("digitstrip"))
     )
     return Plan(
         digest=digest,
+        second_digest=second_digest,
         version=software,
         model=job.model,
+        second_reader=job.second_reader,
         services=job.services,
         request=job.request.SerializeToString(deterministic=True),
         dpi=job.dpi,
@@ -100,20 +104,8 @@ def plan_of(job: Job) -> Plan:
     )
 
 
-def digest_of(model: Path) -> str:
-    """Return the SHA-256 digest of a model file, in hexadecimal.
-
-    Raises:
-        ModelError: the file cannot be read.
-    """
-    try:
-        return hashlib.sha256(model.read_bytes()).hexdigest()
-    except OSError as error:
-        raise ModelError(f"cannot read the model {model}: {error.strerror}") from error
-
-
-def model_of_services(services: Services, seconds: float) -> tuple[str, str]:
-    """Return the model digest and the software version that all services report.
+def model_of_services(services: Services, seconds: float) -> tuple[str, str, str]:
+    """Return the digests of both models and the software version that all services report.
 
     Raises:
         ServerError: they differ, or one does not answer.
@@ -123,9 +115,12 @@ def model_of_services(services: Services, seconds: float) -> tuple[str, str]:
         alone = replace(services, addresses=(address,))
         with closing(alone.client(min(seconds, MODEL_TIMEOUT_S))) as client:
             model = client.get_model()
-            seen[address] = (model.digest, model.version)
+            seen[address] = (model.digest, model.second_reader.digest, model.version)
     if len(set(seen.values())) > 1:
-        listed = ", ".join(f"{each} {d[:12]} ({v})" for each, (d, v) in seen.items())
+        listed = ", ".join(
+            f"{each} {first[:12]} with second reader {second[:12] or 'none'} ({software})"
+            for each, (first, second, software) in seen.items()
+        )
         raise ServerError(f"the services read with different models or versions: {listed}")
     return seen[services.addresses[0]]
 
@@ -135,6 +130,7 @@ def settings_of(job: Job, plan: Plan) -> dict[str, Setting]:
     return {
         "format": FORMAT,
         "model": plan.digest,
+        "second_reader": plan.second_digest,
         "version": plan.version,
         "request": text_format.MessageToString(job.request, as_one_line=True),
         "dpi": plan.dpi,

@@ -49,8 +49,10 @@ class Plan:
     """How a run reads; every worker has a copy."""
 
     digest: str  # of the model
+    second_digest: str  # of the second reader's model; empty if there is none
     version: str  # of the software that reads
     model: Path | None = None  # file to read with in this process; None is the shipped one
+    second_reader: str | None = None  # beside it: a file, `none`, or None for the default
     services: Services | None = None  # that read instead
     request: bytes = b""  # a serialized pb.RecognizeRequest without an image, for every item
     dpi: int = DPI  # of a PDF's pages

@@ -41,6 +41,7 @@ from service.cli.recognition_options import (
     LengthOption,
     ModelOption,
     PatternOption,
+    SecondReaderOption,
     to_recognize_options,
 )
 
@@ -58,6 +59,7 @@ def batch(
     spreadsheet: SpreadsheetOption = False,
     scores: ScoresOption = False,
     model: ModelOption = None,
+    second_reader: SecondReaderOption = None,
     workers: WorkersOption = None,
     address: ServicesOption = None,
     tls: TlsOption = False,
@@ -94,6 +96,7 @@ def batch(
         output=output,
         request=request,
         model=model,
+        second_reader=second_reader,
         workers=workers,
         services=Services(
             tuple(address),

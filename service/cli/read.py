@@ -9,6 +9,7 @@ from service.cli.recognition_options import (
     LengthOption,
     ModelOption,
     PatternOption,
+    SecondReaderOption,
     to_recognize_options,
 )
 
@@ -24,18 +25,19 @@ def read(
     alternatives: AlternativesOption = None,
     accept_errors: AcceptErrorsOption = None,
     model: ModelOption = None,
+    second_reader: SecondReaderOption = None,
 ) -> None:
     """Read images in this process, without a server."""
     from service.api.options import to_request
     from service.api.service import RecognitionService
     from service.imaging.decode import count_pages
-    from service.recognition.model import SHIPPED_MODEL, Scorer
+    from service.recognition.model import ModelFiles
     from service.recognition.recognizer import Recognizer
 
     options = to_recognize_options(
         length, pattern, allowed, check, alternatives, accept_errors, as_json
     )
-    service = RecognitionService(Recognizer(Scorer(model or SHIPPED_MODEL)))
+    service = RecognitionService(Recognizer.load(ModelFiles.read(model, second_reader)))
 
     def pages(encoded: bytes) -> Responses:
         for page in range(count_pages(encoded)):

@@ -46,6 +46,15 @@ AlternativesOption = Annotated[
     int | None,
     typer.Option("--alternatives", min=0, help="Next likeliest strings to tell, with --json."),
 ]
+SecondReaderOption = Annotated[
+    str | None,
+    typer.Option(
+        "--second-reader",
+        metavar="FILE|none",
+        help="The second reader's ONNX file; by default the shipped one beside the shipped model, "
+        "and none beside another.",
+    ),
+]
 AcceptErrorsOption = Annotated[
     str | None,
     typer.Option(

@@ -10,7 +10,7 @@ import typer
 
 from service.cli.connection_options import silence_grpc
 from service.cli.output import Exit, mention
-from service.cli.recognition_options import ModelOption
+from service.cli.recognition_options import ModelOption, SecondReaderOption
 
 if TYPE_CHECKING:
     from service.server.app import Server
@@ -22,6 +22,7 @@ def serve(
         typer.Option(envvar="LISTEN", help="Address and port; port 0 is a free one."),
     ] = None,
     model: ModelOption = None,
+    second_reader: SecondReaderOption = None,
     provider: Annotated[
         list[str] | None, typer.Option(help="onnxruntime execution provider; repeatable.")
     ] = None,
@@ -54,6 +55,7 @@ def serve(
         config,
         listen=listen,
         model=model,
+        second_reader=second_reader,
         providers=provider or None,
         workers=workers,
         tls_certificate=tls_certificate,
@@ -67,7 +69,9 @@ def serve(
 
     def ready(server: "Server") -> None:
         host = settings.listen.rpartition(":")[0]
-        mention(f"model {server.pool.described.digest[:12]} reads")
+        described = server.pool.described
+        second = described.second_reader.digest[:12]
+        mention(f"model {described.digest[:12]} reads, with second reader {second or 'none'}")
         typer.echo(f"serving on {host}:{server.port}")
 
     with logging_to_stderr(settings.log_format) as lines:

@@ -111,7 +111,7 @@ class GrayRaster(_message.Message):
     def __init__(self, width: _Optional[int] = ..., height: _Optional[int] = ..., pixels: _Optional[bytes] = ...) -> None: ...
 
 class RecognizeResponse(_message.Message):
-    __slots__ = ("text", "confidence", "digits", "scores", "normalization", "model_digest", "alternatives", "constraint_outcome", "allowed_probability", "exact", "decision")
+    __slots__ = ("text", "confidence", "digits", "scores", "normalization", "model_digest", "alternatives", "constraint_outcome", "allowed_probability", "exact", "decision", "readers", "readers_agree", "second_reader_digest")
     TEXT_FIELD_NUMBER: _ClassVar[int]
     CONFIDENCE_FIELD_NUMBER: _ClassVar[int]
     DIGITS_FIELD_NUMBER: _ClassVar[int]
@@ -123,6 +123,9 @@ class RecognizeResponse(_message.Message):
     ALLOWED_PROBABILITY_FIELD_NUMBER: _ClassVar[int]
     EXACT_FIELD_NUMBER: _ClassVar[int]
     DECISION_FIELD_NUMBER: _ClassVar[int]
+    READERS_FIELD_NUMBER: _ClassVar[int]
+    READERS_AGREE_FIELD_NUMBER: _ClassVar[int]
+    SECOND_READER_DIGEST_FIELD_NUMBER: _ClassVar[int]
     text: str
     confidence: float
     digits: _containers.RepeatedCompositeFieldContainer[Digit]
@@ -134,7 +137,20 @@ class RecognizeResponse(_message.Message):
     allowed_probability: float
     exact: bool
     decision: Decision
-    def __init__(self, text: _Optional[str] = ..., confidence: _Optional[float] = ..., digits: _Optional[_Iterable[_Union[Digit, _Mapping]]] = ..., scores: _Optional[_Union[ScoreMap, _Mapping]] = ..., normalization: _Optional[_Union[Normalization, _Mapping]] = ..., model_digest: _Optional[str] = ..., alternatives: _Optional[_Iterable[_Union[Alternative, _Mapping]]] = ..., constraint_outcome: _Optional[_Union[ConstraintOutcome, str]] = ..., allowed_probability: _Optional[float] = ..., exact: _Optional[bool] = ..., decision: _Optional[_Union[Decision, str]] = ...) -> None: ...
+    readers: _containers.RepeatedCompositeFieldContainer[ReaderText]
+    readers_agree: bool
+    second_reader_digest: str
+    def __init__(self, text: _Optional[str] = ..., confidence: _Optional[float] = ..., digits: _Optional[_Iterable[_Union[Digit, _Mapping]]] = ..., scores: _Optional[_Union[ScoreMap, _Mapping]] = ..., normalization: _Optional[_Union[Normalization, _Mapping]] = ..., model_digest: _Optional[str] = ..., alternatives: _Optional[_Iterable[_Union[Alternative, _Mapping]]] = ..., constraint_outcome: _Optional[_Union[ConstraintOutcome, str]] = ..., allowed_probability: _Optional[float] = ..., exact: _Optional[bool] = ..., decision: _Optional[_Union[Decision, str]] = ..., readers: _Optional[_Iterable[_Union[ReaderText, _Mapping]]] = ..., readers_agree: _Optional[bool] = ..., second_reader_digest: _Optional[str] = ...) -> None: ...
+
+class ReaderText(_message.Message):
+    __slots__ = ("reader", "text", "confidence")
+    READER_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    CONFIDENCE_FIELD_NUMBER: _ClassVar[int]
+    reader: str
+    text: str
+    confidence: float
+    def __init__(self, reader: _Optional[str] = ..., text: _Optional[str] = ..., confidence: _Optional[float] = ...) -> None: ...
 
 class Alternative(_message.Message):
     __slots__ = ("text", "confidence")
@@ -273,7 +289,7 @@ class GetModelRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetModelResponse(_message.Message):
-    __slots__ = ("labels", "receptive_field", "stride", "digest", "version", "training_json", "calibration")
+    __slots__ = ("labels", "receptive_field", "stride", "digest", "version", "training_json", "calibration", "second_reader")
     LABELS_FIELD_NUMBER: _ClassVar[int]
     RECEPTIVE_FIELD_FIELD_NUMBER: _ClassVar[int]
     STRIDE_FIELD_NUMBER: _ClassVar[int]
@@ -281,6 +297,7 @@ class GetModelResponse(_message.Message):
     VERSION_FIELD_NUMBER: _ClassVar[int]
     TRAINING_JSON_FIELD_NUMBER: _ClassVar[int]
     CALIBRATION_FIELD_NUMBER: _ClassVar[int]
+    SECOND_READER_FIELD_NUMBER: _ClassVar[int]
     labels: _containers.RepeatedScalarFieldContainer[str]
     receptive_field: int
     stride: int
@@ -288,7 +305,20 @@ class GetModelResponse(_message.Message):
     version: str
     training_json: str
     calibration: Calibration
-    def __init__(self, labels: _Optional[_Iterable[str]] = ..., receptive_field: _Optional[int] = ..., stride: _Optional[int] = ..., digest: _Optional[str] = ..., version: _Optional[str] = ..., training_json: _Optional[str] = ..., calibration: _Optional[_Union[Calibration, _Mapping]] = ...) -> None: ...
+    second_reader: SecondReader
+    def __init__(self, labels: _Optional[_Iterable[str]] = ..., receptive_field: _Optional[int] = ..., stride: _Optional[int] = ..., digest: _Optional[str] = ..., version: _Optional[str] = ..., training_json: _Optional[str] = ..., calibration: _Optional[_Union[Calibration, _Mapping]] = ..., second_reader: _Optional[_Union[SecondReader, _Mapping]] = ...) -> None: ...
+
+class SecondReader(_message.Message):
+    __slots__ = ("digest", "training_json", "consulted_below", "weight")
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    TRAINING_JSON_FIELD_NUMBER: _ClassVar[int]
+    CONSULTED_BELOW_FIELD_NUMBER: _ClassVar[int]
+    WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    digest: str
+    training_json: str
+    consulted_below: float
+    weight: float
+    def __init__(self, digest: _Optional[str] = ..., training_json: _Optional[str] = ..., consulted_below: _Optional[float] = ..., weight: _Optional[float] = ...) -> None: ...
 
 class Calibration(_message.Message):
     __slots__ = ("source", "thresholds")
@@ -299,9 +329,13 @@ class Calibration(_message.Message):
     def __init__(self, source: _Optional[str] = ..., thresholds: _Optional[_Iterable[_Union[Threshold, _Mapping]]] = ...) -> None: ...
 
 class Threshold(_message.Message):
-    __slots__ = ("error_rate", "confidence")
+    __slots__ = ("error_rate", "confidence", "error_rate_low", "error_rate_high")
     ERROR_RATE_FIELD_NUMBER: _ClassVar[int]
     CONFIDENCE_FIELD_NUMBER: _ClassVar[int]
+    ERROR_RATE_LOW_FIELD_NUMBER: _ClassVar[int]
+    ERROR_RATE_HIGH_FIELD_NUMBER: _ClassVar[int]
     error_rate: float
     confidence: float
-    def __init__(self, error_rate: _Optional[float] = ..., confidence: _Optional[float] = ...) -> None: ...
+    error_rate_low: float
+    error_rate_high: float
+    def __init__(self, error_rate: _Optional[float] = ..., confidence: _Optional[float] = ..., error_rate_low: _Optional[float] = ..., error_rate_high: _Optional[float] = ...) -> None: ...

@@ -3,7 +3,9 @@
 import hashlib
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +14,8 @@ from service.errors import ModelError, SettingsError
 from service.recognition.model_metadata import ModelMetadata
 
 SHIPPED_MODEL = Path(__file__).parents[1] / "model.onnx"
+SHIPPED_SECOND_READER = SHIPPED_MODEL.with_name("second_reader.onnx")
+NO_SECOND_READER = "none"
 CPU = ("CPUExecutionProvider",)
 
 Scores = npt.NDArray[np.float32]  # (..., labels), log-probabilities
@@ -25,6 +29,7 @@ class Scorer:
         threads: that one run may use.
         providers: onnxruntime execution providers, the preferred one first.
         tile_positions: the most positions scored in one run of the network.
+        name: what errors call a model that is given as bytes.
 
     Raises:
         ModelError: the file is missing, damaged, not Digitstrip's, or does not do what its
@@ -38,6 +43,7 @@ class Scorer:
         threads: int = 1,
         providers: Sequence[str] = CPU,
         tile_positions: int = 1024,
+        name: str = "the model",
     ) -> None:
         # onnxruntime reads this once, while it loads; people send us cheques.
         os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
@@ -50,7 +56,7 @@ class Scorer:
                 f"this onnxruntime has {', '.join(onnxruntime.get_available_providers())}"
             )
         content = read_model(model) if isinstance(model, Path) else model
-        name = str(model) if isinstance(model, Path) else "the model"
+        name = str(model) if isinstance(model, Path) else name
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
@@ -69,7 +75,7 @@ class Scorer:
                 f"onnxruntime would use {', '.join(self._session.get_providers())}"
             )
         self.metadata = ModelMetadata.from_metadata(metadata)
-        self.digest = hashlib.sha256(content).hexdigest()
+        self.digest = digest_of(content)
         self.tile_positions = tile_positions
         self._prove(name)
 
@@ -97,7 +103,8 @@ class Scorer:
         """Score strips of like width, in one pass if they are short.
 
         Returns:
-            For each strip, what `score` returns.
+            For each strip, what `score` returns. A network whose positions look at their neighbors
+            sees blank paper right of the narrower strips, where alone it would see an end.
         """
         strips = [self._at_least_a_window(strip) for strip in strips]
         widest = max(strip.shape[1] for strip in strips)
@@ -145,6 +152,51 @@ class Scorer:
                     f"{name} scores a strip of {side}×{width} pixels as shape {found}; "
                     f"its metadata promises {expected}"
                 )
+
+
+@dataclass(frozen=True)
+class ModelFiles:
+    """The bytes of the ONNX files to read with."""
+
+    first: bytes
+    second: bytes | None = None  # None reads without a second reader
+
+    @classmethod
+    def read(cls, model: Path | None = None, second_reader: str | None = None) -> Self:
+        """Read both files.
+
+        Args:
+            model: the first reader's file; None is the shipped one.
+            second_reader: the second reader's file, or `none`; None is the shipped one beside the
+                shipped model, and no second reader beside another.
+
+        Raises:
+            ModelError: a file cannot be read.
+        """
+        second = second_reader_file(model, second_reader)
+        return cls(
+            read_model(model or SHIPPED_MODEL), read_model(second) if second is not None else None
+        )
+
+    @property
+    def digests(self) -> tuple[str, str]:
+        """SHA-256 of both files, in hexadecimal; empty where there is no second one."""
+        return digest_of(self.first), digest_of(self.second) if self.second is not None else ""
+
+
+def second_reader_file(model: Path | None, second_reader: str | None) -> Path | None:
+    """Return the second reader's file of a choice of both, as of `ModelFiles.read`."""
+    if second_reader == NO_SECOND_READER:
+        return None
+    if second_reader is not None:
+        return Path(second_reader)
+    beside = model in (None, SHIPPED_MODEL) and SHIPPED_SECOND_READER.is_file()
+    return SHIPPED_SECOND_READER if beside else None
+
+
+def digest_of(content: bytes) -> str:
+    """Return a model file's SHA-256, in hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
 
 
 def read_model(path: Path) -> bytes:

@@ -1,12 +1,12 @@
 """Facts that travel inside a model file: labels, window geometry, what its scores mean."""
 
 import json
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, field, fields
 from typing import Self
 
 from service.errors import ModelError, quoted
+from service.recognition.calibration import Calibration
 from service.recognition.decoding.automaton import DIGITS
 
 VERSION = 1  # of the metadata; raised when a service could no longer read an older model
@@ -22,66 +22,40 @@ TOUCHING = 0.01
 PLAIN_CTC = 1.0
 
 
-def log_odds(probability: float) -> float:
-    """Return the natural logarithm of p / (1 - p), for 0 and 1 too."""
-    probability = min(max(probability, 1e-12), 1 - 1e-12)
-    return math.log(probability) - math.log1p(-probability)
-
-
 @dataclass(frozen=True)
-class Threshold:
-    """The least confidence at which so few of the accepted readings are wrong."""
+class Pairing:
+    """How a model is read beside a second one, and what their confidences mean together."""
 
-    error_rate: float  # 0 to 1
-    confidence: float  # 0 to 1
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """What makes a confidence of 0.9 mean nine of ten right, on strips like those it was fitted on.
-
-    The log-odds of a string's probability are scaled and shifted: Platt 1999, with the
-    probability's own log-odds as the score.
-    """
-
-    scale: float = 1.0
-    offset: float = 0.0
-    thresholds: tuple[Threshold, ...] = ()  # by falling error rate
-    source: str = ""  # what it was fitted on
-
-    def confidence(self, probability: float) -> float:
-        """Return the calibrated confidence, 0 to 1, of a string's probability."""
-        if self.scale == 1 and self.offset == 0:
-            return probability
-        return 1 / (1 + math.exp(-(self.scale * log_odds(probability) + self.offset)))
-
-    def threshold(self, error_rate: float) -> float:
-        """Return the least confidence to accept for an error rate; above 1 if there is none."""
-        enough = [each.confidence for each in self.thresholds if each.error_rate <= error_rate]
-        return min(enough, default=math.inf)
+    second: str  # SHA-256 of the second reader's file, in hexadecimal
+    sure: float = 0.8  # probability of the first reading from which the second is not consulted
+    weight: float = 0.5  # of the second reader's probabilities in the vote, 0 to 1
+    calibration: Calibration = field(default_factory=Calibration)
 
     def to_json(self) -> str:
-        """Return the calibration as JSON."""
-        thresholds = [[each.error_rate, each.confidence] for each in self.thresholds]
-        return json.dumps({**vars(self), "thresholds": thresholds})
+        """Return the pairing as JSON."""
+        calibration = json.loads(self.calibration.to_json())
+        return json.dumps({**vars(self), "calibration": calibration})
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Read a calibration from JSON.
+        """Read a pairing from JSON.
 
         Raises:
             ValueError: it is none.
         """
-        told = json.loads(text)
+        found = json.loads(text)
         try:
-            return cls(
-                scale=float(told["scale"]),
-                offset=float(told["offset"]),
-                thresholds=tuple(Threshold(float(e), float(c)) for e, c in told["thresholds"]),
-                source=str(told["source"]),
+            pairing = cls(
+                second=str(found["second"]),
+                sure=float(found["sure"]),
+                weight=float(found["weight"]),
+                calibration=Calibration.from_json(json.dumps(found["calibration"])),
             )
         except (KeyError, TypeError) as error:
-            raise ValueError(f"calibration {text!r}: {error!r}") from error
+            raise ValueError(f"pairing {text!r}: {error!r}") from error
+        if not (0 <= pairing.sure <= 1 and 0 <= pairing.weight <= 1):
+            raise ValueError(f"pairing {text!r}: expected sure and weight from 0 to 1")
+        return pairing
 
 
 @dataclass(frozen=True)
@@ -95,7 +69,8 @@ class ModelMetadata:
     training: str  # JSON: data, config and figures
     # Models made before these were: trained on windows alone, not calibrated.
     touching: float = TOUCHING  # 0 to 1
-    calibration: Calibration = Calibration()
+    calibration: Calibration = field(default_factory=Calibration)
+    pairing: Pairing | None = None  # with a second reader
 
     @property
     def none(self) -> int:
@@ -120,6 +95,7 @@ class ModelMetadata:
             "training": self.training,
             "touching": str(self.touching),
             "calibration": self.calibration.to_json(),
+            **({"pairing": self.pairing.to_json()} if self.pairing else {}),
         }
 
     @classmethod
@@ -129,7 +105,9 @@ class ModelMetadata:
         Raises:
             ModelError: a key is missing, or a value is not what this service understands.
         """
-        required = [field.name for field in fields(cls)[:-2]]
+        required = [
+            each.name for each in fields(cls) if each.default is each.default_factory is MISSING
+        ]
         missing = [key for key in required if key not in properties]
         if missing:
             raise ModelError(
@@ -152,6 +130,9 @@ class ModelMetadata:
                 calibration=Calibration.from_json(
                     properties.get("calibration", Calibration().to_json())
                 ),
+                pairing=Pairing.from_json(properties["pairing"])
+                if "pairing" in properties
+                else None,
             )
         except ValueError as error:
             raise ModelError(f"the model's metadata is damaged: {error}") from error

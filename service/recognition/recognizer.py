@@ -1,32 +1,41 @@
 """The main path: gray page → line → views → scores → reading. Read this file first."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import pairwise
+from typing import Self
 
+from service.errors import ModelError
 from service.imaging.page import Gray, Page
+from service.recognition.calibration import Calibration, Evidence
 from service.recognition.decoding.automaton import Constraint
 from service.recognition.decoding.ctc_search import (
     SEARCHED,
     Alternative,
+    Ballot,
     FoundDigit,
     Reading,
-    decode_views,
+    SearchedView,
+    decode,
+    locate,
+    search,
+    vote,
 )
-from service.recognition.model import Scorer, Scores
-from service.recognition.model_metadata import Calibration
+from service.recognition.model import CPU, ModelFiles, Scorer, Scores
+from service.recognition.model_metadata import Pairing
 from service.recognition.normalize import Box, Strip, View, normalize
 from service.recognition.stage_timer import StageTimer
 
 FIRST = View(upright=0.5)
 # How else a line is looked at where the first reading is not sure: how tall its digits are is an
 # estimate. The texts are voted on. On held-out strips, made and scanned, slants of all or nothing
-# beside these sizes won nothing, and neither did asking where the first reading was surer.
+# beside these sizes won nothing, and neither did looking again where the first reading was surer.
 OTHERS = tuple(View(upright=0.5, scale=scale) for scale in (0.8, 0.9, 1.12, 1.25))
-SURE = 0.8  # probability of a first reading that needs no others
-STRINGS = 3  # texts searched in every view, at least
+SURE = 0.8  # probability of a first reading that needs no others, without a second reader
+STRINGS = 3  # texts searched in every view
+FIRST_READER, SECOND_READER = "first", "second"
 
 
 class Decision(StrEnum):
@@ -38,88 +47,253 @@ class Decision(StrEnum):
 
 @dataclass(frozen=True)
 class Options:
-    """What a caller asks of a reading."""
+    """How to read a page."""
 
     constraint: Constraint | None = None
-    alternatives: int = 0  # how many more texts to tell
-    error_rate: float | None = None  # the share of accepted readings that may be wrong, 0 to 1
+    alternatives: int = 0  # how many less probable texts to return; it changes nothing else
+    error_rate: float | None = None  # tolerated among accepted readings, 0 to 1
 
 
 PLAIN = Options()
 
 
 @dataclass(frozen=True)
+class ReaderText:
+    """What one reader's views say, without the other's."""
+
+    reader: str  # FIRST_READER or SECOND_READER
+    texts: tuple[Alternative, ...]  # the most probable first, at least one; not calibrated
+
+    @property
+    def text(self) -> str:
+        """The most probable text."""
+        return self.texts[0].text
+
+    @property
+    def confidence(self) -> float:
+        """Its probability by these views, not calibrated."""
+        return self.texts[0].probability
+
+
+@dataclass(frozen=True)
 class Recognition:
-    """A page read: the answer, and what it rests on."""
+    """A reading of a page, and what it rests on."""
 
     reading: Reading  # confidences of texts are calibrated
+    readers: tuple[ReaderText, ...]  # the first reader's, and the second's if it was consulted
+    evidence: Evidence  # what the confidence is computed from
     boxes: tuple[Box, ...]  # (digits,) each digit's extent in the source image
-    strip: Strip  # the view in which the text is likeliest
+    strip: Strip  # of the first reader's views, that in which the text is likeliest
     scores: Scores  # (rows, positions, labels) log-probabilities of it; a strip has one row
     decision: Decision | None  # None if no error rate was given
-    seconds: Mapping[str, float]  # what took them: normalize, score, search
+    seconds: Mapping[str, float]  # by stage: normalize, score, search
+
+
+@dataclass(frozen=True)
+class Look:
+    """A view of a line, scored by a reader and searched."""
+
+    scorer: Scorer
+    strip: Strip
+    scores: Scores  # (1, positions, labels)
+    found: SearchedView
 
 
 class Recognizer:
-    """Reads pages with one loaded model; safe to use from several threads at once.
+    """Reads pages with one or two loaded models; safe to use from several threads at once.
+
+    The first reader reads every page. Where its first view is not sure, both look at the line in
+    several sizes, and the texts are voted on. The first reader's score map locates the digits.
 
     Args:
-        scorer: the model.
-        calibration: what to use instead of the model's own.
+        scorer: the first reader's model.
+        second: the second reader's.
+        calibration: what to use instead of the first model's own, or the pair's.
+
+    Raises:
+        ModelError: the first model was calibrated beside another second reader.
     """
 
-    def __init__(self, scorer: Scorer, calibration: Calibration | None = None) -> None:
+    def __init__(
+        self,
+        scorer: Scorer,
+        second: Scorer | None = None,
+        calibration: Calibration | None = None,
+    ) -> None:
         self.scorer = scorer
+        self.second = second
         self.metadata = scorer.metadata
+        self.sure, self.weight = SURE, 0.0  # the weight is the second reader's, in the vote
+        self.calibration = self.metadata.calibration
+        if second is not None:
+            pairing = self.metadata.pairing or Pairing(second.digest)
+            if pairing.second != second.digest:
+                raise ModelError(
+                    f"the model {scorer.digest[:12]} was calibrated beside the second reader "
+                    f"{pairing.second[:12]}, not {second.digest[:12]}; calibrate the two together "
+                    "or use no second reader"
+                )
+            self.sure, self.weight = pairing.sure, pairing.weight
+            self.calibration = pairing.calibration
         if calibration is not None:
-            self.metadata = replace(self.metadata, calibration=calibration)
+            self.calibration = calibration
+
+    @classmethod
+    def load(
+        cls,
+        files: ModelFiles,
+        threads: int = 1,
+        providers: Sequence[str] = CPU,
+        tile_positions: int = 1024,
+    ) -> Self:
+        """Load the models; the arguments are those of `Scorer`.
+
+        Raises:
+            ModelError, SettingsError: as `Scorer` does.
+        """
+        first = Scorer(files.first, threads, providers, tile_positions)
+        if files.second is None:
+            return cls(first)
+        name = "the second reader"
+        return cls(first, Scorer(files.second, threads, providers, tile_positions, name))
 
     def recognize(self, page: Page | Gray, options: Options = PLAIN) -> Recognition:
         """Read the digit string on a page.
 
         Args:
             page: decoded, or gray levels of shape (height, width).
-            options: what the string must satisfy, and what to tell of it.
+            options: what the string must satisfy, and what to return of it.
         """
         timer = StageTimer()
         page = page if isinstance(page, Page) else Page(page)
         line = normalize(page.gray, page.aspect)
-        strings = max(STRINGS, 1 + options.alternatives)
-        strips = [line.strip(FIRST)]
+        strip = line.strip(FIRST)
         timer.took("normalize")
-        scores = [self.scorer.score(strips[0].pixels)]
-        timer.took("score")
-        reading = decode_views([scores[0][0]], self.metadata, options.constraint, strings)
-        timer.took("search")
+        positions = self.metadata.positions(strip.pixels.shape[1])
+        if positions > SEARCHED:
+            return self._recognize_wide(strip, options, timer)
+        looks = self._look(self.scorer, [strip], options, timer)
         # The largest view must still be searched whole.
-        if reading.confidence < SURE and scores[0].shape[1] <= SEARCHED // 2:
-            strips += [line.strip(view) for view in OTHERS]
+        if positions <= SEARCHED // 2 and self._vote(looks, options).best.probability < self.sure:
+            others = [line.strip(view) for view in OTHERS]
             timer.took("normalize")
-            scores += self.scorer.score_each([strip.pixels for strip in strips[1:]])
-            timer.took("score")
-            maps = [each[0] for each in scores]
-            reading = decode_views(maps, self.metadata, options.constraint, strings)
-            timer.took("search")
-        strip = strips[reading.view]
-        reading = self._calibrated(reading, options.alternatives)
+            looks += self._look(self.scorer, others, options, timer)
+            if self.second is not None:
+                looks += self._look(self.second, [strip, *others], options, timer)
+        ballot = self._vote(looks, options)
+        first = [look for look in looks if look.scorer is self.scorer]
+        reading = locate(ballot, [look.found for look in first], options.constraint)
+        texts = self._more(ballot, looks, options).written(options.constraint)
+        reading = replace(reading, alternatives=texts[1 : 1 + options.alternatives])
+        readers, evidence = self._compare(ballot, looks, options)
+        timer.took("search")
+        look = first[reading.view]
+        return self._recognition(
+            reading, readers, evidence, look.strip, look.scores, options, timer
+        )
+
+    def _recognize_wide(self, strip: Strip, options: Options, timer: StageTimer) -> Recognition:
+        """Read a line that is too wide to be searched whole: by the first reader alone."""
+        scores = self.scorer.score(strip.pixels)
+        timer.took("score")
+        strings = max(STRINGS, 1 + options.alternatives)
+        reading = decode(scores[0], self.metadata, options.constraint, strings)
+        timer.took("search")
+        next_best = reading.alternatives[0].probability if reading.alternatives else 0.0
+        evidence = Evidence(reading.confidence, next_best, len(reading.digits), reading.confidence)
+        reading = replace(reading, alternatives=reading.alternatives[: options.alternatives])
+        readers = (ReaderText(FIRST_READER, (Alternative(reading.text, reading.confidence),)),)
+        return self._recognition(reading, readers, evidence, strip, scores, options, timer)
+
+    def _look(
+        self, scorer: Scorer, strips: Sequence[Strip], options: Options, timer: StageTimer
+    ) -> list[Look]:
+        """Score views in one pass, and search each for its texts."""
+        scores = scorer.score_each([strip.pixels for strip in strips])
+        timer.took("score")
+        found = [search(each[0], scorer.metadata, options.constraint, STRINGS) for each in scores]
+        timer.took("search")
+        return [Look(scorer, *each) for each in zip(strips, scores, found, strict=True)]
+
+    def _vote(self, looks: Sequence[Look], options: Options, strings: int = STRINGS) -> Ballot:
+        """Vote with each reader's weight spread evenly over its views."""
+        weights = []
+        second = sum(look.scorer is not self.scorer for look in looks)
+        share = 1 - self.weight if second else 1.0
+        for look in looks:
+            own = look.scorer is self.scorer
+            weights.append(share / (len(looks) - second) if own else self.weight / second)
+        return vote([look.found for look in looks], options.constraint, strings, weights)
+
+    def _more(self, ballot: Ballot, looks: Sequence[Look], options: Options) -> Ballot:
+        """Return a ballot with more texts, where so many are requested; the best one remains."""
+        strings = 1 + options.alternatives
+        if strings <= STRINGS:
+            return ballot
+        again = []
+        for look in looks:
+            metadata = look.scorer.metadata
+            found = search(look.scores[0], metadata, options.constraint, strings)
+            again.append(replace(look, found=found))
+        more = self._vote(again, options, strings)
+        others = [each for each in more.texts if each.text != ballot.best.text]
+        return replace(ballot, texts=(ballot.best, *others))
+
+    def _compare(
+        self, ballot: Ballot, looks: Sequence[Look], options: Options
+    ) -> tuple[tuple[ReaderText, ...], Evidence]:
+        """Return what each reader says by itself, and the evidence for what they say together."""
+        best, *others = ballot.texts
+        texts, probabilities, agreed = [], [], True
+        for name, scorer in ((FIRST_READER, self.scorer), (SECOND_READER, self.second)):
+            if own := [look.found for look in looks if look.scorer is scorer]:
+                alone = vote(own, options.constraint, STRINGS)
+                texts.append(ReaderText(name, alone.written(options.constraint)))
+                probabilities.append(alone.probability(best.text))
+                agreed &= alone.best.text == best.text
+        evidence = Evidence(
+            probability=best.probability,
+            runner_up=others[0].probability if others else 0.0,
+            digits=len(best.text),
+            first=probabilities[0],
+            second=probabilities[1] if len(probabilities) > 1 else None,
+            agreed=agreed,
+        )
+        return tuple(texts), evidence
+
+    def _recognition(
+        self,
+        reading: Reading,
+        readers: tuple[ReaderText, ...],
+        evidence: Evidence,
+        strip: Strip,
+        scores: Scores,
+        options: Options,
+        timer: StageTimer,
+    ) -> Recognition:
+        """Calibrate a reading, decide on it, and say where its digits are."""
+        reading = self._calibrated(reading, evidence)
         return Recognition(
             reading,
+            readers,
+            evidence,
             self._boxes(reading.digits, strip),
             strip,
-            scores[reading.view],
+            scores,
             self._decide(reading, options.error_rate),
             timer.seconds,
         )
 
-    def _calibrated(self, reading: Reading, alternatives: int) -> Reading:
-        """Give the texts calibrated confidences, and leave out those that nobody asked for."""
-        confidence = self.metadata.calibration.confidence
+    def _calibrated(self, reading: Reading, evidence: Evidence) -> Reading:
+        """Calibrate the text's confidence; its alternatives share what is left, by probability."""
+        confidence = self.calibration.confidence(evidence)
+        left = (1 - confidence) / max(1 - reading.confidence, 1e-12)
         return replace(
             reading,
-            confidence=confidence(reading.confidence),
+            confidence=confidence,
             alternatives=tuple(
-                Alternative(text, confidence(probability))
-                for text, probability in reading.alternatives[:alternatives]
+                Alternative(text, min(left * probability, confidence, 1 - confidence))
+                for text, probability in reading.alternatives
             ),
         )
 
@@ -127,7 +301,7 @@ class Recognizer:
         """Accept what is sure enough, and what the constraint allows."""
         if error_rate is None:
             return None
-        sure = reading.confidence >= self.metadata.calibration.threshold(error_rate)
+        sure = reading.confidence >= self.calibration.threshold(error_rate)
         return Decision.ACCEPT if sure and reading.satisfied else Decision.REVIEW
 
     def _boxes(self, digits: tuple[FoundDigit, ...], strip: Strip) -> tuple[Box, ...]:

@@ -13,7 +13,6 @@ from grpc_reflection.v1alpha import reflection
 from service.errors import DigitstripError, SettingsError
 from service.file_watcher import stamp
 from service.pb import recognizer_pb2
-from service.recognition.model import read_model
 from service.server.auth import Authenticator, Tokens
 from service.server.load_shedding import LoadShedder
 from service.server.observability.logs import Lines
@@ -57,7 +56,7 @@ class Server:
         self.settings = settings
         self.pool = WorkerPool(
             settings.worker_config,
-            read_model(settings.model),
+            settings.read_models(),
             settings.pool_size,
             self._workers_changed,
         )
@@ -149,7 +148,7 @@ class Server:
         """Reload the model's file; a bad one changes nothing, and the log says so."""
         async with self._reloading:
             try:
-                described = await self.pool.reload(read_model(self.settings.model))
+                described = await self.pool.reload(self.settings.read_models())
             except (DigitstripError, OSError) as error:
                 self.metrics.reloads.labels("failed").inc()
                 logger.error(
@@ -158,10 +157,16 @@ class Server:
             else:
                 self.metrics.reloads.labels("ok").inc()
                 self._record_model(described)
-                logger.info("model reloaded", extra={"model": described.digest[:12]})
+                logger.info(
+                    "model reloaded",
+                    extra={
+                        "model": described.digest[:12],
+                        "second_reader": described.second_reader.digest[:12],
+                    },
+                )
 
     async def _watch_model(self) -> None:
-        files = [self.settings.model]
+        files = self.settings.model_files
         known = stamp(files)
         while True:
             await asyncio.sleep(WATCH_SECONDS)
@@ -200,7 +205,13 @@ class Server:
             )
 
     def _record_model(self, described: recognizer_pb2.GetModelResponse) -> None:
-        self.metrics.model.info({"digest": described.digest, "version": described.version})
+        self.metrics.model.info(
+            {
+                "digest": described.digest,
+                "second_reader_digest": described.second_reader.digest,
+                "version": described.version,
+            }
+        )
 
     def _run(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)

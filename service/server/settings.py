@@ -13,7 +13,7 @@ from pydantic_settings import (
 
 from service.errors import SettingsError
 from service.imaging.limits import Limits
-from service.recognition.model import CPU, SHIPPED_MODEL
+from service.recognition.model import CPU, SHIPPED_MODEL, ModelFiles, second_reader_file
 from service.server.observability.logs import LogFormat
 from service.workers.cpu_quota import usable_cpus
 from service.workers.pool import PoolSize
@@ -41,6 +41,14 @@ class Settings(BaseSettings):
         AfterValidator(host_and_port),
     ] = "127.0.0.1:50051"
     model: Annotated[Path, Field(description="The ONNX model file.")] = SHIPPED_MODEL
+    second_reader: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            description="The second reader's ONNX file, or none; by default the shipped one beside "
+            "the shipped model, and none beside another.",
+        ),
+    ] = None
     providers: Annotated[
         tuple[str, ...],
         Field(description="onnxruntime execution providers, the preferred one first."),
@@ -159,6 +167,20 @@ class Settings(BaseSettings):
         if self.tls_client_ca is not None and self.tls_certificate is None:
             raise ValueError("tls_client_ca needs tls_certificate and tls_key")
         return self
+
+    @property
+    def model_files(self) -> list[Path]:
+        """The ONNX files to read with: one, or two."""
+        second = second_reader_file(self.model, self.second_reader)
+        return [self.model, second] if second else [self.model]
+
+    def read_models(self) -> ModelFiles:
+        """Read the ONNX files.
+
+        Raises:
+            ModelError: one cannot be read.
+        """
+        return ModelFiles.read(self.model, self.second_reader)
 
     @property
     def limits(self) -> Limits:

@@ -31,6 +31,7 @@ class Answer:
     digest: str  # of the model
     decision: str | None  # ACCEPT or REVIEW; None if none was requested
     outcome: str | None  # of the constraint; None without one
+    readers_agree: bool | None  # None if the second reader was not consulted
 
 
 @dataclass(eq=False)

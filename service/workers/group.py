@@ -16,6 +16,7 @@ from service.errors import (
     WorkerDied,
     of_reason,
 )
+from service.recognition.model import ModelFiles
 from service.workers.admission_queue import AdmissionQueue, Answer, Job
 from service.workers.framing import Head
 from service.workers.worker_config import WorkerConfig
@@ -57,7 +58,7 @@ class WorkerGroup:
         self.config = config
         self.job_seconds = job_seconds
         self.on_demand = on_demand
-        self.model = b""  # that new workers load
+        self.files = ModelFiles(b"")  # of the models that new workers load
         self.deaths = 0  # of workers that were not killed from here
         self.workers: set[WorkerProcess] = set()  # that are ready
         self.processes: set[WorkerProcess] = set()  # also those that start, and those that end
@@ -86,9 +87,9 @@ class WorkerGroup:
                 return True
         return False
 
-    def start_soon(self, model: bytes) -> asyncio.Task[WorkerProcess]:
+    def start_soon(self, files: ModelFiles) -> asyncio.Task[WorkerProcess]:
         """Start a worker that is not yet in service."""
-        return self._soon(self._start(model))
+        return self._soon(self._start(files))
 
     def add(self, worker: WorkerProcess) -> None:
         """Put a worker that is ready into service."""
@@ -137,8 +138,8 @@ class WorkerGroup:
         self.queue.release(job)
         job.resolve(error)
 
-    async def _start(self, model: bytes) -> WorkerProcess:
-        return await WorkerProcess.start(self, self.processes, self.config, model)
+    async def _start(self, files: ModelFiles) -> WorkerProcess:
+        return await WorkerProcess.start(self, self.processes, self.config, files)
 
     def _soon(self, work: Coroutine[None, None, Started]) -> asyncio.Task[Started]:
         """Run what starts workers, until the group closes."""
@@ -155,18 +156,18 @@ class WorkerGroup:
         """Start a worker; if that fails, retry after a pause that grows."""
         pause = 0.1
         while self._lacks_workers():
-            model = self.model
+            files = self.files
             try:
-                worker = await self._start(model)
+                worker = await self._start(files)
             except (DigitstripError, OSError) as error:
                 logger.error("worker failed to start", extra={"error": str(error)})
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, MAX_RESTART_PAUSE_S)
                 continue
-            if worker.status is None and model is self.model and self._lacks_workers():
+            if worker.status is None and files is self.files and self._lacks_workers():
                 self.add(worker)
                 return
-            worker.retire()  # the model changed meanwhile, and with it the workers
+            worker.retire()  # the models changed meanwhile, and with them the workers
 
     def _lacks_workers(self) -> bool:
         return sum(not worker.retired for worker in self.workers) < self.queue.workers

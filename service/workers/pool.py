@@ -13,6 +13,7 @@ from typing import Self
 
 from service.errors import DigitstripError, ServerStopping
 from service.pb import recognizer_pb2 as pb
+from service.recognition.model import ModelFiles
 from service.workers.admission_queue import AdmissionQueue, Answer, Job
 from service.workers.group import WorkerGroup
 from service.workers.worker_config import WorkerConfig
@@ -36,7 +37,7 @@ class WorkerPool:
 
     Args:
         config: of the workers.
-        model: the ONNX file's bytes.
+        files: the ONNX files' bytes.
         size: how much is done at once.
         changed: called with the number of workers that are ready, whenever that changes.
     """
@@ -44,14 +45,14 @@ class WorkerPool:
     def __init__(
         self,
         config: WorkerConfig,
-        model: bytes,
+        files: ModelFiles,
         size: PoolSize,
         changed: Callable[[int], None] = lambda ready: None,
     ) -> None:
         self.size = size
         self.limits = config.limits
         self.described = pb.GetModelResponse()  # the model of new jobs
-        self._model = model
+        self._files = files
         self._closing = False
         self.regular = WorkerGroup(
             AdmissionQueue("regular", size.queue_pixels * size.workers, size.workers),
@@ -91,16 +92,16 @@ class WorkerPool:
         Raises:
             ModelError, SettingsError, WorkerDied: a worker does not start.
         """
-        self.described = await self._exchange(self._model)
+        self.described = await self._exchange(self._files)
         return self.described
 
-    async def reload(self, model: bytes) -> pb.GetModelResponse:
-        """Replace the model; jobs in workers are finished with the old one.
+    async def reload(self, files: ModelFiles) -> pb.GetModelResponse:
+        """Replace the models; jobs in workers are finished with the old one.
 
         Raises:
             ModelError, SettingsError, WorkerDied: workers do not start with it; nothing changed.
         """
-        self.described = await self._exchange(model)
+        self.described = await self._exchange(files)
         return self.described
 
     async def recognize(
@@ -149,9 +150,9 @@ class WorkerPool:
         self._closing = True
         await asyncio.gather(*(group.close() for group in self.groups))
 
-    async def _exchange(self, model: bytes) -> pb.GetModelResponse:
-        """Start a new set of workers with a model; once all are ready, retire the old set."""
-        starting = [self.regular.start_soon(model) for _ in range(self.size.workers)]
+    async def _exchange(self, files: ModelFiles) -> pb.GetModelResponse:
+        """Start a new set of workers with other models; once all are ready, retire the old set."""
+        starting = [self.regular.start_soon(files) for _ in range(self.size.workers)]
         try:
             fresh = await asyncio.gather(*starting)
         except BaseException as error:
@@ -164,9 +165,9 @@ class WorkerPool:
             if self._closing:
                 raise ServerStopping("the server starts no more workers") from error
             raise
-        self._model = model
+        self._files = files
         for group in self.groups:
-            group.model = model  # a worker that dies from now on is replaced by one with it
+            group.files = files  # a worker that dies from now on is replaced by one with them
             group.retire_all()
         for worker in fresh:
             self.regular.add(worker)

@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass, field
 
 from service.imaging.limits import Limits
-from service.recognition.model import CPU
+from service.recognition.model import CPU, ModelFiles
 from service.workers.framing import Head
 
 
@@ -19,11 +19,16 @@ class WorkerConfig:
     nice: int = 0  # added to the process's niceness
 
 
-def to_head(config: WorkerConfig) -> Head:
-    """Return the head of a worker's first frame."""
-    return asdict(config)
+def to_frame(config: WorkerConfig, files: ModelFiles) -> tuple[Head, bytes]:
+    """Return a worker's first frame; its body has the models, one after the other."""
+    models = files.first + (files.second or b"")
+    sizes = {"first": len(files.first), "second": files.second is not None}
+    return asdict(config) | sizes, models
 
 
-def from_head(head: Head) -> WorkerConfig:
-    """Return the configuration that a first frame contains."""
-    return WorkerConfig(**head | {"limits": Limits(**head["limits"])})
+def from_frame(head: Head, body: bytes) -> tuple[WorkerConfig, ModelFiles]:
+    """Return the configuration and the models that a first frame contains."""
+    head = dict(head)
+    first, second = head.pop("first"), head.pop("second")
+    files = ModelFiles(body[:first], body[first:] if second else None)
+    return WorkerConfig(**head | {"limits": Limits(**head["limits"])}), files

@@ -26,10 +26,10 @@ from service.api.wire import malformed
 from service.errors import DigitstripError, InputError, TooManyPixels
 from service.imaging.limits import Limits
 from service.pb import recognizer_pb2 as pb
-from service.recognition.model import Scorer
+from service.recognition.model import ModelFiles
 from service.recognition.recognizer import Recognizer
 from service.workers.framing import Head, read_frame, write_frame
-from service.workers.worker_config import WorkerConfig, from_head
+from service.workers.worker_config import WorkerConfig, from_frame
 
 OOM_SCORE = Path("/proc/self/oom_score_adj")
 MIN_ROWS = 64  # that a page counts for: lower ones are enlarged, and cost by their width
@@ -56,23 +56,22 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
     """Load the model as the first frame says, then recognize what comes."""
     if (frame := read_frame(requests)) is None:
         return
-    head, model = frame
-    config = from_head(head)
+    config, files = from_frame(*frame)
     try:
-        recognizer = prepare(config, model)
+        recognizer = prepare(config, files)
     except DigitstripError as error:
         write_frame(answers, to_head(error))
         return
     write_frame(
         answers, {"ready": True}, RecognitionService(recognizer).get_model().SerializeToString()
     )
-    del model, frame
+    del files, frame
     while (frame := read_frame(requests)) is not None:
         write_frame(answers, *recognize(recognizer, frame[1], config))
 
 
-def prepare(config: WorkerConfig, model: bytes) -> Recognizer:
-    """Load the model, and set the process's priority.
+def prepare(config: WorkerConfig, files: ModelFiles) -> Recognizer:
+    """Load the models, and set the process's priority.
 
     Raises:
         ModelError, SettingsError: as `Scorer` does.
@@ -84,7 +83,7 @@ def prepare(config: WorkerConfig, model: bytes) -> Recognizer:
     with suppress(OSError):  # not Linux
         OOM_SCORE.write_text(KILLED_FIRST)
     cv2.setNumThreads(1)  # images are recognized side by side instead
-    return Recognizer(Scorer(model, config.threads, config.providers, config.tile_positions))
+    return Recognizer.load(files, config.threads, config.providers, config.tile_positions)
 
 
 def recognize(recognizer: Recognizer, request: bytes, config: WorkerConfig) -> tuple[Head, bytes]:
@@ -126,6 +125,7 @@ def _recognize(recognizer: Recognizer, request: bytes, config: WorkerConfig) -> 
         "digest": response.model_digest,
         "decision": decision_word(response),
         "outcome": outcome_word(response),
+        "readers_agree": response.readers_agree if response.HasField("readers_agree") else None,
     }
     return head, response.SerializeToString()
 

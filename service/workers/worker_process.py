@@ -7,9 +7,10 @@ from typing import Protocol, cast
 
 from service.errors import WorkerDied, of_reason
 from service.pb import recognizer_pb2 as pb
+from service.recognition.model import ModelFiles
 from service.workers.admission_queue import Job
 from service.workers.framing import Frames, Head, pack
-from service.workers.worker_config import WorkerConfig, to_head
+from service.workers.worker_config import WorkerConfig, to_frame
 
 STDIN = 0
 START_SECONDS = 60
@@ -56,7 +57,7 @@ class WorkerProcess(asyncio.SubprocessProtocol):
         owner: Owner,
         processes: set["WorkerProcess"],
         config: WorkerConfig,
-        model: bytes,
+        files: ModelFiles,
     ) -> "WorkerProcess":
         """Start a worker and wait until it is ready; it is in `processes` until it is gone.
 
@@ -74,7 +75,7 @@ class WorkerProcess(asyncio.SubprocessProtocol):
         if worker.status is None:
             processes.add(worker)
             worker._processes = processes
-        worker._write(to_head(config), model)
+        worker._write(*to_frame(config, files))
         try:
             async with asyncio.timeout(START_SECONDS):
                 await worker._ready

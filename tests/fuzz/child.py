@@ -54,13 +54,13 @@ except ImportError:
     from tests.fuzz.examine import examine
     from tests.fuzz.seeds import seeds
 
-from service.recognition.model import Scorer  # noqa: E402
+from service.recognition.model import ModelFiles  # noqa: E402
 from service.recognition.recognizer import Recognizer  # noqa: E402 - what is instrumented comes first
 
 
 def main():
     warnings.simplefilter("ignore")  # as the readers do
-    recognizer = Recognizer(Scorer())
+    recognizer = Recognizer.load(ModelFiles.read())
     valid = seeds()[args.kind]
     for each in valid:
         examine(args.kind, each, recognizer)  # loads all that is loaded late

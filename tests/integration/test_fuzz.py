@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.recognition.model import Scorer
+from service.recognition.model import ModelFiles
 from service.recognition.recognizer import Recognizer
 from tests.fuzz.damage import damage
 from tests.fuzz.examine import examine
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # as the service runs
 
 @pytest.fixture(scope="module")
 def recognizer():
-    return Recognizer(Scorer())
+    return Recognizer.load(ModelFiles.read())
 
 
 @every_kind

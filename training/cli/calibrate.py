@@ -9,6 +9,7 @@ from training.cli.data_options import (
     DataDirOption,
     DataOption,
     HeldOutOption,
+    SecondReaderOption,
     Source,
     StripsOption,
     load_digits,
@@ -17,8 +18,9 @@ from training.cli.output import console
 
 
 def calibrate(
-    model: Annotated[Path, typer.Argument(help="An ONNX file.")],
+    model: Annotated[Path, typer.Argument(help="The first reader's ONNX file.")],
     out: Annotated[Path, typer.Argument(help="The ONNX file to write; it may be the same.")],
+    second_reader: SecondReaderOption = None,
     strips: StripsOption = None,
     held_out: HeldOutOption = False,
     made: Annotated[
@@ -35,7 +37,13 @@ def calibrate(
     data_dir: DataDirOption = None,
     seed: Annotated[int, typer.Option(min=0, help="Decides the strips made.")] = 1,
 ) -> None:
-    """Make confidences mean what they say, on your own strips or made ones; set thresholds."""
+    """Make confidences mean what they say, on your own strips or made ones; set thresholds.
+
+    A thousand strips fit everything; fewer, from 50 on, adjust what was fitted before. With a
+    second reader, the vote and the confidences of both together are fitted, too, and written into
+    the first reader's file.
+    """
+    from service.recognition.model import second_reader_file
     from training.data.digits import split
     from training.evaluation.calibrate import calibrate as fit_to
     from training.evaluation.calibrate import made_strips, read_all
@@ -45,8 +53,10 @@ def calibrate(
         made = 0 if strips else 2000
     digits = split(load_digits(data, data_dir))[1] if made else None
     strings = made_strips(digits, seed, made, pages) if digits else []
-    told = read_all(model, strips or [], held_out, strings)
+    second = second_reader_file(model, second_reader)
+    alone = read_all(model, None, strips or [], held_out, strings)
+    both = read_all(model, second, strips or [], held_out, strings) if second else []
     options = f"--data {data.value} --made {made} --pages {pages:g} --seed {seed}" if made else ""
-    promises = fit_to(model, out, told, options)
-    console.print(promises_table(promises))
+    for fitted in fit_to(model, out, alone, second, both, options):
+        console.print(promises_table(fitted))
     console.print(f"{out} written")

@@ -36,3 +36,13 @@ def load_digits(data: Source, data_dir: Path | None) -> "DigitSet":
     from training.data.digits import load_mnist, load_mnist5k
 
     return load_mnist5k() if data is Source.MNIST5K else load_mnist(data_dir)[0]
+
+
+SecondReaderOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE|none",
+        help="The second reader's ONNX file; by default the shipped one beside the shipped model, "
+        "and none beside another.",
+    ),
+]

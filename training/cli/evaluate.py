@@ -6,12 +6,13 @@ from typing import Annotated
 import typer
 
 from service.recognition.model import SHIPPED_MODEL
-from training.cli.data_options import DataDirOption, HeldOutOption, StripsOption
+from training.cli.data_options import DataDirOption, HeldOutOption, SecondReaderOption, StripsOption
 from training.cli.output import console
 
 
 def evaluate(
     model: Annotated[Path, typer.Option(help="The ONNX file to evaluate.")] = SHIPPED_MODEL,
+    second_reader: SecondReaderOption = None,
     data_dir: DataDirOption = None,
     strips: StripsOption = None,
     held_out: HeldOutOption = False,
@@ -30,7 +31,11 @@ def evaluate(
         Path | None, typer.Option(help="Write the model card, and its picture into docs/ there.")
     ] = None,
 ) -> None:
-    """Measure a model as the service uses it: MNIST's test digits, made strings, own strips."""
+    """Measure a model as the service uses it: MNIST's test digits, made strings, own strips.
+
+    With a second reader, each is measured alone, too.
+    """
+    from service.recognition.model import second_reader_file
     from training.data.digits import load_mnist
     from training.evaluation.evaluate import evaluate as measure
     from training.evaluation.model_card import write_card
@@ -38,7 +43,8 @@ def evaluate(
     from training.evaluation.report import figures_table, write_json
 
     _, test = load_mnist(data_dir)
-    figures = measure(model, test, strips or [], seed, synthetic, held_out)
+    second = second_reader_file(model, second_reader)
+    figures = measure(model, test, strips or [], seed, synthetic, held_out, second)
     console.print(figures_table(figures))
     if json is not None:
         write_json(figures, json)

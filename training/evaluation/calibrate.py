@@ -7,9 +7,18 @@ from pathlib import Path
 import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit
+from scipy.stats import beta
 
+from service.recognition.calibration import (
+    ALONE,
+    SIGNS,
+    Calibration,
+    Evidence,
+    Logistic,
+    Threshold,
+)
 from service.recognition.model import Scorer
-from service.recognition.model_metadata import Calibration, Threshold, log_odds
+from service.recognition.model_metadata import Pairing
 from service.recognition.recognizer import Recognizer
 from training.config import StripConfig
 from training.data.digits import DatasetError, DigitSet
@@ -20,6 +29,11 @@ from training.pages.strips import make_pages
 
 ERROR_RATES = (0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001)
 FEWEST = 50  # strips to fit on
+ENOUGH = 1000  # strips to fit every weight on; fewer scale and shift what was fitted before
+FEWEST_OF_A_KIND = 20  # right strips, and wrong ones, to fit a regression on
+RIDGE = 1.0  # pull of a weight towards 0, in strips
+SPREAD = (0.25, 1.0)  # of scale and offset from one source of strips to another, around 1 and 0
+WEIGHTS = (0.3, 0.4, 0.5, 0.6, 0.7)  # of the second reader's vote, tried
 RATE = 0.01  # the error rate that a `Promise` is of
 
 
@@ -34,31 +48,43 @@ class Promise:
     risk: float  # share of these that are wrong
 
 
-def fit(probabilities: Floats, right: Flags) -> tuple[float, float]:
+@dataclass(frozen=True)
+class Fitted:
+    """What `calibrate` fitted for a model alone, or for a pair."""
+
+    readers: str  # "first alone" or "both"
+    promises: list[tuple[Promise, Promise]]  # before and after, of each source, then of all
+
+
+def fit(odds: Floats, right: Flags, prior: bool = False) -> tuple[float, float]:
     """Fit the scale and the offset of log-odds (Platt 1999, with its smoothed targets).
 
     Args:
-        probabilities: (strips,) of the strings read, before calibration.
+        odds: (strips,) log-odds that the strings read are right.
         right: (strips,) whether the whole string was.
+        prior: whether a scale of 1 and an offset of 0 are likely beforehand, the log-odds being
+            calibrated on other strips: a few strips move them a little then.
 
     Raises:
-        DatasetError: there are too few strips, only right or only wrong ones, or the less
-            probable strings are right more often.
+        DatasetError: there are too few strips, without a prior only right or only wrong ones, or
+            the less probable strings are right more often.
     """
     strips, good = len(right), int(right.sum())
-    if strips < FEWEST or good in (0, strips):
+    if strips < FEWEST or (good in (0, strips) and not prior):
         raise DatasetError(
             f"cannot calibrate on {strips} strips, {good} of them read right; expected {FEWEST} "
             "or more, with right and wrong ones among them"
         )
-    odds = np.array([log_odds(probability) for probability in probabilities])
     inputs = np.stack([odds, np.ones_like(odds)])
-    targets = np.where(right, (good + 1) / (good + 2), 1 / (strips - good + 2))
+    targets = smoothed(right)
+    spread = np.array(SPREAD if prior else (np.inf, np.inf))
 
     def loss(parameters: Floats) -> tuple[float, Floats]:
         scores = parameters @ inputs
         values = np.logaddexp(0, scores) - targets * scores
-        return float(values.mean()), inputs @ (expit(scores) - targets) / strips
+        apart = (parameters - [1, 0]) / spread
+        slope = inputs @ (expit(scores) - targets) + apart / spread
+        return float(values.sum() + apart @ apart / 2) / strips, slope / strips
 
     scale, offset = (float(value) for value in minimize(loss, [1.0, 0.0], jac=True).x)
     if scale <= 0:
@@ -67,6 +93,36 @@ def fit(probabilities: Floats, right: Flags) -> tuple[float, float]:
             "readings are right more often; are the labels those of these files?"
         )
     return scale, offset
+
+
+def smoothed(right: Flags) -> Floats:
+    """Return Platt's targets: what is sure of right and wrong ones after so many of each."""
+    strips, good = len(right), int(right.sum())
+    return np.where(right, (good + 1) / (good + 2), 1 / (strips - good + 2))
+
+
+def regression(evidence: Sequence[Evidence], right: Flags, names: Sequence[str]) -> Logistic:
+    """Fit a logistic regression over signs, none of which lowers the confidence.
+
+    Args:
+        evidence: of each strip.
+        right: (strips,) whether the whole string was.
+        names: of the signs.
+    """
+    inputs = np.array([[*(each.sign(name) for name in names), 1.0] for each in evidence]).T
+    strips, targets = len(right), smoothed(right)
+
+    def loss(parameters: Floats) -> tuple[float, Floats]:
+        scores = parameters @ inputs
+        values = np.logaddexp(0, scores) - targets * scores
+        shrunk = RIDGE * np.append(parameters[:-1], 0)
+        slope = inputs @ (expit(scores) - targets) + shrunk
+        return float(values.sum() + shrunk @ parameters / 2) / strips, slope / strips
+
+    start = np.append(np.full(len(names), 1 / len(names)), 0)
+    bounds = [*[(0, None)] * len(names), (None, None)]
+    *weights, offset = minimize(loss, start, jac=True, bounds=bounds).x.tolist()
+    return Logistic(dict(zip(names, weights, strict=True)), offset)
 
 
 def thresholds(confidences: Floats, right: Flags) -> tuple[Threshold, ...]:
@@ -81,43 +137,106 @@ def thresholds(confidences: Floats, right: Flags) -> tuple[Threshold, ...]:
     """
     least, many, wrong = accepted(confidences, right)
     bound = (wrong + 1) / (many + 1)
-    return tuple(
-        Threshold(rate, float(least[bound <= rate].min()))
-        for rate in ERROR_RATES
-        if (bound <= rate).any()
-    )
+    found = []
+    for rate in ERROR_RATES:
+        if (bound <= rate).any():
+            last = int(np.flatnonzero(bound <= rate)[-1])  # the least confident
+            interval = clopper_pearson(int(wrong[last]), int(many[last]))
+            found.append(Threshold(rate, float(least[last]), *interval))
+    return tuple(found)
 
 
-def calibration(reads: Sequence[Read], source: str) -> Calibration:
-    """Fit a calibration to strings read with uncalibrated confidences.
+def clopper_pearson(wrong: int, many: int) -> tuple[float, float]:
+    """Return the exact 95% interval of an error rate (Clopper and Pearson 1934).
 
     Args:
-        reads: what was read.
+        wrong: strips misread.
+        many: strips, those misread among them.
+    """
+    low = float(beta.ppf(0.025, wrong, many - wrong + 1)) if wrong else 0.0
+    high = float(beta.ppf(0.975, wrong + 1, many - wrong)) if wrong < many else 1.0
+    return low, high
+
+
+def carried(
+    before: Sequence[Threshold], after: Sequence[Threshold], confidences: Floats, right: Flags
+) -> tuple[Threshold, ...]:
+    """Return thresholds for the rates that few strips cannot support, too: the earlier ones.
+
+    A confidence is a probability before and after, so an earlier threshold still stands where the
+    strips do not contradict it: where its rate is not below the interval of theirs.
+
+    Args:
+        before: the earlier thresholds.
+        after: those that the strips support.
+        confidences: (strips,) calibrated.
+        right: (strips,) whether the whole string was.
+    """
+    found = {each.error_rate: each for each in after}
+    for each in before:
+        sure = confidences >= each.confidence
+        low, high = clopper_pearson(int((sure & ~right).sum()), int(sure.sum()))
+        if each.error_rate not in found and low <= each.error_rate:
+            found[each.error_rate] = replace(each, low=low, high=high)
+    return tuple(found[rate] for rate in sorted(found, reverse=True))
+
+
+def calibration(reads: Sequence[Read], source: str, before: Calibration) -> Calibration:
+    """Fit a calibration to strings read.
+
+    ENOUGH strips fit everything; fewer scale and shift the log-odds of the calibration before, and
+    leave thresholds that they cannot support.
+
+    Args:
+        reads: what was read, with its evidence.
         source: what it was read of, for people.
+        before: the calibration so far.
 
     Raises:
         DatasetError: as of `fit`.
     """
-    probabilities, right = columns(reads)
-    scale, offset = fit(probabilities, right)
-    fitted = Calibration(scale, offset, source=source)
-    return replace(fitted, thresholds=thresholds(calibrated(probabilities, fitted), right))
+    right = np.array([read.right for read in reads])
+    if len(reads) >= ENOUGH:
+        before = Calibration(
+            alone=_regression_of(reads, ALONE, consulted=False),
+            consulted=_regression_of(reads, SIGNS, consulted=True),
+        )
+    odds = np.array([before.log_odds(evidence_of(read)) for read in reads])
+    scale, offset = fit(odds, right, prior=bool(before.source))
+    if not before.source:  # what a few strips of another source will scale and shift
+        alone, consulted = (each.then(scale, offset) for each in (before.alone, before.consulted))
+        before = replace(before, alone=alone, consulted=consulted)
+        scale, offset = 1.0, 0.0
+    fitted = replace(before, scale=scale, offset=offset, source=source)
+    confidences = calibrated(reads, fitted)
+    found = carried(before.thresholds, thresholds(confidences, right), confidences, right)
+    return replace(fitted, thresholds=found)
 
 
-def columns(reads: Sequence[Read]) -> tuple[Floats, Flags]:
-    """Return (reads,) confidences, and whether each is right."""
-    return np.array([read.confidence for read in reads]), np.array([read.right for read in reads])
+def _regression_of(reads: Sequence[Read], names: Sequence[str], consulted: bool) -> Logistic:
+    """Fit the regression of strips with or without the second reader, if they suffice."""
+    some = [read for read in reads if (evidence_of(read).second is not None) is consulted]
+    right = np.array([read.right for read in some], np.bool_)
+    if min(right.sum(), (~right).sum()) < FEWEST_OF_A_KIND:
+        return Logistic()
+    return regression([evidence_of(read) for read in some], right, names)
 
 
-def calibrated(probabilities: Floats, by: Calibration) -> Floats:
-    """Return (strips,) confidences of uncalibrated probabilities."""
-    return np.array([by.confidence(probability) for probability in probabilities])
+def evidence_of(read: Read) -> Evidence:
+    """Return what a read's confidence was computed from."""
+    assert read.evidence is not None, f"{read.source} was not read by the service"
+    return read.evidence
+
+
+def calibrated(reads: Sequence[Read], by: Calibration) -> Floats:
+    """Return (reads,) confidences."""
+    return np.array([by.confidence(evidence_of(read)) for read in reads])
 
 
 def promise(source: str, reads: Sequence[Read], by: Calibration) -> Promise:
-    """Measure a calibration on uncalibrated reads, at least one."""
-    probabilities, right = columns(reads)
-    confidences = calibrated(probabilities, by)
+    """Measure a calibration on reads, at least one."""
+    right = np.array([read.right for read in reads])
+    confidences = calibrated(reads, by)
     sure = confidences >= by.threshold(RATE)
     return Promise(
         source=source,
@@ -126,6 +245,45 @@ def promise(source: str, reads: Sequence[Read], by: Calibration) -> Promise:
         coverage=float(sure.mean()),
         risk=float((sure & ~right).sum() / max(sure.sum(), 1)),
     )
+
+
+def best_weight(reads: Sequence[Read], now: float) -> float:
+    """Return the weight of the second reader with which most strips are read right.
+
+    Args:
+        reads: what both readers read, with their texts.
+        now: the weight so far, which stands where there are fewer than ENOUGH strips.
+    """
+    if len(reads) < ENOUGH:
+        return now
+    right = {weight: sum(voted(read, weight).right for read in reads) for weight in WEIGHTS}
+    return max(WEIGHTS, key=lambda weight: (right[weight], -abs(weight - 0.5)))
+
+
+def voted(read: Read, weight: float) -> Read:
+    """Return a read as another weight of the second reader would have it.
+
+    Each reader's texts are the likeliest of its vote, so the tail of the distribution is missing.
+    """
+    if len(read.readers) < 2:
+        return read
+    first, second = (
+        {each.text: each.probability for each in reader.texts} for reader in read.readers
+    )
+    shares = {
+        text: (1 - weight) * first.get(text, 0.0) + weight * second.get(text, 0.0)
+        for text in first | second
+    }
+    best, *others = sorted(shares, key=lambda text: (-shares[text], text))
+    evidence = Evidence(
+        probability=shares[best],
+        runner_up=shares[others[0]] if others else 0.0,
+        digits=len(best),
+        first=first.get(best, 0.0),
+        second=second.get(best, 0.0),
+        agreed=all(reader.text == best for reader in read.readers),
+    )
+    return replace(read, text=best, evidence=evidence)
 
 
 def made_strips(
@@ -147,43 +305,77 @@ def made_strips(
 
 
 def read_all(
-    model: Path, folders: Sequence[Path], held_out: bool, made: Sequence[tuple[str, list[Made]]]
+    model: Path,
+    second: Path | None,
+    folders: Sequence[Path],
+    held_out: bool,
+    made: Sequence[tuple[str, list[Made]]],
 ) -> list[Reads]:
-    """Read folders of scans, and made strips by their source, without any calibration."""
-    recognizer = Recognizer(Scorer(model), Calibration())
-    told = [read_folder(recognizer, folder, held_out) for folder in folders]
-    return told + [read_strips(recognizer, source, strips) for source, strips in made if strips]
+    """Read folders of scans, and made strips by their source."""
+    recognizer = Recognizer(Scorer(model), Scorer(second) if second else None)
+    found = [read_folder(recognizer, folder, held_out) for folder in folders]
+    return found + [read_strips(recognizer, source, strips) for source, strips in made if strips]
 
 
 def calibrate(
-    model: Path, out: Path, told: Sequence[Reads], options: str = ""
-) -> list[tuple[Promise, Promise]]:
-    """Fit a calibration to what was read, and write the model with it.
+    model: Path,
+    out: Path,
+    alone: Sequence[Reads],
+    second: Path | None = None,
+    both: Sequence[Reads] = (),
+    options: str = "",
+) -> list[Fitted]:
+    """Fit calibrations to what was read, and write the model with them.
 
     Args:
-        model: the ONNX file.
+        model: the ONNX file of the first reader.
         out: where to write; the file appears whole or not at all, and may be the same.
-        told: uncalibrated reads of each source.
+        alone: what it read alone, of each source.
+        second: the ONNX file of the second reader.
+        both: what both read.
         options: of the command line that made strips, for those who would make them again.
 
     Returns:
-        Of each source, then of all, what the model's own calibration and the new one promise.
-        Two numbers are fitted, so the new figures are hardly flattered.
+        What the calibrations promise of each source, then of all, before and after; of the first
+        reader alone, then of both. Few numbers are fitted, so the new figures are hardly flattered.
 
     Raises:
         DatasetError: as of `fit`.
-        ModelError: the model cannot be read.
+        ModelError: a model cannot be read.
     """
     metadata = Scorer(model).metadata
-    everything = [read for each in told for read in each.reads]
-    source = " and ".join(f"{each.source} ({len(each.reads):,})" for each in told)
-    source += f", by {options}" if options else ""
-    new = calibration(everything, source)
-    write_metadata(model, replace(metadata, calibration=new), out)
-    rows = [(each.source, each.reads) for each in told]
+    before = metadata.calibration
+    metadata = replace(
+        metadata, calibration=calibration(_all_of(alone), _source_of(alone, options), before)
+    )
+    fitted = [Fitted("first reader alone", _promises(alone, before, metadata.calibration))]
+    if second is not None:
+        digest = Scorer(second).digest
+        pairing = metadata.pairing
+        if pairing is None or pairing.second != digest:
+            pairing = Pairing(digest)
+        weight = best_weight(_all_of(both), pairing.weight)
+        both = [replace(each, reads=[voted(read, weight) for read in each.reads]) for each in both]
+        new = calibration(_all_of(both), _source_of(both, options), pairing.calibration)
+        fitted.append(Fitted("both readers", _promises(both, pairing.calibration, new)))
+        metadata = replace(metadata, pairing=replace(pairing, weight=weight, calibration=new))
+    write_metadata(model, metadata, out)
+    return fitted
+
+
+def _all_of(sources: Sequence[Reads]) -> list[Read]:
+    return [read for each in sources for read in each.reads]
+
+
+def _source_of(sources: Sequence[Reads], options: str) -> str:
+    names = " and ".join(f"{each.source} ({len(each.reads):,})" for each in sources)
+    return f"{names}, by {options}" if options else names
+
+
+def _promises(
+    sources: Sequence[Reads], before: Calibration, after: Calibration
+) -> list[tuple[Promise, Promise]]:
+    rows = [(each.source, each.reads) for each in sources]
     if len(rows) > 1:
-        rows.append(("all", everything))
-    return [
-        (promise(name, reads, metadata.calibration), promise(name, reads, new))
-        for name, reads in rows
-    ]
+        rows.append(("all", _all_of(sources)))
+    return [(promise(name, reads, before), promise(name, reads, after)) for name, reads in rows]

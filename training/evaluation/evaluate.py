@@ -11,6 +11,7 @@ from rich.progress import track
 
 from service.errors import InputError
 from service.imaging.page import Gray
+from service.recognition.calibration import Calibration
 from service.recognition.model import Scorer
 from service.recognition.model_metadata import ModelMetadata
 from service.recognition.recognizer import Recognizer
@@ -97,6 +98,27 @@ class Figures:
     command: str  # the options that repeat the evaluation
     windows: WindowFigures
     sources: list[SourceFigures]  # the synthetic strings first, then each folder
+    second: "SecondReaderFigures | None" = None
+
+    @property
+    def calibration(self) -> Calibration:
+        """The calibration that the sources were read with."""
+        if self.second is None:
+            return self.metadata.calibration
+        return self.metadata.pairing.calibration if self.metadata.pairing else Calibration()
+
+
+@dataclass(frozen=True)
+class SecondReaderFigures:
+    """What the second reader is, and what each reader reads alone."""
+
+    digest: str  # of its file
+    metadata: ModelMetadata
+    windows: WindowFigures
+    first_alone: list[SourceFigures]  # of the sources that both read
+    second_alone: list[SourceFigures]
+    consulted: list[float]  # of each source, the share of strips that the second reader saw
+    agreed: list[float]  # of each source, the share of these on which both read the same
 
 
 def evaluate_windows(scorer: Scorer, digits: DigitSet, seed: int) -> WindowFigures:
@@ -168,8 +190,15 @@ def read_strips(recognizer: Recognizer, source: str, strips: Sequence[Labeled]) 
         except InputError as error:
             told.unreadable[strip.name] = str(error)
             continue
-        reading = recognizer.recognize(page).reading
-        read = Read(strip.name, strip.text, reading.text, reading.confidence)
+        found = recognizer.recognize(page)
+        read = Read(
+            strip.name,
+            strip.text,
+            found.reading.text,
+            found.reading.confidence,
+            found.evidence,
+            found.readers,
+        )
         told.reads.append(read)
         if not read.right:
             told.mistakes.append(Mistake(read, page))
@@ -200,29 +229,54 @@ def evaluate(
     seed: int,
     synthetic: int,
     held_out: bool = False,
+    second: Path | None = None,
 ) -> Figures:
-    """Measure a model: on test digits, on strings made from them, on folders of strips.
+    """Measure one model or a pair: on test digits, on strings made from them, on scanned strips.
 
     Args:
-        model: the ONNX file.
+        model: the ONNX file of the first reader.
         test: digits that were neither trained nor selected on.
         folders: each with a `labels.csv`.
         seed: decides the windows and strings that are made, and the bootstrap.
         synthetic: how many strings to make.
         held_out: whether to read only the scans that `fit` holds out of the folders.
+        second: the ONNX file of the second reader.
 
     Raises:
         DatasetError: a folder's table cannot be read, or none of its images.
     """
-    recognizer = Recognizer(Scorer(model))
+    first, other = Scorer(model), Scorer(second) if second else None
     made = list(synthetic_strips(test, seed, synthetic))
-    told = [read_strips(recognizer, "synthetic", made)]
-    told += [read_folder(recognizer, folder, held_out) for folder in folders]
+
+    def figures_of(recognizer: Recognizer) -> list[SourceFigures]:
+        found = [read_strips(recognizer, "synthetic", made)]
+        found += [read_folder(recognizer, folder, held_out) for folder in folders]
+        return [SourceFigures(each, StripFigures.of(each.reads, seed)) for each in found]
+
     options = [f"--seed {seed} --synthetic {synthetic}", *(f"--strips {each}" for each in folders)]
+    sources = figures_of(Recognizer(first, other))
     return Figures(
-        digest=recognizer.scorer.digest,
-        metadata=recognizer.metadata,
+        digest=first.digest,
+        metadata=first.metadata,
         command=" ".join([*options, "--held-out"] if held_out else options),
-        windows=evaluate_windows(recognizer.scorer, test, seed),
-        sources=[SourceFigures(each, StripFigures.of(each.reads, seed)) for each in told],
+        windows=evaluate_windows(first, test, seed),
+        sources=sources,
+        second=SecondReaderFigures(
+            digest=other.digest,
+            metadata=other.metadata,
+            windows=evaluate_windows(other, test, seed),
+            first_alone=figures_of(Recognizer(first)),
+            second_alone=figures_of(Recognizer(other)),
+            consulted=[shares_of(each.reads.reads)[0] for each in sources],
+            agreed=[shares_of(each.reads.reads)[1] for each in sources],
+        )
+        if other
+        else None,
     )
+
+
+def shares_of(reads: Sequence[Read]) -> tuple[float, float]:
+    """Return on how many the second reader was consulted, and on how many of these both agreed."""
+    consulted = [read.readers for read in reads if len(read.readers) > 1]
+    agreed = sum(first.text == second.text for first, second in consulted)
+    return len(consulted) / max(len(reads), 1), agreed / max(len(consulted), 1)

@@ -3,13 +3,15 @@
 import math
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 from rapidfuzz.distance import Levenshtein
 
+from service.recognition.calibration import Evidence
+from service.recognition.recognizer import ReaderText
 from training.networks import LABELS, NONE
 
 Floats = npt.NDArray[np.float64]
@@ -28,6 +30,9 @@ class Read:
     truth: str  # digits only, as the text
     text: str
     confidence: float  # 0 to 1
+    # What the confidence was computed from, and each reader's texts by itself.
+    evidence: Evidence | None = field(default=None, compare=False, repr=False)
+    readers: tuple[ReaderText, ...] = field(default=(), compare=False, repr=False)
 
     @property
     def right(self) -> bool:

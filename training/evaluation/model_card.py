@@ -186,7 +186,7 @@ def knobs(config: dict[str, Any]) -> str:
 
 def how_to_make_it(learned: Sequence[dict[str, Any]], figures: Figures) -> str:
     """Return the section of commands that repeat all this."""
-    calibration = figures.metadata.calibration
+    calibration = figures.calibration
     commands = "\n".join(f"    {line}" for line in fits(learned))
     pictures = "\n".join(
         f"![Loss and held-out error by epoch: {name}](docs/training-{name}.png)"
@@ -318,7 +318,7 @@ def parts_worth(ablations: Path) -> str:
 
 def limits(figures: Figures) -> str:
     """Return the last section."""
-    calibration = figures.metadata.calibration
+    calibration = figures.calibration
     trust = """- The confidence is the string's probability given the scores, summed over its
   alignments. It orders readings; it is not calibrated."""
     if calibration.source:

@@ -1,13 +1,13 @@
 """Figures to tables and JSON."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
 from rich.table import Table
 
-from training.evaluation.calibrate import RATE, Promise
+from training.evaluation.calibrate import RATE, Fitted
 from training.evaluation.evaluate import Figures, SourceFigures
 from training.evaluation.metrics import Estimate
 from training.networks import LABELS
@@ -62,12 +62,11 @@ def figures_table(figures: Figures) -> Table:
     return table
 
 
-def promises_table(promises: Sequence[tuple[Promise, Promise]]) -> Table:
+def promises_table(fitted: Fitted) -> Table:
     """Return what calibrations promise, before and after, as a table for the terminal."""
-    table = Table(
-        "strips", "", "calibration error", f"accepted at {RATE:.0%}", "wrong of these", box=None
-    )
-    for pair in promises:
+    columns = ("strips", "", "calibration error", f"accepted at {RATE:.0%}", "wrong of these")
+    table = Table(*columns, title=fitted.readers, box=None)
+    for pair in fitted.promises:
         for when, each in zip(("before", "after"), pair, strict=True):
             name = f"{each.source} ({each.strips:,})" if when == "before" else ""
             of_these = f"{each.risk:.2%}" if each.coverage else ""
@@ -79,7 +78,7 @@ def write_json(figures: Figures, path: Path) -> None:
     """Write all figures, and every string that was read, as JSON."""
     told = {
         "model": figures.digest,
-        "calibration": json.loads(figures.metadata.calibration.to_json()),
+        "calibration": json.loads(figures.calibration.to_json()),
         "evaluation": figures.command,
         "labels": LABELS,
         "windows": asdict(figures.windows),

@@ -65,12 +65,12 @@ class InProcessReader:
 
     def __init__(self, plan: Plan) -> None:
         from service.api.service import RecognitionService
-        from service.recognition.model import SHIPPED_MODEL
+        from service.recognition.model import ModelFiles
         from service.workers.worker_config import WorkerConfig
         from service.workers.worker_main import prepare
 
-        model = (plan.model or SHIPPED_MODEL).read_bytes()
-        recognizer = prepare(WorkerConfig(limits=plan.limits), model)
+        files = ModelFiles.read(plan.model, plan.second_reader)
+        recognizer = prepare(WorkerConfig(limits=plan.limits), files)
         self.service = RecognitionService(recognizer, plan.limits)
 
     def read(
@@ -92,7 +92,7 @@ class ServiceReader:
 
     def __init__(self, plan: Plan, services: Services) -> None:
         self.client = services.client(plan.seconds)
-        self.digest = plan.digest
+        self.digests = (plan.digest, plan.second_digest)
 
     def read(
         self, content: Content, page: int, request: pb.RecognizeRequest
@@ -108,11 +108,13 @@ class ServiceReader:
             if request.HasField("accepted_error_rate")
             else None,
         )
-        if response.model_digest != self.digest:
-            raise ModelChanged(
-                f"a service now reads with model {response.model_digest[:12]}; the run began "
-                f"with {self.digest[:12]}"
+        digests = (response.model_digest, response.second_reader_digest)
+        if digests != self.digests:
+            now, begun = (
+                f"{first[:12]} and second reader {second[:12] or 'none'}"
+                for first, second in (digests, self.digests)
             )
+            raise ModelChanged(f"a service now reads with model {now}; the run began with {begun}")
         return response
 
 

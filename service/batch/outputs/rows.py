@@ -24,12 +24,14 @@ COLUMNS = (
     "confidence",
     "decision",
     "exact",
+    "readers",
     "alternatives",
     "constraint",
     "digits",
     "normalization",
     "error",
     "model_digest",
+    "second_reader_digest",
     "version",
 )
 
@@ -45,6 +47,7 @@ def read_page(
             "sha256": sha256,
             "error": None,
             "model_digest": response.model_digest,
+            "second_reader_digest": response.second_reader_digest,
             "version": plan.version,
         }
     )
@@ -64,6 +67,7 @@ def failed_page(
             "page": page + 1,
             "id": item.id,
             "sha256": sha256,
+            "readers": [],
             "alternatives": [],
             "digits": [],
             "error": {
@@ -72,6 +76,7 @@ def failed_page(
                 "message": printable(str(error)),
             },
             "model_digest": plan.digest,
+            "second_reader_digest": plan.second_digest,
             "version": plan.version,
         }
     )

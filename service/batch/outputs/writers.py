@@ -19,7 +19,8 @@ from service.pb import recognizer_pb2 as pb
 GROUP = 8192  # rows of a Parquet file's row groups
 GROUP_WITH_SCORES = 512
 PIECE = 256  # rows converted to Python objects at a time
-NESTED = ("alternatives", "constraint", "digits", "normalization")  # JSON in a CSV's cells
+# JSON in the cells of a CSV
+NESTED = ("readers", "alternatives", "constraint", "digits", "normalization")
 SUFFIXES = (".jsonl", ".csv", ".parquet")
 SHORT = ("source", "page", "id", "text", "confidence", "decision", "reason")
 CSV_COLUMNS = tuple(
@@ -177,6 +178,7 @@ def schema_of(scores: bool) -> Any:  # noqa: ANN401 - pyarrow is not imported wi
         "confidence": number,
         "decision": text,
         "exact": pa.bool_(),
+        "readers": pa.list_(pa.struct([("reader", text), ("text", text), ("confidence", number)])),
         "alternatives": pa.list_(pa.struct([("text", text), ("confidence", number)])),
         "constraint": pa.struct([("outcome", text), ("allowed_probability", number)]),
         "digits": pa.list_(
@@ -200,6 +202,7 @@ def schema_of(scores: bool) -> Any:  # noqa: ANN401 - pyarrow is not imported wi
         ),
         "error": pa.struct([("code", text), ("reason", text), ("message", text)]),
         "model_digest": text,
+        "second_reader_digest": text,
         "version": text,
     }
     fields = [pa.field(name, columns[name]) for name in COLUMNS]

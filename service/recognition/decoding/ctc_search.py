@@ -47,6 +47,9 @@ class Outcome(StrEnum):
     UNSEARCHED = "unsearched"  # over SEARCHED positions, and the reading does not satisfy it
 
 
+SATISFIED = (None, Outcome.FREE, Outcome.CHANGED)
+
+
 @dataclass(frozen=True)
 class RunnerUp:
     """What a digit could be instead: a label, or `none` for no digit, and its probability."""
@@ -95,7 +98,7 @@ class Reading:
     @property
     def satisfied(self) -> bool:
         """Whether the text satisfies the constraint, where there is one."""
-        return self.outcome in (None, Outcome.FREE, Outcome.CHANGED)
+        return self.outcome in SATISFIED
 
 
 def decode(
@@ -131,9 +134,6 @@ def decode_views(
 ) -> Reading:
     """Read a line that was scored several ways: each text has the mean of its probabilities.
 
-    A text that is not among those found of a map counts as 0 there. The reading is exact where
-    no text could be more probable for all that was left out.
-
     Args:
         maps: (positions, labels) log-probabilities each; over SEARCHED positions, one alone.
         metadata: as of `decode`, and so on.
@@ -144,26 +144,137 @@ def decode_views(
     Raises:
         ValueError: several maps, one of them too long to be searched whole.
     """
-    touching = metadata.touching if touching is None else touching
-    if max(len(scores) for scores in maps) > SEARCHED:
-        if len(maps) > 1:
-            raise ValueError(f"only maps of up to {SEARCHED} positions can be read together")
+    if len(maps) == 1 and len(maps[0]) > SEARCHED:
+        touching = metadata.touching if touching is None else touching
         return _decode_in_sections(maps[0], metadata, constraint, strings, touching)
-    lattices = [Lattice.of(scores, metadata, touching) for scores in maps]
+    views = [search(scores, metadata, constraint, strings, touching) for scores in maps]
+    return locate(vote(views, constraint, strings), views, constraint)
+
+
+@dataclass(frozen=True)
+class SearchedView:
+    """One view of a line: its score map, and the texts found in it."""
+
+    lattice: Lattice
+    free: "_Found"
+    held: "_Found | None"  # under the constraint, where there is one
+
+
+@dataclass(frozen=True)
+class Ballot:
+    """The texts that several views of a line vote for."""
+
+    texts: tuple[Alternative, ...]  # digits only, the most probable first, at least one
+    exact: bool  # no text could be more probable for all that was left out
+    outcome: Outcome | None = None  # without a constraint, None
+    allowed: float = 1.0  # upper bound on the probability of the texts that the constraint allows
+
+    @property
+    def best(self) -> Alternative:
+        """The most probable text."""
+        return self.texts[0]
+
+    def probability(self, text: str) -> float:
+        """Return a text's probability; 0 if it was not found."""
+        return next((each.probability for each in self.texts if each.text == text), 0.0)
+
+    @property
+    def satisfied(self) -> bool:
+        """Whether the texts satisfy the constraint, where there is one."""
+        return self.outcome in SATISFIED
+
+    def written(self, constraint: Constraint | None) -> tuple[Alternative, ...]:
+        """Return the texts with the literals of the constraint inserted, if they satisfy it."""
+        if constraint is None or not self.satisfied:
+            return self.texts
+        return tuple(Alternative(constraint.write(text), p) for text, p in self.texts)
+
+
+def search(
+    scores: Scores,
+    metadata: ModelMetadata,
+    constraint: Constraint | None = None,
+    strings: int = STRINGS,
+    touching: float | None = None,
+) -> SearchedView:
+    """Find the most probable texts of one view, to vote on.
+
+    Args:
+        scores: (positions, labels) log-probabilities, at most SEARCHED positions.
+        metadata: as of `decode`, and so on.
+        constraint: what the text must satisfy.
+        strings: how many texts to find at most.
+        touching: as of `decode`.
+
+    Raises:
+        ValueError: there are more positions.
+    """
+    if len(scores) > SEARCHED:
+        raise ValueError(f"only maps of up to {SEARCHED} positions can be searched whole")
+    lattice = Lattice.of(scores, metadata, metadata.touching if touching is None else touching)
+    budget = max(BUDGET // max(lattice.positions, 1), 1)
+    held = _search(lattice, constraint, strings, budget) if constraint else None
+    return SearchedView(lattice, _search(lattice, None, strings, budget), held)
+
+
+def vote(
+    views: Sequence[SearchedView],
+    constraint: Constraint | None = None,
+    strings: int = STRINGS,
+    weights: Sequence[float] | None = None,
+) -> Ballot:
+    """Give each text the weighted mean of its probabilities.
+
+    A text that is not among those found in a view counts as 0 there.
+
+    Args:
+        views: at least one, all searched under the constraint.
+        constraint: what the text must satisfy.
+        strings: how many texts to keep at most.
+        weights: of the views, positive; they need not sum to 1. None weighs all alike.
+    """
+    shares = np.ones(len(views)) if weights is None else np.array(weights, np.float64)
+    shares /= shares.sum()
+    free = _vote([view.free for view in views], shares, strings)
     if constraint is None:
-        return _reading(lattices, _vote(lattices, None, strings))
-    free = _vote(lattices, None, 1 if len(maps) == 1 else strings)
+        return Ballot(tuple(free.texts), free.exact)
+    held = _vote([view.held for view in views if view.held], shares, strings)
     best = free.texts[0]
-    held = _vote(lattices, constraint, strings)
     if constraint.allows(best.text):
         # An inexact search could have missed what the free one found.
         others = [each for each in held.texts if each.text != best.text]
-        held = replace(held, texts=[best, *others][:strings])
-        return _reading(lattices, held, Outcome.FREE, constraint)
+        return Ballot(tuple([best, *others][:strings]), held.exact, Outcome.FREE, held.mass)
     if held.texts:
-        return _reading(lattices, held, Outcome.CHANGED, constraint)
-    reading = _reading(lattices, free, Outcome.IMPOSSIBLE)
-    return replace(reading, exact=free.exact and held.exact, allowed=held.mass)
+        return Ballot(tuple(held.texts), held.exact, Outcome.CHANGED, held.mass)
+    exact = free.exact and held.exact
+    return Ballot(tuple(free.texts), exact, Outcome.IMPOSSIBLE, held.mass)
+
+
+def locate(
+    ballot: Ballot, views: Sequence[SearchedView], constraint: Constraint | None = None
+) -> Reading:
+    """Return the reading of the best text, its digits placed in the view that finds it likeliest.
+
+    Args:
+        ballot: what was voted for.
+        views: in which the digits may be placed, at least one.
+        constraint: that the text was to satisfy.
+    """
+    text = ballot.best.text
+    view = 0
+    if len(views) > 1:
+        view = int(np.argmax([_log_probability(each.lattice, text) for each in views]))
+    best, *others = ballot.written(constraint)
+    return Reading(
+        text=best.text,
+        confidence=best.probability,
+        digits=_find_digits(views[view].lattice, text),
+        alternatives=tuple(others),
+        exact=ballot.exact,
+        outcome=ballot.outcome,
+        allowed=ballot.allowed,
+        view=view,
+    )
 
 
 def log_probability(
@@ -198,28 +309,32 @@ class _Found:
     mass: float  # the probability of all texts that were allowed, at most
 
 
-def _vote(lattices: Sequence[Lattice], constraint: Constraint | None, strings: int) -> _Found:
-    """Find the texts of the highest mean probability, among the likeliest of each map."""
-    budget = max(BUDGET // max(lattice.positions for lattice in lattices), 1)
-    if len(lattices) == 1:
-        return _search(lattices[0], constraint, strings, budget)
-    found = [_search(lattice, constraint, strings, budget) for lattice in lattices]
+def _vote(found: Sequence[_Found], shares: Floats, strings: int) -> _Found:
+    """Find the texts of the highest mean probability, among the likeliest of each view.
+
+    Args:
+        found: in each view.
+        shares: (views,) of the vote, summing to 1.
+        strings: how many texts were sought in each view, and are kept.
+    """
+    if len(found) == 1:
+        return found[0]
     means: dict[str, float] = {}
-    unfound: dict[str, float] = {}  # what a text may have in maps where it was not found
+    unfound: dict[str, float] = {}  # what a text may have in views where it was not found
     least = [each.texts[-1].probability if len(each.texts) == strings else 0.0 for each in found]
-    for each, left_out in zip(found, least, strict=True):
+    for each, share, left_out in zip(found, shares.tolist(), least, strict=True):
         for text, probability in each.texts:
-            means[text] = means.get(text, 0.0) + probability / len(found)
-            unfound[text] = unfound.get(text, 0.0) + left_out / len(found)
+            means[text] = means.get(text, 0.0) + share * probability
+            unfound[text] = unfound.get(text, 0.0) + share * left_out
     texts = [Alternative(text, mean) for text, mean in means.items()]
     texts.sort(key=lambda each: (-round(each.probability, _TIE), each.text))
-    nowhere = sum(least) / len(found)
+    nowhere = float(shares @ least)
     others = [each.probability + nowhere - unfound[each.text] for each in texts[1:]]
     exact = not texts or max([nowhere, *others]) <= texts[0].probability
     return _Found(
         texts[:strings],
         exact and all(each.exact for each in found),
-        float(np.mean([each.mass for each in found])),
+        float(shares @ [each.mass for each in found]),
     )
 
 
@@ -272,33 +387,6 @@ def _search(lattice: Lattice, constraint: Constraint | None, strings: int, budge
                 heapq.heappush(heap, (cost, False, digits + DIGITS[digit], after, prefix))
     mass = np.exp(min(np.logaddexp.reduce(masses) - total, 0.0)) if masses else 0.0
     return _Found(texts, exact, float(mass))
-
-
-def _reading(
-    lattices: Sequence[Lattice],
-    found: _Found,
-    outcome: Outcome | None = None,
-    constraint: Constraint | None = None,
-) -> Reading:
-    """Return the reading of what a search found."""
-    view = 0
-    if len(lattices) > 1:
-        text = found.texts[0].text
-        view = int(np.argmax([_log_probability(lattice, text) for lattice in lattices]))
-    best, *others = (
-        Alternative(constraint.write(text) if constraint else text, probability)
-        for text, probability in found.texts
-    )
-    return Reading(
-        text=best.text,
-        confidence=best.probability,
-        digits=_find_digits(lattices[view], found.texts[0].text),
-        alternatives=tuple(others),
-        exact=found.exact,
-        outcome=outcome,
-        allowed=found.mass if constraint else 1.0,
-        view=view,
-    )
 
 
 def _find_digits(lattice: Lattice, text: str, offset: int = 0) -> tuple[FoundDigit, ...]:

@@ -52,6 +52,12 @@ class Metrics:
         self.seconds = self._histogram("stage_seconds", "Seconds by stage.", SECONDS, "stage")
         self.none_share = self._histogram("none_share", "Share of positions with none.", SHARES)
         self.confidence = self._histogram("confidence", "Confidences of the texts.", CONFIDENCES)
+        self.consulted = self._counter(
+            "second_reader_consulted", "Images for which the second reader was consulted."
+        )
+        self.disagreed = self._counter(
+            "readers_disagreed", "Images on which the two readers disagreed."
+        )
         self.model = Info(f"{PREFIX}model", "The model in use.", registry=self.registry)
 
     def count_answer(self, answer: Answer) -> None:
@@ -59,6 +65,9 @@ class Metrics:
         self.pixels.inc(answer.pixels)
         self.none_share.observe(answer.none_share)
         self.confidence.observe(answer.confidence)
+        if answer.readers_agree is not None:
+            self.consulted.inc()
+            self.disagreed.inc(not answer.readers_agree)
         for stage, seconds in answer.seconds.items():
             self.seconds.labels(stage).observe(seconds)
         if answer.decision:

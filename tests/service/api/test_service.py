@@ -7,7 +7,7 @@ from service.api.service import RecognitionService
 from service.errors import BadOption, TooManyPixels
 from service.imaging.decode import decode
 from service.imaging.limits import Limits
-from service.recognition.model import Scorer
+from service.recognition.model import ModelFiles
 from service.recognition.recognizer import Options, Recognizer
 from tests.conftest import STRIPS
 
@@ -17,7 +17,7 @@ ENCODED = (STRIPS / NAME).read_bytes()
 
 @pytest.fixture(scope="module")
 def service():
-    return RecognitionService(Recognizer(Scorer()))
+    return RecognitionService(Recognizer.load(ModelFiles.read()))
 
 
 @pytest.mark.parametrize("include_scores", [False, True])
@@ -26,9 +26,7 @@ def test_a_response_is_that_of_decoding_and_recognizing(service, include_scores)
     page = decode(ENCODED)
     recognizer = service.recognizer
     recognition = recognizer.recognize(page, Options(alternatives=2))
-    assert recognized.response == to_response(
-        recognition, recognizer.metadata, recognizer.scorer.digest, include_scores
-    )
+    assert recognized.response == to_response(recognition, recognizer, include_scores)
     assert recognized.response.HasField("scores") == include_scores
 
 

@@ -4,21 +4,19 @@ import pytest
 from service.api.responses import to_response
 from service.cli.score_plot import CELL, GUTTER, PANEL_WIDTH, draw, heat, row_of
 from service.imaging.decode import decode
-from service.recognition.model import Scorer
+from service.recognition.model import ModelFiles
 from service.recognition.recognizer import Recognizer
 from tests.conftest import STRIPS
 
 
 @pytest.fixture(scope="module")
 def recognizer():
-    return Recognizer(Scorer())
+    return Recognizer.load(ModelFiles.read())
 
 
 def ribbon_of(recognizer, gray):
     found = recognizer.recognize(gray)
-    response = to_response(
-        found, recognizer.metadata, recognizer.scorer.digest, include_scores=True
-    )
+    response = to_response(found, recognizer, include_scores=True)
     return response, np.asarray(draw(gray, response))
 
 

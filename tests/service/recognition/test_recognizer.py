@@ -6,14 +6,14 @@ import pytest
 from service.imaging.decode import decode, from_raster
 from service.imaging.page import Page
 from service.recognition.decoding.regex import pattern
-from service.recognition.model import Scorer
+from service.recognition.model import ModelFiles
 from service.recognition.recognizer import Options, Recognizer
 from tests.conftest import STRIPS
 
 
 @pytest.fixture(scope="module")
 def recognizer():
-    return Recognizer(Scorer())
+    return Recognizer.load(ModelFiles.read())
 
 
 def page(name):

@@ -24,7 +24,7 @@ from service.errors import (
 )
 from service.imaging.decode import decode
 from service.pb import recognizer_pb2 as pb
-from service.recognition.model import SHIPPED_MODEL, Scorer
+from service.recognition.model import ModelFiles
 from service.recognition.recognizer import Recognizer
 from service.workers.pool import PoolSize, WorkerPool
 from service.workers.worker_config import WorkerConfig
@@ -37,7 +37,7 @@ LARGE = np.full((40, 5000), 255, np.uint8)
 
 @pytest.fixture(scope="module")
 def recognizer():
-    return Recognizer(Scorer())
+    return Recognizer.load(ModelFiles.read())
 
 
 class Killer:
@@ -53,10 +53,10 @@ class Killer:
             send(self.pool, signal.SIGKILL)
 
 
-def new_pool(sizes=SIZE, model=None, config=None, killer=None):
+def new_pool(sizes=SIZE, files=None, config=None, killer=None):
     pool = WorkerPool(
         config or WorkerConfig(),
-        SHIPPED_MODEL.read_bytes() if model is None else model,
+        ModelFiles.read() if files is None else files,
         sizes,
         *([killer.changed] if killer else []),
     )
@@ -108,8 +108,7 @@ def exists(pid):
 
 def alone(recognizer, image=NAME):
     gray = image if isinstance(image, np.ndarray) else decode((STRIPS / image).read_bytes()).gray
-    digest = recognizer.scorer.digest
-    return to_response(recognizer.recognize(gray), recognizer.metadata, digest)
+    return to_response(recognizer.recognize(gray), recognizer)
 
 
 @in_a_loop
@@ -281,7 +280,7 @@ async def test_a_reload_reads_with_the_new_model_and_finishes_work_in_hand_with_
         send(pool, signal.SIGSTOP)
         in_hand, waits = soon(pool), soon(pool)
         await at_work(pool.regular, 2)
-        described = await pool.reload(calibrated_model.read_bytes())
+        described = await pool.reload(ModelFiles.read(calibrated_model))
         assert described.digest == pool.described.digest != old
         assert (await waits).model_digest == described.digest
         os.kill(old_worker, signal.SIGCONT)
@@ -295,7 +294,7 @@ async def test_a_bad_model_changes_nothing(recognizer):
     async with new_pool() as pool:
         workers = pool.pids
         with pytest.raises(ModelError):
-            await pool.reload(b"no model at all")
+            await pool.reload(ModelFiles(b"no model at all"))
         assert await read(pool) == alone(recognizer)
         assert pool.described.digest == recognizer.scorer.digest
         await until(lambda: pool.pids == workers)
@@ -312,7 +311,7 @@ async def test_large_pages_that_wait_during_a_reload_are_read_with_the_new_model
         workers = pool.pids
         for pid in workers:
             os.kill(pid, signal.SIGSTOP)
-        described = await pool.reload(calibrated_model.read_bytes())
+        described = await pool.reload(ModelFiles.read(calibrated_model))
         for pid in workers:
             os.kill(pid, signal.SIGCONT)
         assert (await first).model_digest == recognizer.scorer.digest
@@ -325,7 +324,7 @@ async def test_a_worker_that_dies_during_a_reload_leaves_as_many_as_there_should
 ):
     async with new_pool() as pool:
         send(pool, signal.SIGKILL)
-        described = await pool.reload(calibrated_model.read_bytes())
+        described = await pool.reload(ModelFiles.read(calibrated_model))
         assert (await read(pool)).model_digest == described.digest
         await until(lambda: not pool.regular._starting)
         await until(lambda: len(pool.pids) == 1)
@@ -358,7 +357,7 @@ async def test_closing_during_a_reload_leaves_no_process_behind(calibrated_model
     others = children()
     await pool.start()
     before = children()
-    reloading = asyncio.create_task(pool.reload(calibrated_model.read_bytes()))
+    reloading = asyncio.create_task(pool.reload(ModelFiles.read(calibrated_model)))
     await until(lambda: children() > before)
     await pool.close()
     with pytest.raises(ServerStopping):
@@ -375,16 +374,16 @@ def children():
 
 
 @pytest.mark.parametrize(
-    ("model", "config", "kind"),
+    ("files", "config", "kind"),
     [
-        (b"no model at all", WorkerConfig(), ModelError),
+        (ModelFiles(b"no model at all"), WorkerConfig(), ModelError),
         (None, WorkerConfig(providers=("Abacus",)), SettingsError),
     ],
     ids=["model", "provider"],
 )
 @in_a_loop
-async def test_a_pool_whose_workers_cannot_start_says_why(model, config, kind):
-    pool = new_pool(PoolSize(workers=2), model, config)
+async def test_a_pool_whose_workers_cannot_start_says_why(files, config, kind):
+    pool = new_pool(PoolSize(workers=2), files, config)
     with pytest.raises(kind):
         await pool.start()
     await pool.close()

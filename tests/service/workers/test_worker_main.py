@@ -12,10 +12,10 @@ from service.api.responses import to_response
 from service.imaging.decode import decode
 from service.imaging.limits import Limits
 from service.pb import recognizer_pb2 as pb
-from service.recognition.model import SHIPPED_MODEL, Scorer
+from service.recognition.model import SHIPPED_MODEL, ModelFiles
 from service.recognition.recognizer import Options, Recognizer
 from service.workers.framing import read_frame, write_frame
-from service.workers.worker_config import WorkerConfig, to_head
+from service.workers.worker_config import WorkerConfig, to_frame
 from service.workers.worker_main import recognize
 from tests.conftest import ROOT, STRIPS
 
@@ -26,7 +26,7 @@ MOST_IMAGES = 3  # that a test sends before it hears
 class Worker:
     """A worker process, and what it says of its model."""
 
-    def __init__(self, config=CONFIG, model=None):
+    def __init__(self, config=CONFIG, files=None):
         self.process = subprocess.Popen(
             [sys.executable, "-m", "service.workers.worker_main"],
             stdin=subprocess.PIPE,
@@ -34,11 +34,7 @@ class Worker:
             stderr=subprocess.PIPE,
             cwd=ROOT,
         )
-        write_frame(
-            self.process.stdin,
-            to_head(config),
-            SHIPPED_MODEL.read_bytes() if model is None else model,
-        )
+        write_frame(self.process.stdin, *to_frame(config, files or ModelFiles.read()))
         self.head, self.body = read_frame(self.process.stdout)
 
     def send(self, request):
@@ -66,7 +62,7 @@ def worker():
 
 @pytest.fixture(scope="module")
 def recognizer():
-    return Recognizer(Scorer())
+    return Recognizer.load(ModelFiles.read())
 
 
 def request(image, **asked):
@@ -87,8 +83,7 @@ def test_a_worker_answers_as_the_recognizer_does_here(worker, recognizer, truths
         gray = decode(encoded).gray
         expected = to_response(
             recognizer.recognize(gray, Options(alternatives=2)),
-            recognizer.metadata,
-            recognizer.scorer.digest,
+            recognizer,
             include_scores=True,
         )
         assert pb.RecognizeResponse.FromString(body) == expected
@@ -169,14 +164,15 @@ def test_a_page_over_the_limit_says_what_is_allowed_to_all(worker):
 
 
 @pytest.mark.parametrize(
-    ("config", "model", "reason"),
+    ("config", "files", "reason"),
     [
-        (CONFIG, b"no model at all", "BAD_MODEL"),
+        (CONFIG, ModelFiles(b"no model at all"), "BAD_MODEL"),
+        (CONFIG, ModelFiles(SHIPPED_MODEL.read_bytes(), b"no model at all"), "BAD_MODEL"),
         (replace(CONFIG, providers=("Abacus",)), None, "BAD_SETTING"),
     ],
 )
-def test_a_worker_that_cannot_start_says_why_and_ends(config, model, reason):
-    worker = Worker(config, model)
+def test_a_worker_that_cannot_start_says_why_and_ends(config, files, reason):
+    worker = Worker(config, files)
     assert worker.head["error"]["reason"] == reason
     assert worker.end() == (0, b"")
 

@@ -5,7 +5,8 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from service.recognition.model_metadata import Calibration, ModelMetadata, Threshold
+from service.recognition.calibration import Calibration, Threshold
+from service.recognition.model_metadata import ModelMetadata
 from training.config import Config, SequenceConfig, StripConfig
 from training.evaluation.evaluate import Figures, Reads, SourceFigures, WindowFigures
 from training.evaluation.metrics import Read, StripFigures
