@@ -27,7 +27,7 @@ class Pairing:
     """How a model is read beside a second one, and what their confidences mean together."""
 
     second: str  # SHA-256 of the second reader's file, in hexadecimal
-    sure: float = 0.8  # probability of the first reading from which the second is not consulted
+    sure: float = 0.9  # probability of the first reading from which the second is not consulted
     weight: float = 0.5  # of the second reader's probabilities in the vote, 0 to 1
     calibration: Calibration = field(default_factory=Calibration)
 

@@ -34,6 +34,10 @@ FIRST = View(upright=0.5)
 # beside these sizes won nothing, and neither did looking again where the first reading was surer.
 OTHERS = tuple(View(upright=0.5, scale=scale) for scale in (0.8, 0.9, 1.12, 1.25))
 SURE = 0.8  # probability of a first reading that needs no others, without a second reader
+# Probability of a text that both readers see in the first view, from which no other is looked at.
+# On held-out strips it costs 0.1 points of exact strings (83.0% for 83.1%) and spares four in ten
+# of the further looks.
+AGREED = 0.7
 STRINGS = 3  # texts searched in every view
 FIRST_READER, SECOND_READER = "first", "second"
 
@@ -102,8 +106,9 @@ class Look:
 class Recognizer:
     """Reads pages with one or two loaded models; safe to use from several threads at once.
 
-    The first reader reads every page. Where its first view is not sure, both look at the line in
-    several sizes, and the texts are voted on. The first reader's score map locates the digits.
+    The first reader reads every page. Where its first view is not sure, the second reader looks at
+    it, too; where they do not agree, both look at the line in several sizes. Texts are voted on.
+    The first reader's score map locates the digits.
 
     Args:
         scorer: the first reader's model.
@@ -175,11 +180,14 @@ class Recognizer:
         looks = self._look(self.scorer, [strip], options, timer)
         # The largest view must still be searched whole.
         if positions <= SEARCHED // 2 and self._vote(looks, options).best.probability < self.sure:
-            others = [line.strip(view) for view in OTHERS]
-            timer.took("normalize")
-            looks += self._look(self.scorer, others, options, timer)
             if self.second is not None:
-                looks += self._look(self.second, [strip, *others], options, timer)
+                looks += self._look(self.second, [strip], options, timer)
+            if self.second is None or not self._agree(looks, options):
+                others = [line.strip(view) for view in OTHERS]
+                timer.took("normalize")
+                looks += self._look(self.scorer, others, options, timer)
+                if self.second is not None:
+                    looks += self._look(self.second, others, options, timer)
         ballot = self._vote(looks, options)
         first = [look for look in looks if look.scorer is self.scorer]
         reading = locate(ballot, [look.found for look in first], options.constraint)
@@ -224,6 +232,14 @@ class Recognizer:
             own = look.scorer is self.scorer
             weights.append(share / (len(looks) - second) if own else self.weight / second)
         return vote([look.found for look in looks], options.constraint, strings, weights)
+
+    def _agree(self, looks: Sequence[Look], options: Options) -> bool:
+        """Whether both readers see the same text in the first view, and surely enough."""
+        ballot = self._vote(looks, options)
+        same = all(
+            vote([look.found], options.constraint).best.text == ballot.best.text for look in looks
+        )
+        return same and ballot.best.probability >= AGREED
 
     def _more(self, ballot: Ballot, looks: Sequence[Look], options: Options) -> Ballot:
         """Return a ballot with more texts, where so many are requested; the best one remains."""

@@ -78,15 +78,30 @@ def test_the_vote_is_the_weighted_mean_of_both_readers(pair, page):
     assert found.evidence.probability == pytest.approx(expected, abs=1e-3)
 
 
-def test_the_second_reader_sees_all_views_in_one_pass(pair, page, monkeypatch):
+def test_the_second_reader_sees_the_other_views_in_one_pass(pair, monkeypatch):
     recognizer = pair(sure=1.0)
+    noise = np.random.default_rng(5).integers(0, 256, (40, 120), np.uint8)
     passes = []
     run = recognizer.second.run
     monkeypatch.setattr(
         recognizer.second, "run", lambda pixels: passes.append(len(pixels)) or run(pixels)
     )
-    recognizer.recognize(page)
-    assert passes == [len((FIRST, *OTHERS))]
+    recognizer.recognize(noise)
+    assert passes == [1, len(OTHERS)]
+
+
+@pytest.mark.parametrize(("agreed", "looks"), [(0.0, 2), (1.1, 2 + 2 * len(OTHERS))])
+def test_where_both_agree_on_the_first_view_no_other_is_looked_at(
+    pair, page, monkeypatch, agreed, looks
+):
+    searched = []
+    search = recognition.search
+    monkeypatch.setattr(recognition, "AGREED", agreed)
+    monkeypatch.setattr(
+        recognition, "search", lambda *given: searched.append(given) or search(*given)
+    )
+    assert pair(sure=1.0).recognize(page).evidence.agreed
+    assert len(searched) == looks
 
 
 def test_the_score_map_and_the_digits_are_the_first_reader_s(pair, page):
