@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib import import_module
 from types import TracebackType
 from typing import Self, cast
@@ -20,15 +21,14 @@ from service.errors import (
     UnknownFormat,
     UnsupportedPixels,
 )
+from service.imaging import backdrop, channels, depth
 from service.imaging.formats import NAMES, format_of
 from service.imaging.limits import Limits
-from service.imaging.page import Gray, Page
+from service.imaging.page import Channel, Gray, Page
 from service.imaging.structure import check_exif
 
-PAPER = 255  # what shows through a transparent pixel
-
-BITS, PHOTOMETRIC, TILE_WIDTH, TILE_LENGTH = 258, 262, 322, 323  # TIFF tags
-WHITE_IS_ZERO = 0  # a value of PHOTOMETRIC
+BITS, PHOTOMETRIC, TILE_WIDTH, TILE_LENGTH, SAMPLE_FORMAT = 258, 262, 322, 323, 339  # TIFF tags
+WHITE_IS_ZERO, UNSIGNED = 0, 1  # values of PHOTOMETRIC, of SAMPLE_FORMAT
 
 MAX_RUN_LENGTHS = 2**22  # pixels of a BMP
 RUN_LENGTHS = (1, 2)  # values of a BMP's compression
@@ -51,8 +51,8 @@ QUARTER_TURNS = (5, 6, 7, 8)  # orientations that make rows of columns
 def decode(encoded: bytes, page: int = 0, limits: Limits | None = None) -> Page:
     """Decode one page of an encoded image, turned upright as its EXIF orientation says.
 
-    Gray levels of 16 bits are reduced to 8; color becomes luminance; what is transparent
-    becomes white paper.
+    Deep data are reduced to 8 bits by the range that they use, color to the channel that shows
+    the ink, and what is transparent is set on white, or on black where white hides the ink.
 
     Raises:
         EmptyImage, UnknownFormat, DamagedImage, UnsupportedPixels, TooManyBytes,
@@ -139,16 +139,14 @@ class EncodedImage:
         _check_size(*image.size, self.limits)
         if isinstance(image, TiffImagePlugin.TiffImageFile):
             _check_tile(image, self.limits)
-        _check_mode(image)
         _check_run_lengths(image, self._size)
         try:
+            levels = _Levels.of(image)
             image.load()
             orientation = _orientation(image)
-            gray = _to_gray(_upright(image, orientation))
-            return Page(
-                gray=PAPER - gray if _is_inverted(image) else gray,
-                aspect=_aspect(image, orientation),
-            )
+            aspect = _aspect(image, orientation)
+            gray, channel, gain = _to_gray(_upright(image, orientation), levels)
+            return Page(gray, aspect, channel, gain)
         except Exception as error:  # Pillow's decoders raise almost anything on damaged bytes
             raise DamagedImage(
                 f"the {image.format} data is damaged or truncated: {error}", "image.encoded"
@@ -179,8 +177,8 @@ def _open(encoded: bytes, limits: Limits) -> ImageFile.ImageFile:
     except Exception as error:
         if "pixel mode" in str(error) or "Unsupported BMP" in str(error):
             raise UnsupportedPixels(
-                f"the pixels are of an unsupported kind ({error}); 1 to 8, or 16, bits a "
-                "channel are allowed",
+                f"the pixels are of an unsupported kind ({error}); 1 to 16 bits a channel, "
+                "or one channel of 32, are allowed",
                 "image.encoded",
             ) from error
         raise DamagedImage(
@@ -268,20 +266,6 @@ def _check_tile(image: TiffImagePlugin.TiffImageFile, limits: Limits) -> None:
     _check_size(width, height, limits, what="a tile of the image")
 
 
-def _check_mode(image: ImageFile.ImageFile) -> None:
-    if image.mode in ("I", "F"):
-        raise UnsupportedPixels(
-            f"the pixels have 32 bits or a sign (Pillow's mode {image.mode}); 1 to 8, or 16, "
-            "unsigned bits a channel are allowed",
-            "image.encoded",
-        )
-    # Pillow gives 12 bits as 16 without scaling them, which is nearly black.
-    if isinstance(image, TiffImagePlugin.TiffImageFile) and image.tag_v2.get(BITS) == (12,):
-        raise UnsupportedPixels(
-            "the pixels have 12 bits a channel; 1 to 8, or 16, are allowed", "image.encoded"
-        )
-
-
 def _check_run_lengths(image: ImageFile.ImageFile, size: int) -> None:
     """Pillow unpacks run lengths in Python: slowly, for each pixel and for each code."""
     if not isinstance(image, BmpImagePlugin.BmpImageFile):
@@ -302,13 +286,29 @@ def _check_run_lengths(image: ImageFile.ImageFile, size: int) -> None:
         )
 
 
-def _is_inverted(image: ImageFile.ImageFile) -> bool:
-    """Whether white is 0 in a TIFF of 16 bits; Pillow turns that round at 8 bits, not at 16."""
-    return (
-        isinstance(image, TiffImagePlugin.TiffImageFile)
-        and image.mode.startswith("I;16")
-        and image.tag_v2.get(PHOTOMETRIC) == WHITE_IS_ZERO
-    )
+@dataclass(frozen=True)
+class _Levels:
+    """What a file says of its levels that its decoded pixels do not."""
+
+    bits: int  # of a channel, where they are more than 8; else 8
+    white: float | None = None  # the highest value of one deep channel, if its type has one
+    inverted: bool = False  # white is 0; Pillow turns that round at 8 bits, not beyond
+    unsigned: bool = False  # 32 bits without a sign
+
+    @classmethod
+    def of(cls, image: ImageFile.ImageFile) -> Self:
+        """Return those of an image that has not been loaded: loading forgets how it was packed."""
+        tags = image.tag_v2 if isinstance(image, TiffImagePlugin.TiffImageFile) else {}
+        is_deep = image.mode in ("I", "F") or image.mode.startswith("I;16")
+        inverted = is_deep and tags.get(PHOTOMETRIC) == WHITE_IS_ZERO
+        unsigned = tags.get(SAMPLE_FORMAT, (UNSIGNED,)) == (UNSIGNED,)
+        if image.mode.startswith("I;16"):
+            bits = 12 if tags.get(BITS) == (12,) else 16
+            return cls(bits, 2.0**bits - 1, inverted)
+        if is_deep:
+            return cls(32, None, inverted, image.mode == "I" and bool(tags) and unsigned)
+        packing = str(image.tile[0].args) if image.tile else ""
+        return cls(16 if ";16" in packing else 8)
 
 
 def _orientation(image: ImageFile.ImageFile) -> int:
@@ -344,15 +344,19 @@ def _aspect(image: ImageFile.ImageFile, orientation: int) -> float:
     return 1 / aspect if orientation in QUARTER_TURNS else aspect
 
 
-def _to_gray(image: Image.Image) -> Gray:
-    if image.mode.startswith("I;16"):
-        levels = np.asarray(image, np.uint16)
-        gray = (levels // 257).astype(np.uint8)  # 65535 / 257 = 255
-        transparent = image.info.get("transparency")
-        return gray if transparent is None else np.where(levels == transparent, PAPER, gray)
+def _to_gray(image: Image.Image, levels: _Levels) -> tuple[Gray, Channel, float]:
+    """Return an image's gray levels, the channel they are, and how much they were stretched."""
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        gray, gain = depth.to_gray(
+            image, levels.white, levels.unsigned, image.info.get("transparency")
+        )
+        return 255 - gray if levels.inverted else gray, Channel.LUMINANCE, gain
+    gain = 1.0
+    if levels.bits > 8:
+        image, gain = depth.stretch(image)
     if image.has_transparency_data:
-        paper = Image.new("RGBA", image.size, (PAPER, PAPER, PAPER, 255))
-        image = Image.alpha_composite(paper, image.convert("RGBA"))
-    if image.mode not in ("1", "L", "RGB"):
-        image = image.convert("RGB")
-    return np.asarray(image.convert("L"))
+        image = backdrop.flatten(image)
+    if image.mode in ("1", "L"):
+        return np.asarray(image.convert("L")), Channel.LUMINANCE, gain
+    chosen, channel = channels.to_gray(image if image.mode == "RGB" else image.convert("RGB"))
+    return np.asarray(chosen), channel, gain

@@ -64,11 +64,11 @@ def fit(
     """Train a network: LeNet-5 on windows first, both on whole strips; Ctrl-C keeps the best."""
     from service.recognition.model import Scorer
     from training.data.digits import split
-    from training.data.hands import joined, load_hands
     from training.data.scans import load_scans
     from training.evaluation.plots import draw_log
     from training.export import load, load_model, stages
     from training.pages.cuttings import Cuttings
+    from training.pages.hands import joined, load_hands
     from training.stages.sequences import SequenceData, SequenceStage
     from training.stages.train import fit as train
     from training.stages.windows import WindowStage

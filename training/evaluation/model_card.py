@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from training.data.digits import VALIDATION_SHARE
-from training.data.hands import SOURCES as HANDS
 from training.data.scans import HELD_OUT_SHARE
 from training.evaluation.evaluate import Figures
 from training.evaluation.metrics import BINS, RATES, StripFigures
@@ -14,6 +13,7 @@ from training.evaluation.report import Row, figure_rows
 from training.export import stages
 from training.networks import LABELS, NONE, RECEPTIVE_FIELD, STRIDE, LeNet5
 from training.pages.augment import APART, CENTERED
+from training.pages.hands import SOURCES as HANDS
 from training.stages.sequences import SequenceStage
 from training.stages.windows import WindowStage
 

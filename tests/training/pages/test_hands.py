@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from training.data.digits import DatasetError
-from training.data.hands import (
+from training.pages.hands import (
     BOX,
     SOURCES,
     THIN,
