@@ -29,6 +29,7 @@ FLUSH_SECONDS = 0.2  # for the last bytes to leave
 WATCH_SECONDS = 2.0  # between checks of the model's file
 NO_WORKER_SECONDS = 5.0  # without a worker, after which health says NOT_SERVING
 IDENTITY_ONLY = 1  # of gRPC's compression algorithms
+UNREAD_BYTES = 65_535  # of a message, the least window that HTTP/2 begins with
 HANDSHAKE_SECONDS = 20  # timeout
 PING_SECONDS = 10  # minimum between two pings of a client
 KEEPALIVE_TIMEOUT_SECONDS = 20  # for the answer to a ping
@@ -234,6 +235,9 @@ def options(settings: Settings) -> list[tuple[str, int]]:
         ("grpc.max_receive_message_length", max_message(settings)),
         # gRPC decompresses a whole message before it checks its length, so none is accepted.
         ("grpc.compression_enabled_algorithms_bitset", IDENTITY_ONLY),
+        # Of a message that is not read, as before authentication, gRPC buffers only this.
+        ("grpc.http2.lookahead_bytes", UNREAD_BYTES),
+        ("grpc.http2.bdp_probe", 0),  # or the window would grow with the connection's speed
         ("grpc.max_send_message_length", settings.max_response_bytes),
         ("grpc.max_concurrent_streams", settings.max_concurrent_streams),
         ("grpc.max_allowed_incoming_connections", settings.max_connections),

@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-from grpc_status import rpc_status
 
-from service.api.status import to_status
 from service.errors import SettingsError, Unauthenticated
 from service.file_watcher import Watched, read_regular
+from service.server.refusal import refuse
 
 HEALTH = "/grpc.health.v1.Health/"
 SHORTEST = 16  # characters of a token; shorter ones can be guessed
@@ -106,9 +105,8 @@ def _refusal(error: Unauthenticated) -> Any:  # noqa: ANN401 - grpc ships no typ
     Its requests are a stream, of which gRPC receives none that the handler does not read, whatever
     the method's own shape is.
     """
-    status = rpc_status.to_status(to_status(error))
 
-    async def refuse(_: object, context: grpc.aio.ServicerContext) -> None:
-        await context.abort_with_status(status)
+    async def serve(_: object, context: grpc.aio.ServicerContext) -> None:
+        refuse(context, error)
 
-    return grpc.stream_unary_rpc_method_handler(refuse)
+    return grpc.stream_unary_rpc_method_handler(serve)

@@ -10,12 +10,11 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import grpc
-from grpc_status import rpc_status
 
-from service.api.status import to_status
 from service.errors import Overloaded
 from service.server.observability.metrics import Metrics
 from service.server.receiving import Receiver
+from service.server.refusal import refuse
 from service.workers.admission_queue import AdmissionQueue
 
 SECONDS = 1.0  # from one line of log to the next
@@ -66,7 +65,7 @@ class LoadShedder(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc shi
             asyncio.get_running_loop().call_later(SECONDS, self._log)
         self._unlogged += 1
         error = self.queue.overloaded() if self.queue.full else self.receiver.full()
-        await context.abort_with_status(rpc_status.to_status(to_status(error)))
+        refuse(context, error)
 
     def _log(self) -> None:
         logger.info(

@@ -13,10 +13,9 @@ from typing import Any
 
 import grpc
 from google.protobuf.message import DecodeError
-from grpc_status import rpc_status
 
-from service.api.status import to_status
 from service.errors import DigitstripError, MalformedMessage, Overloaded, TimedOut
+from service.server.refusal import refuse
 
 QUICK_SECONDS = 0.25  # a message that takes longer is a slow one, of which there may be few
 RETRY_SECONDS = 1.0  # that a refused caller is asked to wait
@@ -108,9 +107,12 @@ class Receiver(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc ships 
         return len(self._slow)
 
     async def receive(
-        self, requests: AsyncIterator[bytes], seconds: float | None = None
+        self, context: grpc.aio.ServicerContext, seconds: float | None = None
     ) -> bytes | None:
         """Return a call's next message, or None at the end of its requests.
+
+        Read from the context: the iterator of requests that gRPC passes to a handler holds the
+        latest message, and itself, until garbage is collected.
 
         Raises:
             TimedOut: the message was not complete after `seconds`.
@@ -122,7 +124,8 @@ class Receiver(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc ships 
         slow = loop.call_later(QUICK_SECONDS, self._is_slow, evicted)
         try:
             async with asyncio.timeout(seconds), evicted:
-                return await anext(requests, None)
+                message = await context.read()
+                return None if message is grpc.aio.EOF else message
         except TimeoutError:
             pass
         finally:
@@ -162,8 +165,11 @@ class Receiver(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc ships 
         return make(serve, response_serializer=handler.response_serializer)
 
     def _unary(self, handler: grpc.RpcMethodHandler, decode: Callable[[bytes], Any]) -> Any:  # noqa: ANN401 - grpc ships no types
-        async def serve(requests: AsyncIterator[bytes], context: grpc.aio.ServicerContext) -> Any:  # noqa: ANN401
-            message, hold = await self._one(requests, context, decode)
+        async def serve(_: object, context: grpc.aio.ServicerContext) -> Any:  # noqa: ANN401
+            if (received := await self._one(context, decode)) is None:
+                return None
+            message, hold = received
+            del received
             response = await handler.unary_unary(message, context)
             del message
             if isinstance(response, bytes):
@@ -173,9 +179,9 @@ class Receiver(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc ships 
         return serve
 
     def _unary_stream(self, handler: grpc.RpcMethodHandler, decode: Callable[[bytes], Any]) -> Any:  # noqa: ANN401
-        async def serve(requests: AsyncIterator[bytes], context: grpc.aio.ServicerContext) -> None:
-            message, _ = await self._one(requests, context, decode)
-            await _respond(handler.unary_stream(message, context), context)
+        async def serve(_: object, context: grpc.aio.ServicerContext) -> None:
+            if (received := await self._one(context, decode)) is not None:
+                await _respond(handler.unary_stream(received[0], context), context)
 
         return serve
 
@@ -183,16 +189,14 @@ class Receiver(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc ships 
         if getattr(handler.stream_stream, "receives", False):  # under the bounds by itself
             return handler.stream_stream
 
-        async def bounded(
-            requests: AsyncIterator[bytes], context: grpc.aio.ServicerContext
-        ) -> AsyncIterator[Any]:
+        async def bounded(context: grpc.aio.ServicerContext) -> AsyncIterator[Any]:
             while True:
                 await self.held.room()
-                received = await self._next(requests, decode, None)
+                received = await self._next(context, decode, None)
                 if received is None:
                     return
                 if isinstance(received, DigitstripError):
-                    await abort(context, received)
+                    refuse(context, received)
                     return
                 message, size = received
                 hold = self.held.hold(size)
@@ -201,26 +205,28 @@ class Receiver(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc ships 
                 finally:
                     hold.release()
 
-        async def serve(requests: AsyncIterator[bytes], context: grpc.aio.ServicerContext) -> None:
-            await _respond(handler.stream_stream(bounded(requests, context), context), context)
+        async def serve(_: object, context: grpc.aio.ServicerContext) -> None:
+            await _respond(handler.stream_stream(bounded(context), context), context)
 
         return serve
 
     async def _one(
         self,
-        requests: AsyncIterator[bytes],
         context: grpc.aio.ServicerContext,
         decode: Callable[[bytes], Any],
-    ) -> tuple[Any, Hold]:
-        """Receive and decode the one message of a call; it is held until the call has ended."""
+    ) -> tuple[Any, Hold] | None:
+        """Receive and decode the one message of a call; it is held until the call has ended.
+
+        Returns None if the call is refused.
+        """
         received: tuple[Any, int] | DigitstripError = self.full()
         if await self._has_room():
-            received = await self._next(requests, decode, self.seconds) or MalformedMessage(
+            received = await self._next(context, decode, self.seconds) or MalformedMessage(
                 "the call ended without a message; expected one"
             )
         if isinstance(received, DigitstripError):
-            await abort(context, received)
-            raise AssertionError("abort raises")
+            refuse(context, received)
+            return None
         message, size = received
         hold = self.held.hold(size)
         context.add_done_callback(lambda _: hold.release())
@@ -235,7 +241,7 @@ class Receiver(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc ships 
 
     async def _next(
         self,
-        requests: AsyncIterator[bytes],
+        context: grpc.aio.ServicerContext,
         decode: Callable[[bytes], Any],
         seconds: float | None,
     ) -> tuple[Any, int] | DigitstripError | None:
@@ -244,7 +250,7 @@ class Receiver(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc ships 
         An error that is raised holds the frames that it passed through, and with them the message.
         """
         try:
-            content = await self.receive(requests, seconds)
+            content = await self.receive(context, seconds)
         except DigitstripError as error:
             return error.with_traceback(None)
         if content is None:
@@ -263,15 +269,6 @@ class Receiver(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc ships 
             f"at most {self.held.limit:,} are allowed; retry in {RETRY_SECONDS:g} s",
             RETRY_SECONDS,
         )
-
-
-async def abort(context: grpc.aio.ServicerContext, error: DigitstripError) -> None:
-    """End a call with an error and its details.
-
-    Raises:
-        grpc.aio.AbortError: always.
-    """
-    await context.abort_with_status(rpc_status.to_status(to_status(error)))
 
 
 async def _respond(responses: Any, context: grpc.aio.ServicerContext) -> None:  # noqa: ANN401

@@ -2,12 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import Iterable
 
 import grpc
-from grpc_status import rpc_status
 
-from service.api.status import to_status, to_stream_error
+from service.api.status import to_stream_error
 from service.api.wire import (
     join_stream_error,
     join_stream_response,
@@ -19,6 +18,7 @@ from service.pb import recognizer_pb2 as pb
 from service.server.observability.call import REQUEST_ID, Call
 from service.server.observability.observer import Observer
 from service.server.receiving import Receiver
+from service.server.refusal import refuse
 from service.workers.admission_queue import Answer
 from service.workers.pool import WorkerPool
 
@@ -50,10 +50,8 @@ class Servicer:
     def handlers(self) -> grpc.GenericRpcHandler:
         """Return the methods as gRPC registers them, without serializers."""
 
-        async def recognize_stream(
-            requests: AsyncIterator[bytes], context: grpc.aio.ServicerContext
-        ) -> None:
-            await self.recognize_stream(requests, context)
+        async def recognize_stream(_: object, context: grpc.aio.ServicerContext) -> None:
+            await self.recognize_stream(context)
 
         recognize_stream.receives = True  # type: ignore[attr-defined]  # for `Receiver`
         return grpc.method_handlers_generic_handler(
@@ -75,29 +73,27 @@ class Servicer:
             context: of the call.
 
         Returns:
-            A serialized RecognizeResponse.
+            A serialized RecognizeResponse; nothing if the call ends with an error.
         """
         self.work.add(context)
         with self.observer.call("Recognize", context) as call:
             answer = await self._recognize(call, request, context.time_remaining())
             if isinstance(answer, DigitstripError):
-                await refuse(context, answer, call)
-                raise AssertionError("abort raises")
+                _refuse(context, answer, call)
+                return b""
             return answer.response
 
-    async def recognize_stream(
-        self, requests: AsyncIterator[bytes], context: grpc.aio.ServicerContext
-    ) -> None:
+    async def recognize_stream(self, context: grpc.aio.ServicerContext) -> None:
         """Recognize a stream's images, several at once, and write each response as it is ready.
 
         Args:
-            requests: serialized RecognizeStreamRequests.
-            context: of the call, to which serialized RecognizeStreamResponses are written.
+            context: of the call, from which serialized RecognizeStreamRequests are read and to
+                which serialized RecognizeStreamResponses are written.
         """
         self.work.add(context)
         with self.observer.call("RecognizeStream", context) as call:
-            if (error := await _Stream(self, call, requests, context).run()) is not None:
-                await refuse(context, error, call)
+            if (error := await _Stream(self, call, context).run()) is not None:
+                _refuse(context, error, call)
 
     async def get_model(
         self,
@@ -148,12 +144,10 @@ class _Stream:
         self,
         servicer: Servicer,
         call: Call,
-        requests: AsyncIterator[bytes],
         context: grpc.aio.ServicerContext,
     ) -> None:
         self.servicer = servicer
         self.call = call
-        self.requests = requests
         self.context = context
         self.places = asyncio.Semaphore(servicer.in_flight)
         self.writing = asyncio.Lock()  # gRPC writes one message at a time
@@ -185,7 +179,7 @@ class _Stream:
             await self.places.acquire()
             await servicer.receiver.held.room()
             try:
-                message = await servicer.receiver.receive(self.requests)
+                message = await servicer.receiver.receive(self.context)
             except DigitstripError as error:
                 return error.with_traceback(None)
             if message is None:
@@ -259,13 +253,7 @@ class WorkInHand:
         await self._none.wait()
 
 
-async def refuse(context: grpc.aio.ServicerContext, error: DigitstripError, call: Call) -> None:
-    """End a call with an error, its details, and the call's id.
-
-    Raises:
-        grpc.aio.AbortError: always.
-    """
+def _refuse(context: grpc.aio.ServicerContext, error: DigitstripError, call: Call) -> None:
+    """Have a call end with an error, its details, and the call's id."""
     call.code = error.code
-    status = rpc_status.to_status(to_status(error))
-    trailing = (*status.trailing_metadata, (REQUEST_ID, call.id))
-    await context.abort(status.code, status.details, trailing)
+    refuse(context, error, (REQUEST_ID, call.id))

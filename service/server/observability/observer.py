@@ -46,7 +46,8 @@ class Observer:
         context.set_trailing_metadata(((REQUEST_ID, id_),))
         try:
             yield call
-            call.code = "OK"
+            if call.code == UNKNOWN:
+                call.code = "OK"
         except (asyncio.CancelledError, GeneratorExit):  # the latter, in a stream
             if call.code == UNKNOWN:
                 call.code = "CANCELLED"

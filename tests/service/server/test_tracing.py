@@ -140,7 +140,7 @@ def test_without_tracing_opentelemetry_is_not_imported():
     program = (
         "import sys, service.cli.main, service.server.app\n"
         "from service.server.settings import load_settings\n"
-        "from service.server.observability.tracing import Tracing\n"
+        "from service.server.observability.tracing import NoOpTracer\n"
         "assert not load_settings().tracing\n"
         "print([name for name in sys.modules if name.startswith('opentelemetry')])"
     )

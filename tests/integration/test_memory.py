@@ -1,0 +1,92 @@
+"""What bounds the memory of the process that speaks gRPC, before and after authentication."""
+
+import os
+import re
+from contextlib import closing
+from pathlib import Path
+
+import grpc
+import pytest
+
+from service.pb import recognizer_pb2 as pb
+from service.pb.recognizer_pb2_grpc import RecognizerServiceStub
+from service.server.app import UNREAD_BYTES
+from tests.support.http2 import Connection
+
+MIB = 2**20
+RECOGNIZE = "/digitstrip.v1.RecognizerService/Recognize"
+CALLS = 12
+OPTIONS = [("grpc.max_send_message_length", -1)]
+
+
+def peak(server):
+    """The greatest resident memory of the server's own process so far, bytes."""
+    status = Path(f"/proc/{server.process.pid}/status").read_text()
+    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) * 1024
+
+
+@pytest.fixture(scope="module")
+def heic():
+    """A request with a large image of a format that is refused, as a phone takes it."""
+    image = b"\0\0\0\x18ftypheic" + os.urandom(30 * MIB)
+    return pb.RecognizeRequest(image=pb.Image(encoded=image))
+
+
+@pytest.fixture
+def server(start_service):
+    return start_service(DIGITSTRIP_WORKERS="1")
+
+
+@pytest.fixture
+def guarded(start_service, tmp_path):
+    tokens = tmp_path / "tokens"
+    tokens.write_text("a-token-that-nobody-shows\n")
+    return start_service(DIGITSTRIP_WORKERS="1", DIGITSTRIP_TOKENS_FILE=str(tokens))
+
+
+def test_a_refused_call_keeps_nothing_of_its_message(server, heic):
+    before = peak(server)
+    with grpc.insecure_channel(server.address, OPTIONS) as channel:
+        stub = RecognizerServiceStub(channel)
+        for _ in range(CALLS):
+            with pytest.raises(grpc.RpcError) as raised:
+                stub.Recognize(heic)
+            assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert peak(server) - before < CALLS / 2 * 30 * MIB
+
+
+def test_a_call_without_a_token_is_answered_without_receiving_its_message(guarded, heic):
+    before = peak(guarded)
+    with grpc.insecure_channel(guarded.address, OPTIONS) as channel:
+        stub = RecognizerServiceStub(channel)
+        for _ in range(CALLS):
+            with pytest.raises(grpc.RpcError) as raised:
+                stub.Recognize(heic)
+            assert raised.value.code() is grpc.StatusCode.UNAUTHENTICATED
+    assert peak(guarded) - before < 30 * MIB
+
+
+def test_of_a_message_that_is_not_read_one_small_window_is_taken(server):
+    with closing(Connection(server.address)) as connection:
+        connection.listen(1)  # the server's settings come first
+        assert connection.of_stream == UNREAD_BYTES
+        connection.open("/no.such.Service/Method")
+        assert connection.send(bytes(MIB), declared=MIB, seconds=1) <= UNREAD_BYTES
+
+
+def test_a_message_that_stays_unfinished_is_given_up(start_service):
+    server = start_service(DIGITSTRIP_WORKERS="1", DIGITSTRIP_RECEIVE_SECONDS="1")
+    with closing(Connection(server.address)) as connection:
+        connection.listen(1)
+        connection.open(RECOGNIZE)
+        assert connection.send(bytes(MIB), declared=2 * MIB, seconds=1)
+        assert connection.until_ended(20)
+        assert b"the message was not complete after 1 s" in connection.trailers
+
+
+def test_a_compressed_message_is_refused_by_its_headers(server):
+    with closing(Connection(server.address)) as connection:
+        connection.listen(1)
+        connection.open(RECOGNIZE, ("grpc-encoding", "gzip"))
+        assert connection.until_ended(20)
+        assert b"'gzip' is disabled" in connection.trailers
