@@ -225,7 +225,9 @@ def vote(
 ) -> Ballot:
     """Give each text the weighted mean of its probabilities.
 
-    A text that is not among those found in a view counts as 0 there.
+    Without a constraint, a text that is not among those found in a view counts as 0 there. Under
+    one, the texts can be so improbable that only their logarithms differ, and each counts with
+    what it has in every view.
 
     Args:
         views: at least one, all searched under the constraint.
@@ -238,11 +240,15 @@ def vote(
     free = _vote([view.free for view in views], shares, strings)
     if constraint is None:
         return Ballot(tuple(free.texts), free.exact)
-    held = _vote([view.held for view in views if view.held], shares, strings)
+    held = _vote_among(views, shares, strings)
     best = free.texts[0]
     if constraint.allows(best.text):
         # An inexact search could have missed what the free one found.
-        others = [each for each in held.texts if each.text != best.text]
+        others = [
+            Alternative(text, min(probability, best.probability))
+            for text, probability in held.texts
+            if text != best.text
+        ]
         return Ballot(tuple([best, *others][:strings]), held.exact, Outcome.FREE, held.mass)
     if held.texts:
         return Ballot(tuple(held.texts), held.exact, Outcome.CHANGED, held.mass)
@@ -334,6 +340,41 @@ def _vote(found: Sequence[_Found], shares: Floats, strings: int) -> _Found:
     return _Found(
         texts[:strings],
         exact and all(each.exact for each in found),
+        float(shares @ [each.mass for each in found]),
+    )
+
+
+def _vote_among(views: Sequence[SearchedView], shares: Floats, strings: int) -> _Found:
+    """Find the texts of the highest mean probability that satisfy the constraint.
+
+    Args:
+        views: searched under the constraint.
+        shares: (views,) of the vote, summing to 1.
+        strings: how many texts were sought in each view, and are kept.
+    """
+    found = [view.held for view in views if view.held]
+    if len(found) == 1:
+        return found[0]
+
+    def log_mean(logs: Sequence[float]) -> float:
+        return float(np.logaddexp.reduce(np.log(shares) + logs))
+
+    logs = {
+        text: log_mean([_log_probability(view.lattice, text) for view in views])
+        for text in {text for each in found for text, _ in each.texts}
+    }
+    ranked = sorted(logs, key=lambda text: (-round(logs[text], _TIE), text))
+    unfound = log_mean(
+        [
+            _log_probability(view.lattice, each.texts[-1].text)
+            if len(each.texts) == strings
+            else -math.inf
+            for view, each in zip(views, found, strict=True)
+        ]
+    )
+    return _Found(
+        [Alternative(text, math.exp(min(logs[text], 0.0))) for text in ranked[:strings]],
+        all(each.exact for each in found) and (not ranked or unfound <= logs[ranked[0]]),
         float(shares @ [each.mass for each in found]),
     )
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from service.imaging.decode import decode as decode_image
 from service.recognition import model_metadata
 from service.recognition.decoding import ctc_lattice, ctc_search
 from service.recognition.decoding.constraints import all_of, allowed, length, luhn, mod97, verhoeff
@@ -14,11 +15,17 @@ from service.recognition.decoding.ctc_search import (
     SEARCHED,
     Outcome,
     decode,
+    decode_views,
     log_probability,
 )
 from service.recognition.decoding.regex import pattern
+from service.recognition.model import Scorer
 from service.recognition.model_metadata import VERSION, ModelMetadata
+from service.recognition.normalize import normalize
+from service.recognition.recognizer import FIRST, OTHERS
+from tests.conftest import STRIPS
 
+SCORER = Scorer()
 CONTRACT = ModelMetadata(VERSION, (*"0123456789", "none"), 32, 4, "{}")
 NONE = CONTRACT.none
 EVERY = 10_000  # more strings than small maps have
@@ -318,6 +325,64 @@ def test_what_cannot_fit_is_impossible_and_the_free_reading_is_returned(constrai
         free.digits,
     )
     assert reading.allowed == 0
+
+
+def strips_in_views(name):
+    """Return the score maps of an example strip in the recognizer's views."""
+    line = normalize(decode_image((STRIPS / name).read_bytes()).gray)
+    return [SCORER.score(line.strip(view).pixels)[0] for view in (FIRST, *OTHERS)]
+
+
+@pytest.mark.parametrize("views", [1, 5])
+@pytest.mark.parametrize("name", ["postcode-ruled.png", "meter-light-on-dark.png"])
+@pytest.mark.parametrize("off", [1, 2, 3])
+def test_among_random_strings_the_likeliest_is_chosen(name, views, off, truths):
+    """The truth is not among them: one of them has so many digits off, the others all."""
+    rng = np.random.default_rng(off)
+    maps = strips_in_views(name)[:views]
+    metadata = SCORER.metadata
+    for _ in range(3):
+        digits = list(truths[name])
+        for place in rng.choice(len(digits), off, replace=False):
+            digits[place] = str((int(digits[place]) + rng.integers(1, 10)) % 10)
+        size = (19, len(digits))
+        values = sorted({"".join(digits), *map("".join, rng.integers(0, 10, size).astype(str))})
+        logs = [
+            np.logaddexp.reduce([log_probability(scores, value, metadata) for scores in maps])
+            for value in values
+        ]
+        reading = decode_views(maps, metadata, allowed(values), strings=3)
+        assert reading.text == values[int(np.argmax(logs))]
+        expected = max(logs) - np.log(views)
+        assert np.log(reading.confidence) == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("views", [1, 3])
+@pytest.mark.parametrize(
+    "name", ["length", "range of lengths", "pattern", "list", "luhn", "mod 97", "verhoeff"]
+)
+@pytest.mark.parametrize("against", [1, 20, 45])
+def test_the_likeliest_allowed_text_is_found_however_improbable(name, views, against):
+    """Every digit but 9 is improbable at every position: texts down to e^-200 and below."""
+    constraint = all_of(CONSTRAINTS[name], pattern("[0-3]*"))
+    maps = []
+    for seed in range(views):
+        scores = np.random.default_rng(seed).normal(size=(5, 11)) - against
+        scores[:, 9] = 0
+        maps.append(scores - np.logaddexp.reduce(scores, axis=1, keepdims=True))
+    fitting = [
+        "".join(digits)
+        for size in range(1, 6)
+        for digits in product("0123", repeat=size)
+        if constraint.allows("".join(digits))
+    ]
+    logs = {
+        text: np.logaddexp.reduce([log_probability(scores, text, CONTRACT) for scores in maps])
+        for text in fitting
+    }
+    reading = decode_views(maps, CONTRACT, constraint, strings=100)
+    assert logs[reading.text] == pytest.approx(max(logs.values()), abs=1e-6)
+    assert reading.outcome is Outcome.CHANGED
 
 
 # Ties, and limits.
