@@ -208,6 +208,7 @@ class Recognizer:
         reading = decode(scores[0], self.metadata, options.constraint, strings)
         timer.took("search")
         next_best = reading.alternatives[0].probability if reading.alternatives else 0.0
+        next_best = max(next_best, 1 - reading.allowed)
         evidence = Evidence(reading.confidence, next_best, len(reading.digits), reading.confidence)
         reading = replace(reading, alternatives=reading.alternatives[: options.alternatives])
         readers = (ReaderText(FIRST_READER, (Alternative(reading.text, reading.confidence),)),)
@@ -269,7 +270,9 @@ class Recognizer:
                 agreed &= alone.best.text == best.text
         evidence = Evidence(
             probability=best.probability,
-            runner_up=others[0].probability if others else 0.0,
+            # What a constraint forbids is no less probable for that: forced to a text that the
+            # image hardly supports, a reading must not look sure for want of a rival.
+            runner_up=max(others[0].probability if others else 0.0, 1 - ballot.allowed),
             digits=len(best.text),
             first=probabilities[0],
             second=probabilities[1] if len(probabilities) > 1 else None,

@@ -7,7 +7,7 @@ from service.imaging.decode import decode, from_raster
 from service.imaging.page import Page
 from service.recognition.decoding.regex import pattern
 from service.recognition.model import ModelFiles
-from service.recognition.recognizer import Options, Recognizer
+from service.recognition.recognizer import Decision, Options, Recognizer
 from tests.conftest import STRIPS
 
 
@@ -33,6 +33,18 @@ def test_a_constraint_is_what_the_reading_satisfies(recognizer):
     reading = recognizer.recognize(gray, Options(pattern(r"\d{2}-\d{3}"))).reading
     assert re.fullmatch(r"\d{2}-\d{3}", reading.text)
     assert len(recognizer.recognize(gray, Options(pattern(r"\d{2}-\d{3}"))).boxes) == 5
+
+
+@pytest.mark.parametrize("second", [True, False])
+def test_a_text_forced_by_a_constraint_is_not_sure_for_want_of_a_rival(recognizer, second):
+    gray = page("postcode-ruled.png")
+    reader = recognizer if second else Recognizer(recognizer.scorer)
+    free = reader.recognize(gray).reading
+    other = free.text[:-1] + str((int(free.text[-1]) + 4) % 10)
+    forced = reader.recognize(gray, Options(pattern(other), error_rate=0.05))
+    assert forced.reading.text == other
+    assert forced.reading.confidence < 0.5
+    assert forced.decision is Decision.REVIEW
 
 
 def test_raw_raster_reads_as_its_png(recognizer):
