@@ -21,6 +21,7 @@ RECORD = {
     "confidence",
     "decision",
     "exact",
+    "readers",
     "alternatives",
     "constraint",
     "digits",
