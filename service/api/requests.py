@@ -16,9 +16,8 @@ from service.pb import recognizer_pb2 as pb
 from service.recognition.decoding.automaton import Constraint
 from service.recognition.decoding.constraints import SCHEMES, all_of, allowed, length
 from service.recognition.decoding.regex import pattern
-from service.recognition.recognizer import Options
+from service.recognition.recognizer import MAX_ALTERNATIVES, Options
 
-MAX_ALTERNATIVES = 20
 MAX_CONSTRAINT_BYTES = 2**20  # of the serialized message
 CACHED = 16  # automata, of some megabytes each at most
 

@@ -39,6 +39,7 @@ SURE = 0.8  # probability of a first reading that needs no others, without a sec
 # of the further looks.
 AGREED = 0.7
 STRINGS = 3  # texts searched in every view
+MAX_ALTERNATIVES = 20
 FIRST_READER, SECOND_READER = "first", "second"
 
 
@@ -244,9 +245,10 @@ class Recognizer:
 
     def _more(self, ballot: Ballot, looks: Sequence[Look], options: Options) -> Ballot:
         """Return a ballot with more texts, where so many are requested; the best one remains."""
-        strings = 1 + options.alternatives
-        if strings <= STRINGS:
+        if not options.alternatives:
             return ballot
+        # Always as many, so that their order does not depend on how many are requested.
+        strings = 1 + max(options.alternatives, MAX_ALTERNATIVES)
         again = []
         for look in looks:
             metadata = look.scorer.metadata

@@ -108,3 +108,18 @@ def test_fax_of_half_the_rows_reads_as_the_whole_page_and_its_boxes_are_in_its_o
         assert (box.left, box.right) == pytest.approx((other.left, other.right), abs=3)
         assert (box.top, box.bottom) == pytest.approx((other.top / 2, other.bottom / 2), abs=3)
         assert box.bottom <= fax.gray.shape[0]
+
+
+@pytest.mark.parametrize("name", ["pencil-faint.png", "thirty-digits.png", "card-number.bmp"])
+def test_a_reading_does_not_depend_on_how_many_alternatives_are_requested(recognizer, name):
+    gray = page(name)
+    most = recognizer.recognize(gray, Options(alternatives=20)).reading
+    assert most.confidence + sum(p for _, p in most.alternatives) <= 1 + 1e-9
+    for count in (0, 1, 2, 5, 10):
+        reading = recognizer.recognize(gray, Options(alternatives=count)).reading
+        assert (reading.text, reading.confidence, reading.exact) == (
+            most.text,
+            most.confidence,
+            most.exact,
+        )
+        assert reading.alternatives == most.alternatives[:count]
