@@ -224,9 +224,10 @@ async def _finish(tasks: Iterable[asyncio.Task[object]], cancel: bool = False) -
     for task in tasks:
         if cancel:
             task.cancel()
-    for result in await asyncio.gather(*tasks, return_exceptions=True):
-        if isinstance(result, BaseException) and not isinstance(result, asyncio.CancelledError):
-            raise result
+    await asyncio.gather(*tasks, return_exceptions=True)
+    for task in tasks:  # not by what they returned, which may be an error as a value
+        if not task.cancelled() and (error := task.exception()) is not None:
+            raise error
 
 
 class WorkInHand:

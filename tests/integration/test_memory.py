@@ -2,6 +2,7 @@
 
 import os
 import re
+import threading
 from contextlib import closing
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from service.pb import recognizer_pb2 as pb
 from service.pb.recognizer_pb2_grpc import RecognizerServiceStub
 from service.server.app import UNREAD_BYTES
+from tests.conftest import until
 from tests.support.http2 import Connection
 
 MIB = 2**20
@@ -82,6 +84,24 @@ def test_a_message_that_stays_unfinished_is_given_up(start_service):
         assert connection.send(bytes(MIB), declared=2 * MIB, seconds=1)
         assert connection.until_ended(20)
         assert b"the message was not complete after 1 s" in connection.trailers
+
+
+def test_of_too_many_streams_that_wait_the_oldest_is_refused_as_overloaded(start_service):
+    server = start_service(DIGITSTRIP_WORKERS="1", DIGITSTRIP_MAX_SLOW_MESSAGES="1")
+    ended = threading.Event()
+
+    def requests():
+        ended.wait(30)
+        yield from ()
+
+    with grpc.insecure_channel(server.address) as channel:
+        stub = RecognizerServiceStub(channel)
+        oldest, newest = stub.RecognizeStream(requests()), stub.RecognizeStream(requests())
+        until(lambda: oldest.done() or newest.done())
+        ended.set()
+        refused = oldest if oldest.done() else newest
+        assert refused.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert "may take longer than" in refused.details()
 
 
 def test_a_compressed_message_is_refused_by_its_headers(server):
