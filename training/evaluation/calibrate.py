@@ -25,7 +25,7 @@ from training.data.digits import DatasetError, DigitSet
 from training.evaluation.evaluate import Made, Reads, read_folder, read_strips, synthetic_strips
 from training.evaluation.metrics import Flags, Floats, Read, accepted, reliability
 from training.export import write_metadata
-from training.pages.strips import make_pages
+from training.pages.strips import random_page
 
 ERROR_RATES = (0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001)
 FEWEST = 50  # strips to fit on
@@ -297,7 +297,11 @@ def made_strips(
         count: of pages and strings.
         share: 0 to 1, of pages.
     """
-    pages = make_pages(digits, seed, round(count * share), StripConfig())
+    kinds = (StripConfig(), StripConfig.cells(), StripConfig(), StripConfig.digitized())
+    pages = [
+        random_page(digits, np.random.default_rng([seed, n]), kinds[n % len(kinds)])
+        for n in range(round(count * share))
+    ]
     return [
         ("made pages", [Made(f"page-{n}", page.text, page.gray) for n, page in enumerate(pages)]),
         ("synthetic strings", list(synthetic_strips(digits, seed, count - len(pages)))),
