@@ -1,9 +1,10 @@
 """Untrusted bytes to gray pages; every size limit is checked here, before pixels are decoded."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
+from itertools import count, islice
 from types import TracebackType
 from typing import Self, cast
 
@@ -29,6 +30,10 @@ from service.imaging.structure import check_exif
 
 BITS, PHOTOMETRIC, TILE_WIDTH, TILE_LENGTH, SAMPLE_FORMAT = 258, 262, 322, 323, 339  # TIFF tags
 WHITE_IS_ZERO, UNSIGNED = 0, 1  # values of PHOTOMETRIC, of SAMPLE_FORMAT
+
+NEW_SUBFILE_TYPE, SUBFILE_TYPE = 254, 255  # more of them
+REDUCED, MASK, OLD_REDUCED = 1, 4, 2  # bits of the first, and a value of the second
+DIRECTORIES_PER_PAGE, SPARE_DIRECTORIES = 4, 16  # the most that are looked through
 
 MAX_RUN_LENGTHS = 2**22  # pixels of a BMP
 RUN_LENGTHS = (1, 2)  # values of a BMP's compression
@@ -134,8 +139,7 @@ class EncodedImage:
             NoSuchPage, DamagedImage, EmptyImage, UnsupportedPixels, TooManyPixels, TooManyPages.
         """
         image = self._image
-        if page:
-            _seek(image, page, self.limits)
+        _seek(image, page, self.limits)
         _check_size(*image.size, self.limits)
         if isinstance(image, TiffImagePlugin.TiffImageFile):
             _check_tile(image, self.limits)
@@ -197,37 +201,71 @@ def _pages(image: ImageFile.ImageFile, limits: Limits) -> int:
     if not isinstance(image, TiffImagePlugin.TiffImageFile):
         return 1
     try:
-        for page in range(limits.max_pages + 1):
-            image.seek(page)
+        pages = sum(1 for _ in _frames(image, limits.max_pages + 1))
+    except Exception as error:
+        raise DamagedImage(f"the TIFF's pages are damaged: {error}", "image.encoded") from error
+    if pages > limits.max_pages:
         raise TooManyPages(
             f"the TIFF has more than {limits.max_pages:,} pages, which is the most allowed",
             "image.encoded",
         )
-    except EOFError:
-        return page
-    except TooManyPages:
-        raise
-    except Exception as error:
-        raise DamagedImage(f"the TIFF's pages are damaged: {error}", "image.encoded") from error
+    return pages
+
+
+def _frames(image: TiffImagePlugin.TiffImageFile, most: int) -> Iterator[int]:
+    """Yield the directories of a TIFF that are pages, and stay at each meanwhile.
+
+    Programs put thumbnails and transparency masks beside them: TIFF 6.0, NewSubfileType. Where
+    there is nothing else, they are the pages.
+    """
+    pages = 0
+    for frame in count():
+        try:
+            image.seek(frame)
+        except EOFError:
+            break
+        if not _is_beside(image):
+            yield frame
+            pages += 1
+        if pages == most:
+            return
+        if frame >= DIRECTORIES_PER_PAGE * most + SPARE_DIRECTORIES:
+            break
+    for other in range(0 if pages else min(frame, most)):
+        image.seek(other)
+        yield other
+
+
+def _is_beside(image: TiffImagePlugin.TiffImageFile) -> bool:
+    """Whether a directory is of a reduced image or a mask, beside a page."""
+    kind, old_kind = image.tag_v2.get(NEW_SUBFILE_TYPE, 0), image.tag_v2.get(SUBFILE_TYPE, 0)
+    return (isinstance(kind, int) and bool(kind & (REDUCED | MASK))) or old_kind == OLD_REDUCED
 
 
 def _seek(image: ImageFile.ImageFile, page: int, limits: Limits) -> None:
+    if not isinstance(image, TiffImagePlugin.TiffImageFile):
+        if page:
+            raise _no_such_page(page, 1)
+        return
+    wanted = min(page, limits.max_pages)
     try:
-        if page < 0 or not isinstance(image, TiffImagePlugin.TiffImageFile):
-            raise EOFError
-        image.seek(min(page, limits.max_pages))
-    except EOFError:
-        pages = _pages(image, limits)
-        raise NoSuchPage(
-            f"there is no page {page}; the image's pages are 0 to {pages - 1}", "image.page"
-        ) from None
+        frames = islice(_frames(image, wanted + 1), max(wanted, 0), None)
+        found = page >= 0 and next(frames, None) is not None
     except Exception as error:
         raise DamagedImage(f"page {page} is damaged: {error}", "image.encoded") from error
+    if not found:
+        raise _no_such_page(page, _pages(image, limits))
     if page >= limits.max_pages:
         raise TooManyPages(
             f"page {page} is past the limit; at most {limits.max_pages:,} pages are allowed",
             "image.page",
         )
+
+
+def _no_such_page(page: int, pages: int) -> NoSuchPage:
+    return NoSuchPage(
+        f"there is no page {page}; the image's pages are 0 to {pages - 1}", "image.page"
+    )
 
 
 def _check_size(

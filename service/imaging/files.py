@@ -1,15 +1,20 @@
 """The command line's inputs: files, folders, globs and `-`, in a fixed order."""
 
 import glob
+import os
+import stat
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 from service.errors import UnreadableSource
 from service.imaging.formats import SUFFIXES
 
 STDIN = "-"
+APPLE_DOUBLE = "._"  # what macOS puts a file's attributes into, beside it or in an archive
+MACOS_METADATA = "__MACOSX"  # the folder of those, in an archive
 
 
 @dataclass(frozen=True)
@@ -22,10 +27,13 @@ class Source:
         """Return the encoded image.
 
         Raises:
-            UnreadableSource: it does not exist, is a folder, or may not be read.
+            UnreadableSource: it does not exist, is no regular file, or may not be read.
         """
         try:
-            return sys.stdin.buffer.read() if self.name == STDIN else Path(self.name).read_bytes()
+            if self.name == STDIN:
+                return sys.stdin.buffer.read()
+            with open_regular(self.name) as file:
+                return file.read()
         except IsADirectoryError as error:
             raise UnreadableSource("there is no image in it", "source") from error
         except OSError as error:
@@ -49,8 +57,56 @@ def expand(names: Iterable[str]) -> Iterator[Source]:
             found = [
                 str(file)
                 for file in sorted(path.rglob("*"))
-                if file.suffix.lower() in SUFFIXES and file.is_file()
+                if is_image_name(str(file.relative_to(path))) and file.is_file()
             ]
         elif name != STDIN and not exists and glob.has_magic(name):
-            found = sorted(glob.glob(name, recursive=True))  # noqa: PTH207 - absolute ones too
+            found = matches(name)
         yield from (Source(each) for each in found or [name])
+
+
+def is_image_name(name: str, suffixes: frozenset[str] = SUFFIXES) -> bool:
+    """Whether a file of a folder or archive is an image, by its name and the folders in it.
+
+    What macOS leaves beside the user's own files is none, whatever its suffix.
+    """
+    file = PurePosixPath(name)
+    if file.name.startswith(APPLE_DOUBLE) or MACOS_METADATA in file.parts:
+        return False
+    return file.suffix.lower() in suffixes
+
+
+def matches(pattern: str) -> list[str]:
+    """Return what a glob matches, by name.
+
+    Folders that there are stand for themselves, even if their names look like patterns: in
+    `in [1]/*.png` with a folder `in [1]`, the star alone is one.
+    """
+    parts = Path(pattern).parts
+    for end in range(len(parts) - 1, 0, -1):
+        folder = Path(*parts[:end])
+        try:
+            if folder.is_dir():
+                rest = parts[end:]
+                pattern = str(Path(glob.escape(str(folder)), *rest))
+                break
+        except OSError:  # too long, or not to be looked at
+            continue
+    return sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 - absolute ones too
+
+
+def open_regular(path: str | Path) -> BinaryIO:
+    """Open a local file for reading; never wait for it, as opening a FIFO would.
+
+    Raises:
+        UnreadableSource: it is no regular file but a FIFO, a socket or a device.
+        OSError: it cannot be opened, or is a folder.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        mode = os.fstat(descriptor).st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            raise UnreadableSource("it is a FIFO, socket or device, not a regular file", "source")
+        return open(descriptor, "rb")  # noqa: PTH123 - of a descriptor; refuses a folder
+    except BaseException:
+        os.close(descriptor)
+        raise

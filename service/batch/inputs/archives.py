@@ -1,7 +1,6 @@
 """Archives: the images in a zip or tar, in the archive's own order, without unpacking it."""
 
 import tarfile
-import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import BinaryIO, Self
@@ -12,7 +11,6 @@ from service.errors import InputError, SettingsError
 
 ZIPS = (".zip",)
 TARS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
-MACOS_METADATA = "__MACOSX/"  # where macOS puts what is no file of the user's
 MOST_HEADER = 2**20  # bytes of a tar between two members' data: names, extended attributes
 MOST_DEFAULTS = 64  # entries of a tar's global headers
 
@@ -46,14 +44,9 @@ def members(path: str, identity: str, wanted: Callable[[str], bool]) -> Iterator
 
 def _in_zip(path: str, identity: str, wanted: Callable[[str], bool]) -> Iterator[Item]:
     for entry, info in enumerate(opened_zip(path, identity).infolist()):
-        if _is_wanted(info, wanted):
+        if not info.is_dir() and wanted(info.filename):
             source = f"{path}/{info.filename}"
             yield Item(source, path, identity, entry=entry, size=info.file_size)
-
-
-def _is_wanted(info: zipfile.ZipInfo, wanted: Callable[[str], bool]) -> bool:
-    name = info.filename
-    return not info.is_dir() and wanted(name) and not name.startswith(MACOS_METADATA)
 
 
 def _in_tar(path: str, identity: str, wanted: Callable[[str], bool]) -> Iterator[Item]:

@@ -15,14 +15,13 @@ from service.batch.inputs.listing import (
     entry_of,
     filesystem,
     is_folder,
-    local_files,
     remote_entry,
     walk,
 )
 from service.batch.inputs.manifest import LISTS, read_list, read_manifest
 from service.batch.inputs.open_files import REMOTE
 from service.errors import DigitstripError
-from service.imaging.files import STDIN
+from service.imaging.files import STDIN, is_image_name, matches
 from service.imaging.formats import SUFFIXES
 
 DOCUMENTS = {".pdf"}
@@ -30,8 +29,7 @@ DOCUMENTS = {".pdf"}
 
 def is_wanted(name: str) -> bool:
     """Whether a file of a folder or archive is an image or document, by its name."""
-    dot = name.rfind(".")
-    return dot > 0 and name[dot:].lower() in SUFFIXES | DOCUMENTS
+    return is_image_name(name, SUFFIXES | DOCUMENTS)
 
 
 class Inputs:
@@ -64,7 +62,7 @@ class Inputs:
         elif is_folder(name):
             yield from _items(walk(name, is_wanted), name)
         elif not Path(name).exists() and glob.has_magic(name):
-            matched = local_files(name)
+            matched = matches(name)
             for each in matched:
                 yield from _file(entry_of(each))
             if not matched:

@@ -10,12 +10,12 @@ from typing import Any, BinaryIO, Self
 
 from service.batch.inputs.open_files import (
     REMOTE,
-    open_regular,
     open_seekable,
     opened_tar,
     opened_zip,
 )
 from service.errors import DigitstripError, TooManyBytes, UnreadableSource, of_reason
+from service.imaging.files import open_regular
 
 PIECE = 2**18  # bytes read at a time
 

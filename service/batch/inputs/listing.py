@@ -13,6 +13,7 @@ from typing import Any
 from service.batch.inputs.open_files import REMOTE
 from service.errors import SettingsError
 from service.extras import needs
+from service.imaging.files import MACOS_METADATA
 
 RUN = 8192  # names sorted at once; a folder with more is merged from sorted runs on disk
 
@@ -78,7 +79,8 @@ def _scan(folder: str, wanted: Callable[[str], bool]) -> Iterator[tuple[str, boo
             for entry in entries:
                 # A link to a folder is not followed: it may lead back.
                 if entry.is_dir(follow_symlinks=False):
-                    yield entry.name, True
+                    if entry.name != MACOS_METADATA:
+                        yield entry.name, True
                 elif wanted(entry.name) and not (entry.is_symlink() and entry.is_dir()):
                     yield entry.name, False
     except OSError:  # no permission; the folder then becomes a row that says so
@@ -122,13 +124,6 @@ def remote_entry(system: Any, info: dict[str, Any]) -> ListedFile:  # noqa: ANN4
         " ".join(str(mark) for mark in marks if mark is not None),
         -1 if size is None else int(size),
     )
-
-
-def local_files(pattern: str) -> list[str]:
-    """Return what a local glob matches, by name."""
-    import glob
-
-    return sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 - absolute ones too
 
 
 def is_folder(path: str) -> bool:

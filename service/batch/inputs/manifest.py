@@ -3,14 +3,15 @@
 import csv
 import io
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TextIO
 
 from service.api.options import to_length
 from service.batch.inputs.items import Item
 from service.batch.inputs.listing import entry_of
-from service.batch.inputs.open_files import REMOTE, open_regular
+from service.batch.inputs.open_files import REMOTE
 from service.errors import (
     BadConstraint,
     BadOption,
@@ -20,11 +21,15 @@ from service.errors import (
     quoted,
 )
 from service.extras import needs
+from service.imaging.files import open_regular
 from service.pb import recognizer_pb2 as pb
 
 LISTS = {".txt", ".csv", ".parquet"}
 PATHS = ("path", "file", "source")  # the column that names the image, whichever there is
-KNOWN = "path (or file, or source), id, page, length, pattern, allowed, check"
+CONSTRAINTS = ("length", "pattern", "allowed", "check")
+FIELDS = ("id", "page", *CONSTRAINTS)
+KNOWN = f"path (or file, or source), {', '.join(FIELDS)}"
+NEAR = 0.8  # of difflib's similarity, from which a column's name is taken for a slip of the pen
 SEPARATOR = "|"  # of allowed strings in one cell
 MAX_LINE = 2**22  # characters of a CSV's line
 # Cells of a CSV of readings: see `service.batch.outputs.writers`.
@@ -36,11 +41,12 @@ def read_manifest(path: Path) -> Iterator[Item]:
     """Yield the items that a manifest lists; its paths start from the folder it lies in.
 
     A line of a `.txt` is a path or URL. A `.csv` or `.parquet` has a column of paths, and may
-    have an id, a page, and constraints; other columns are left alone. A malformed row is an item
-    with its reason.
+    have an id, a page, and constraints; capitals and spaces in their names do not matter, and other
+    columns are left alone. A malformed row is an item with its reason.
 
     Raises:
-        SettingsError: the file cannot be read, is no table, or has no column of paths.
+        SettingsError: the file cannot be read, is no table, has no column of paths, two of one
+            name, or one whose name is nearly a constraint's, which would be lost.
     """
     try:
         if path.suffix.lower() == ".txt":
@@ -69,7 +75,7 @@ def _open_text(path: Path, newline: str | None) -> TextIO:
 def _csv(path: Path) -> Iterator[Item]:
     with _open_text(path, newline="") as file:
         reader = csv.DictReader(_lines(file), strict=True)
-        _check_columns(reader.fieldnames or [], path)
+        reader.fieldnames = column_names(reader.fieldnames or [], path)
         while True:
             try:
                 row = next(reader, None)
@@ -110,20 +116,41 @@ def _parquet(path: Path) -> Iterator[Mapping[str, Any]]:
     try:
         with parquet.ParquetFile(path) as table:
             names = table.schema_arrow.names
-            _check_columns(names, path)
-            columns = [name for name in names if name in (*PATHS, *KNOWN.split(", "))]
+            known = dict(zip(names, column_names(names, path), strict=True))
+            columns = [name for name in names if known[name] in (*PATHS, *FIELDS)]
             for batch in table.iter_batches(1024, columns=columns):
-                yield from batch.to_pylist()
+                for row in batch.to_pylist():
+                    yield {known[name]: cell for name, cell in row.items()}
     except pa.ArrowException as error:
         raise SettingsError(f"cannot read the manifest {path}: {error}") from error
 
 
-def _check_columns(columns: Iterable[str], path: Path) -> None:
-    if not set(PATHS) & set(columns):
+def column_names(columns: Sequence[str], path: Path) -> list[str]:
+    """Return a table's column names as they are known: in lower case, without spaces around them.
+
+    Raises:
+        SettingsError: none is of paths, two are the same, or one is nearly a known one.
+    """
+    known = (*PATHS, *FIELDS)
+    plain = [column.strip().casefold() for column in columns]
+    names = [
+        short if short in known else column for column, short in zip(columns, plain, strict=True)
+    ]
+    for column, short in zip(columns, plain, strict=True):
+        near = get_close_matches(short, CONSTRAINTS, 1, NEAR)
+        if near and short not in known and near[0] not in plain:
+            raise SettingsError(
+                f"the manifest {path} has a column {quoted(column)}; is it {near[0]}? known "
+                f"columns are {KNOWN}; rename it if it is another"
+            )
+    if twice := sorted({name for name in names if name in known and names.count(name) > 1}):
+        raise SettingsError(f"the manifest {path} has more than one column {', '.join(twice)}")
+    if not set(PATHS) & set(names):
         raise SettingsError(
             f"the manifest {path} has the columns {', '.join(columns) or 'none'}; "
             f"expected one of {', '.join(PATHS)}, and perhaps some of {KNOWN}"
         )
+    return names
 
 
 def to_item(row: Mapping[str, Any], folder: Path) -> Item:
@@ -175,11 +202,7 @@ def constraint_of(row: Mapping[str, Any]) -> bytes:
     Raises:
         BadConstraint: it is not written as it should be; the rest is found out by reading.
     """
-    given = {
-        key: str(row[key])
-        for key in ("length", "pattern", "allowed", "check")
-        if row.get(key) not in (None, "")
-    }
+    given = {key: str(row[key]) for key in CONSTRAINTS if row.get(key) not in (None, "")}
     if not given:
         return b""
     constraint = pb.Constraint()

@@ -4,38 +4,17 @@ import bz2
 import gzip
 import io
 import lzma
-import os
-import stat
 import zipfile
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from service.errors import UnreadableSource
 from service.extras import needs
+from service.imaging.files import open_regular
 
 REMOTE = "://"  # in the name of what fsspec opens
 MOST_OPEN = 4  # archives kept open by one process
 XZ_MEMORY = 2**27  # bytes that decompressing xz may take; `xz -9` takes half
 PIECE = 2**16  # bytes of compressed data read at a time
-
-
-def open_regular(path: str | Path) -> BinaryIO:
-    """Open a local file for reading; never wait for it, as opening a FIFO would.
-
-    Raises:
-        UnreadableSource: it is no regular file but a FIFO, a socket or a device.
-        OSError: it cannot be opened, or is a folder.
-    """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        mode = os.fstat(descriptor).st_mode
-        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-            raise UnreadableSource("it is a FIFO, socket or device, not a regular file", "source")
-        return open(descriptor, "rb")  # noqa: PTH123 - of a descriptor; refuses a folder
-    except BaseException:
-        os.close(descriptor)
-        raise
 
 
 def open_seekable(path: str) -> BinaryIO:

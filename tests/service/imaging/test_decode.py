@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, TiffImagePlugin
 
 from service.errors import (
     DamagedImage,
@@ -27,7 +27,7 @@ from service.errors import (
     UnknownFormat,
     UnsupportedPixels,
 )
-from service.imaging.decode import count_pages, decode, from_raster
+from service.imaging.decode import EncodedImage, count_pages, decode, from_raster
 from service.imaging.limits import Limits
 
 ROOT = Path(__file__).parents[3]
@@ -483,6 +483,54 @@ def test_pages_of_a_tiff_are_read_by_index():
     assert count_pages(encoded) == 3
     for index, page in enumerate(pages):
         np.testing.assert_array_equal(decode(encoded, index).gray, page)
+
+
+def tiff_of_kinds(*kinds, tag=254):
+    """A TIFF of pages of levels 10, 20, …, whose directories say of what kind each is."""
+    file = io.BytesIO()
+    with TiffImagePlugin.AppendingTiffWriter(file, new=True) as writer:
+        for number, kind in enumerate(kinds):
+            image = Image.new("L", (8, 4), 10 * (number + 1))
+            image.save(writer, "TIFF", tiffinfo={} if kind is None else {tag: kind})
+            writer.newFrame()
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("kinds", "levels"),
+    [
+        ((0, 1), [10]),  # a page and its thumbnail
+        ((1, 0), [20]),
+        ((2, 2, 2), [10, 20, 30]),  # pages that say so
+        ((2, 1, 2, 1), [10, 30]),
+        ((None, 4, None), [10, 30]),  # a transparency mask
+        ((0, 5, 0), [10, 30]),  # a mask of a thumbnail
+        ((1,), [10]),  # nothing else
+        ((1, 4), [10, 20]),
+    ],
+)
+def test_thumbnails_and_masks_of_a_tiff_are_no_pages(kinds, levels):
+    encoded = tiff_of_kinds(*kinds)
+    assert count_pages(encoded) == len(levels)
+    assert [decode(encoded, page).gray[0, 0] for page in range(len(levels))] == levels
+    with pytest.raises(NoSuchPage, match=f"0 to {len(levels) - 1}$"):
+        decode(encoded, len(levels))
+    with EncodedImage(encoded) as image:  # in any order, opened once
+        backward = [image.decode(page).gray[0, 0] for page in reversed(range(len(levels)))]
+    assert backward == levels[::-1]
+
+
+def test_thumbnails_that_say_so_by_the_old_tag_are_no_pages():
+    encoded = tiff_of_kinds(1, 2, 1, tag=255)
+    assert count_pages(encoded) == 2
+    assert decode(encoded, 1).gray[0, 0] == 30
+
+
+def test_thumbnails_do_not_count_toward_the_most_pages():
+    encoded = tiff_of_kinds(0, 1, 0, 1)
+    assert count_pages(encoded, Limits(max_pages=2)) == 2
+    with pytest.raises(TooManyPages):
+        count_pages(encoded, Limits(max_pages=1))
 
 
 @pytest.mark.parametrize("name", sorted(ENCODED.keys() - {"TIFF, 2 pages"}))

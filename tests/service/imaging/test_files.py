@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -148,3 +149,40 @@ def test_name_that_cannot_be_read_still_stands_for_itself(name, folder):
 @pytest.mark.parametrize("name", ["missing/*.png", "long" * 100 + "*"])
 def test_glob_that_cannot_match_stands_for_itself(name, folder):
     assert list(expand([str(folder / name)])) == [Source(str(folder / name))]
+
+
+def test_what_macos_leaves_beside_files_is_no_image(tmp_path):
+    for name in ("page.png", "._page.png", "__MACOSX/page.png", "in/__MACOSX/._a.png", "in/b.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert names(expand([str(tmp_path)]), tmp_path) == ["in/b.png", "page.png"]
+
+
+def test_a_folder_named_like_the_others_below_macosx_is_searched_if_it_is_asked_for(tmp_path):
+    folder = tmp_path / "__MACOSX"
+    folder.mkdir()
+    (folder / "page.png").touch()
+    assert names(expand([str(folder)]), tmp_path) == ["__MACOSX/page.png"]
+
+
+@pytest.mark.parametrize("pattern", ["*.png", "?.png", "[ab].png", "**/*.png"])
+def test_a_glob_below_a_folder_whose_name_looks_like_one_is_a_glob_of_the_files(pattern, tmp_path):
+    for name in ("in [1]/a.png", "in 1/b.png"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).touch()
+    assert names(expand([f"{tmp_path}/in [1]/{pattern}"]), tmp_path) == ["in [1]/a.png"]
+
+
+def test_a_pattern_for_folders_still_matches_where_no_folder_has_its_name(tmp_path):
+    for name in ("in 1/a.png", "in 2/b.png"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).touch()
+    found = names(expand([f"{tmp_path}/in [12]/*.png"]), tmp_path)
+    assert found == ["in 1/a.png", "in 2/b.png"]
+
+
+def test_a_fifo_is_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "a.png")
+    with pytest.raises(UnreadableSource, match="not a regular file"):
+        Source(str(tmp_path / "a.png")).read()
+    assert names(expand([str(tmp_path)]), tmp_path.parent) == [tmp_path.name]

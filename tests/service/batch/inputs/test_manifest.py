@@ -10,6 +10,7 @@ from service.batch.inputs import manifest
 from service.batch.inputs.manifest import read_manifest, unguarded
 from service.batch.outputs.writers import _cell
 from service.errors import SettingsError
+from service.pb import recognizer_pb2 as pb
 
 LONG = "1" * 131_073
 
@@ -69,3 +70,49 @@ def test_a_guarded_cell_is_read_back_as_it_was(text, spreadsheet):
 
 def test_the_limit_of_a_cell_is_the_one_that_is_documented():
     assert csv.field_size_limit() == len(LONG) - 1
+
+
+@pytest.mark.parametrize("header", ["path,ID,Length", " Path , id ,LENGTH", "FILE,Id, length"])
+def test_capitals_and_spaces_in_the_names_of_columns_do_not_matter(tmp_path, header):
+    path = tmp_path / "list.csv"
+    path.write_text(f"{header}\na.png,007,5\n")
+    (item,) = read_manifest(path)
+    assert item.id == "007"
+    assert pb.Constraint.FromString(item.constraint).length == pb.LengthRange(min=5, max=5)
+
+
+def test_names_of_a_parquets_columns_are_understood_alike(tmp_path):
+    pa = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    path = tmp_path / "list.parquet"
+    parquet.write_table(pa.table({" Path": ["a.png"], "ID": ["7"], "Check": ["luhn"]}), path)
+    (item,) = read_manifest(path)
+    assert item.id == "7"
+    assert pb.Constraint.FromString(item.constraint).check_digit == pb.CHECK_DIGIT_LUHN
+
+
+@pytest.mark.parametrize(
+    ("slip", "meant"), [("lenght", "length"), ("Patern", "pattern"), ("checks", "check")]
+)
+def test_a_slip_in_a_constraints_name_is_refused_before_the_constraint_is_lost(
+    tmp_path, slip, meant
+):
+    path = tmp_path / "list.csv"
+    path.write_text(f"path,{slip}\na.png,5\n")
+    with pytest.raises(SettingsError, match=f"'{slip}'; is it {meant}"):
+        list(read_manifest(path))
+
+
+@pytest.mark.parametrize("column", ["age", "resource", "name", "sha256", "pages_scanned"])
+def test_columns_of_others_are_left_alone(tmp_path, column):
+    path = tmp_path / "list.csv"
+    path.write_text(f"path,{column},length\na.png,x,5\n")
+    (item,) = read_manifest(path)
+    assert not item.reason
+
+
+def test_two_columns_of_one_name_are_refused(tmp_path):
+    path = tmp_path / "list.csv"
+    path.write_text("path,length,Length\na.png,5,6\n")
+    with pytest.raises(SettingsError, match="more than one column length"):
+        list(read_manifest(path))
