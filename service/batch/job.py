@@ -1,7 +1,7 @@
 """What a run is to do, and what follows from it: its plan, and the settings its rows depend on."""
 
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
@@ -11,6 +11,7 @@ from google.protobuf import text_format
 from service.batch.inputs.documents import DPI
 from service.batch.plan import Plan, Services
 from service.errors import ServerError, SettingsError
+from service.imaging.limits import Limits
 from service.pb import recognizer_pb2 as pb
 from service.recognition.model import ModelFiles
 from service.workers.cpu_quota import usable_cpus
@@ -48,6 +49,7 @@ class Job:
     report: Path | None = None
     dpi: int = DPI  # of a PDF's pages
     seconds: float = 300.0  # timeout of one image
+    limits: Limits = field(default_factory=Limits)  # services have their own for pixels
     csv: CsvFormat | None = None  # of a .csv; None is the default one
 
     @property
@@ -100,6 +102,7 @@ def plan_of(job: Job) -> Plan:
         request=job.request.SerializeToString(deterministic=True),
         dpi=job.dpi,
         seconds=job.seconds,
+        limits=job.limits,
         concurrency=CALLS_IN_FLIGHT if job.services else 1,
     )
 
@@ -134,4 +137,5 @@ def settings_of(job: Job, plan: Plan) -> dict[str, Setting]:
         "version": plan.version,
         "request": text_format.MessageToString(job.request, as_one_line=True),
         "dpi": plan.dpi,
+        "limits": " ".join(map(str, astuple(plan.limits))),
     }

@@ -32,6 +32,12 @@ from service.cli.connection_options import (
     TokenFileOption,
     silence_grpc,
 )
+from service.cli.limit_options import (
+    MaxBytesOption,
+    MaxPagesOption,
+    MaxPixelsOption,
+    MaxWidthOption,
+)
 from service.cli.output import Exit, err
 from service.cli.recognition_options import (
     AcceptErrorsOption,
@@ -44,6 +50,7 @@ from service.cli.recognition_options import (
     SecondReaderOption,
     to_recognize_options,
 )
+from service.imaging.limits import Limits
 
 
 def batch(
@@ -78,6 +85,10 @@ def batch(
     progress: ProgressOption = ProgressMode.AUTO,
     dpi: DpiOption = 300,
     timeout: SecondsOption = 300.0,
+    max_bytes: MaxBytesOption = Limits.max_bytes,
+    max_pixels: MaxPixelsOption = Limits.max_pixels,
+    max_width: MaxWidthOption = Limits.max_width,
+    max_pages: MaxPagesOption = Limits.max_pages,
 ) -> None:
     """Read many images into a table; after an interruption the same command resumes."""
     silence_grpc()
@@ -117,6 +128,7 @@ def batch(
         quarantine=quarantine,
         report=report,
         dpi=dpi,
+        limits=Limits(max_bytes, max_pixels, max_width, max_pages),
         seconds=timeout,
         csv=csv_format(columns, spreadsheet) if columns or spreadsheet else None,
     )

@@ -107,11 +107,12 @@ def draw_picture(
     """Write a page's ribbon; the second and later ones of a run get their number."""
     from service.cli.score_plot import draw
     from service.imaging.decode import decode
+    from service.imaging.limits import UNLIMITED
 
     if number > 1:
         path = path.with_stem(f"{path.stem}-{number}")
     try:
-        draw(decode(encoded, page).gray, response).save(path)
+        draw(decode(encoded, page, UNLIMITED).gray, response).save(path)
     except (OSError, ValueError) as error:  # a ValueError is an unknown suffix
         raise SettingsError(f"cannot write the picture {path}: {error}") from error
 

@@ -1,5 +1,11 @@
 """`digitstrip read`: images in this process, without a server."""
 
+from service.cli.limit_options import (
+    MaxBytesOption,
+    MaxPagesOption,
+    MaxPixelsOption,
+    MaxWidthOption,
+)
 from service.cli.output import FilesArgument, JsonOption, PictureOption, Responses, report
 from service.cli.recognition_options import (
     AcceptErrorsOption,
@@ -12,6 +18,7 @@ from service.cli.recognition_options import (
     SecondReaderOption,
     to_recognize_options,
 )
+from service.imaging.limits import Limits
 
 
 def read(
@@ -26,6 +33,10 @@ def read(
     accept_errors: AcceptErrorsOption = None,
     model: ModelOption = None,
     second_reader: SecondReaderOption = None,
+    max_bytes: MaxBytesOption = Limits.max_bytes,
+    max_pixels: MaxPixelsOption = Limits.max_pixels,
+    max_width: MaxWidthOption = Limits.max_width,
+    max_pages: MaxPagesOption = Limits.max_pages,
 ) -> None:
     """Read images in this process, without a server."""
     from service.api.options import to_request
@@ -37,10 +48,11 @@ def read(
     options = to_recognize_options(
         length, pattern, allowed, check, alternatives, accept_errors, as_json
     )
-    service = RecognitionService(Recognizer.load(ModelFiles.read(model, second_reader)))
+    limits = Limits(max_bytes, max_pixels, max_width, max_pages)
+    service = RecognitionService(Recognizer.load(ModelFiles.read(model, second_reader)), limits)
 
     def pages(encoded: bytes) -> Responses:
-        for page in range(count_pages(encoded)):
+        for page in range(count_pages(encoded, limits)):
             request = to_request(encoded, page, include_scores=picture is not None, **options)
             yield service.recognize(request).response
 

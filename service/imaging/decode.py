@@ -24,7 +24,7 @@ from service.errors import (
 )
 from service.imaging import backdrop, channels, depth
 from service.imaging.formats import NAMES, format_of
-from service.imaging.limits import Limits
+from service.imaging.limits import RAISED, Limits
 from service.imaging.page import Channel, Gray, Page
 from service.imaging.structure import check_exif
 
@@ -163,7 +163,8 @@ def _open(encoded: bytes, limits: Limits) -> ImageFile.ImageFile:
         raise EmptyImage("the image has 0 bytes", "image.encoded")
     if len(encoded) > limits.max_bytes:
         raise TooManyBytes(
-            f"the image has {len(encoded):,} bytes; at most {limits.max_bytes:,} are allowed",
+            f"the image has {len(encoded):,} bytes; at most {limits.max_bytes:,} are "
+            f"allowed; {RAISED['max_bytes']}",
             "image.encoded",
         )
     format_ = format_of(encoded)
@@ -206,7 +207,8 @@ def _pages(image: ImageFile.ImageFile, limits: Limits) -> int:
         raise DamagedImage(f"the TIFF's pages are damaged: {error}", "image.encoded") from error
     if pages > limits.max_pages:
         raise TooManyPages(
-            f"the TIFF has more than {limits.max_pages:,} pages, which is the most allowed",
+            f"the TIFF has more than {limits.max_pages:,} pages, which is the most allowed; "
+            f"{RAISED['max_pages']}",
             "image.encoded",
         )
     return pages
@@ -281,13 +283,13 @@ def _check_size(
     if width * height > limits.max_pixels:
         error = TooManyPixels(
             f"{what} has {width:,}×{height:,} = {width * height:,} pixels; at most "
-            f"{limits.max_pixels:,} are allowed",
+            f"{limits.max_pixels:,} are allowed; {RAISED['max_pixels']}",
             field,
         )
     elif longer > limits.max_width:
         error = TooManyPixels(
             f"{what} is {longer:,} pixels {'wide' if width > height else 'high'}; at most "
-            f"{limits.max_width:,} are allowed",
+            f"{limits.max_width:,} are allowed; {RAISED['max_width']}",
             field,
         )
     else:

@@ -15,4 +15,8 @@ class Limits:
     max_pages: int = 1000
 
 
+RAISED = {  # what a refusal says of each limit
+    name: f"raise the limit with --{name.replace('_', '-')}, a server's with its setting {name}"
+    for name in ("max_bytes", "max_pixels", "max_width", "max_pages")
+}
 UNLIMITED = Limits(*[sys.maxsize] * 4)  # for those who leave the limits to another

@@ -10,7 +10,7 @@ import numpy as np
 from service.errors import DamagedImage, EmptyImage, NoSuchPage, TooManyPixels
 from service.extras import needs
 from service.imaging.decode import count_pages
-from service.imaging.limits import Limits
+from service.imaging.limits import RAISED, Limits
 from service.imaging.page import Gray
 
 PDF = b"%PDF-"
@@ -82,7 +82,8 @@ class Document:
             if width * height > self.limits.max_pixels or width > self.limits.max_width:
                 raise TooManyPixels(
                     f"the page has {width:,}×{height:,} = {width * height:,} pixels at "
-                    f"{self.dpi} dots an inch; at most {self.limits.max_pixels:,} are allowed",
+                    f"{self.dpi} dots an inch; at most {self.limits.max_pixels:,} are allowed; "
+                    f"{RAISED['max_pixels']}, or draw it with fewer --dpi",
                     "image.encoded",
                 )
             with closing(page.render(scale=scale, grayscale=True)) as bitmap:

@@ -16,6 +16,7 @@ from service.batch.inputs.open_files import (
 )
 from service.errors import DigitstripError, TooManyBytes, UnreadableSource, of_reason
 from service.imaging.files import open_regular
+from service.imaging.limits import RAISED
 
 PIECE = 2**18  # bytes read at a time
 
@@ -128,5 +129,6 @@ class Item:
 def too_many_bytes(size: int, allowed: int) -> TooManyBytes:
     """Return the error that `service.imaging.decode` raises for an image of that size."""
     return TooManyBytes(
-        f"the image has {size:,} bytes; at most {allowed:,} are allowed", "image.encoded"
+        f"the image has {size:,} bytes; at most {allowed:,} are allowed; {RAISED['max_bytes']}",
+        "image.encoded",
     )

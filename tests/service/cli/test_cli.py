@@ -317,3 +317,27 @@ def test_a_rate_is_the_same_number_in_percent(count):
 def test_the_version_is_told(run):
     ended = run("--version")
     assert (ended.returncode, ended.stdout.decode().strip()) == (0, version("digitstrip"))
+
+
+def test_a_page_over_a_limit_says_how_to_raise_it_and_is_read_then(run, tmp_path):
+    path = tmp_path / "page.png"
+    shutil.copy(STRIPS / "postcode-ruled.png", path)
+    refused = run("read", path, "--max-pixels", 36_399)
+    assert refused.returncode == 1
+    assert "280×130 = 36,400 pixels; at most 36,399 are allowed" in refused.stderr.decode()
+    assert "--max-pixels" in refused.stderr.decode()
+    read = run("read", path, "--max-pixels", 36_400)
+    assert (read.returncode, read.stdout.decode()) == (0, "68767\n")
+    for option in ("--max-bytes", "--max-width"):
+        refused = run("read", path, option, 100)
+        assert refused.returncode == 1
+        assert option in refused.stderr.decode()
+
+
+def test_a_batch_has_the_limits_that_its_options_say(run, tmp_path):
+    out = tmp_path / "out.jsonl"
+    arguments = ("batch", STRIPS / "postcode-ruled.png", "-o", out, "--workers", 1)
+    run(*arguments, "--max-pixels", 36_399)
+    assert json.loads(out.read_text())["error"]["reason"] == "TOO_MANY_PIXELS"
+    run(*arguments, "--max-pixels", 36_400, "--refresh")
+    assert json.loads(out.read_text())["text"] == "68767"

@@ -1,0 +1,16 @@
+"""The limits of images, by the names that the server's settings have."""
+
+from typing import Annotated
+
+import typer
+
+MaxBytesOption = Annotated[
+    int, typer.Option("--max-bytes", min=1, help="Bytes that an encoded image may have.")
+]
+MaxPixelsOption = Annotated[
+    int, typer.Option("--max-pixels", min=1, help="Pixels that a decoded page may have.")
+]
+MaxWidthOption = Annotated[
+    int, typer.Option("--max-width", min=1, help="Pixels that a page's longer side may have.")
+]
+MaxPagesOption = Annotated[int, typer.Option("--max-pages", min=1, help="Pages of a TIFF.")]
