@@ -14,10 +14,12 @@ PAGE = 0.8  # share of the pixels that are opaque, from which paper is among the
 
 def flatten(image: Image.Image) -> Image.Image:
     """Return an image as RGB, on the backdrop that shows its ink."""
-    transparent = image.convert("RGBA")
-    level = backdrop(transparent)
+    if image.mode != "RGBA":  # converting would copy
+        image = image.convert("RGBA")
+    level = backdrop(image)
     paper = Image.new("RGBA", image.size, (level, level, level, 255))
-    return Image.alpha_composite(paper, transparent).convert("RGB")
+    paper.alpha_composite(image)
+    return paper.convert("RGB")
 
 
 def backdrop(image: Image.Image) -> int:

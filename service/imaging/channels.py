@@ -37,6 +37,7 @@ GLANCED = 2**15  # of them, to see whether there is any color
 LEAST_DIFFERENCE = 24  # levels of any channel, from which a pixel is not paper
 LEAST_CHROMA = 32  # levels between the channels' differences from paper, for a colored pixel
 LEAST_COLORED = 5e-4  # share of the pixels; fewer carry nothing
+CLUSTERED = 2048  # pixels whose colors are parted
 MAX_GROUPS = 3  # two colors, and what belongs to neither
 LEAST_GROUP = 0.03  # share of what is not paper, for a color
 FRINGE = 0.35  # share of the strongest color's difference that another ink has at least
@@ -115,7 +116,14 @@ def choose(pixels: npt.NDArray[np.uint8]) -> Mix:
     planes, most, least = _differences(pixels, paper)
     distance = np.maximum(most, -least)
     differs = distance >= max(LEAST_DIFFERENCE, 4 * float(np.quantile(distance, 0.25)))
-    groups = _groups(np.stack([plane[differs] for plane in planes], axis=1), differs)
+    differences = np.stack([plane[differs] for plane in planes], axis=1)
+    # What most images are: no form, and ink that luminance shows. Parting colors takes longer.
+    seen = np.abs(differences @ LUMINANCE.astype(np.float32)) >= SEEN * distance[differs]
+    if np.count_nonzero(~seen) < LEAST_GROUP * len(seen):
+        formal = np.count_nonzero(differs & _lines_and_tints(differs))
+        if formal < LEAST_GROUP * len(seen):
+            return PLAIN
+    groups = _groups(differences, differs)
     if not groups:
         return PLAIN
     forms = [each for each in groups if each.is_form and _is_colored(each, paper)]
@@ -151,7 +159,7 @@ def _groups(differences: npt.NDArray[np.int16], differs: Mask) -> list[Group]:
         return []
     directions = differences.astype(np.float32)
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-    some = np.ascontiguousarray(directions[:: max(len(directions) // 4096, 1)])
+    some = np.ascontiguousarray(directions[:: max(len(directions) // CLUSTERED, 1)])
     stop = (cv2.TERM_CRITERIA_MAX_ITER + cv2.TERM_CRITERIA_EPS, 10, 1e-3)
     cv2.setRNGSeed(1)  # the same image gives the same answer
     _, _, centers = cv2.kmeans(some, MAX_GROUPS, None, stop, 2, cv2.KMEANS_PP_CENTERS)  # type: ignore[call-overload]

@@ -47,6 +47,8 @@ def to_gray(
         black, scale = low, spread
     else:
         black, scale = 0.0, white
+    if image.mode.startswith("I;16"):
+        return _look_up(image, black, scale, clear), white / scale
     gray = np.empty((image.height, image.width), np.uint8)
     rows = max(BAND // image.width, 1)
     for top in range(0, image.height, rows):  # a band at a time: eight bytes a pixel are many
@@ -56,6 +58,15 @@ def to_gray(
         levels[np.isnan(band) | (band == clear)] = 255
         gray[top : top + rows] = levels
     return gray, white / scale
+
+
+def _look_up(image: Image.Image, black: float, scale: float, clear: int | None) -> Gray:
+    """Return the gray levels of 16 bits."""
+    every = np.arange(2**16)
+    levels = np.clip((every - round(black)) * 255 // round(scale), 0, 255).astype(np.uint8)
+    if clear is not None and 0 <= clear < len(levels):
+        levels[clear] = 255
+    return np.asarray(levels[np.asarray(image)], np.uint8)
 
 
 def stretch(image: Image.Image) -> tuple[Image.Image, float]:
