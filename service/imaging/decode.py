@@ -178,7 +178,14 @@ def _open(encoded: bytes, limits: Limits) -> ImageFile.ImageFile:
     format_.check(encoded, limits.max_pages)
     try:
         # The plugin itself, not Image.open: that one has a pixel limit of its own, process-wide.
-        image = _plugin(format_.plugin)(io.BytesIO(encoded))
+        plugin = _plugin(format_.plugin)
+        try:
+            image = plugin(io.BytesIO(encoded))
+        except Exception:
+            if format_.without_metadata is None:
+                raise
+            # Metadata that cannot be understood are left alone; what else is wrong is so again.
+            image = plugin(io.BytesIO(format_.without_metadata(encoded)))
     except Exception as error:
         if "pixel mode" in str(error) or "Unsupported BMP" in str(error):
             raise UnsupportedPixels(

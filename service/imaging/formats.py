@@ -19,7 +19,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from service.imaging.header import Size, bmp_size, jpeg_size, png_size, tiff_size, webp_size
-from service.imaging.structure import check_jpeg, check_nothing, check_png, check_tiff
+from service.imaging.structure import (
+    check_jpeg,
+    check_nothing,
+    check_png,
+    check_tiff,
+    png_without_metadata,
+)
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,7 @@ class ImageFormat:
     plugin: str  # the class in Pillow that decodes it
     size: Callable[[bytes], Size]  # what the header declares; of the first page
     check: Callable[[bytes, int], None]  # the structure, of as many pages; raises DamagedImage
+    without_metadata: Callable[[bytes], bytes] | None = None  # for a plugin that they make fail
     allocates_on_open: bool = False  # the plugin, all pixels: the declared size is checked before
 
 
@@ -46,6 +53,7 @@ FORMATS = (
         plugin="PIL.PngImagePlugin.PngImageFile",
         size=png_size,
         check=check_png,
+        without_metadata=png_without_metadata,
     ),
     ImageFormat(
         name="JPEG",

@@ -44,6 +44,23 @@ def check_png(encoded: bytes, pages: int = 1) -> None:
     raise _too_many("PNG", "chunks", MAX_CHUNKS)
 
 
+def png_without_metadata(encoded: bytes) -> bytes:
+    """Return a PNG's pixels, palette and transparency alone: PNG, third edition, section 5.3.
+
+    Its chunks have been counted.
+    """
+    parts, at = [encoded[:8]], 8
+    while at + 8 <= len(encoded):
+        name = encoded[at + 4 : at + 8]
+        end = at + 12 + int.from_bytes(encoded[at : at + 4], "big")
+        if name[:1].isupper() or name == b"tRNS":
+            parts.append(encoded[at:end])
+        if name == b"IEND":
+            break
+        at = end
+    return b"".join(parts)
+
+
 def check_jpeg(encoded: bytes, pages: int = 1) -> None:
     """Count the segments and scans of a JPEG, the bytes between them and those of its EXIF.
 

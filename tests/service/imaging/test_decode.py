@@ -838,3 +838,18 @@ def test_a_tiff_with_more_pages_than_allowed_is_refused():
 def test_a_page_wider_than_allowed_is_refused():
     with pytest.raises(TooManyPixels, match="9 pixels wide; at most 8 are allowed"):
         from_raster(bytes(9), 9, 1, Limits(max_width=8))
+
+
+@pytest.mark.parametrize("name", ["pHYs", "iCCP", "sRGB", "gAMA", "cHRM", "zTXt", "acTL", "fcTL"])
+@pytest.mark.parametrize(
+    "data", [b"", b"x", b"key\0\0" + zlib.compress(bytes(2**21))], ids=["none", "x", "2 MiB"]
+)
+@pytest.mark.filterwarnings("ignore")  # as the service runs
+def test_chunks_of_a_png_that_are_not_its_pixels_are_left_alone(name, data):
+    encoded = png(2, 1, 8, b"\0\0\xff", (name.encode(), data))
+    assert decode(encoded).gray.tolist() == [[0, 255]]
+
+
+def test_transparency_of_a_png_with_broken_metadata_is_kept():
+    broken = png(3, 1, 8, b"\0\0\xff\x07", (b"tRNS", b"\0\x07"), (b"gAMA", b""))
+    assert decode(broken).gray.tolist() == [[0, 255, 255]]
