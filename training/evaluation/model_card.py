@@ -41,6 +41,7 @@ def write_card(figures: Figures, path: Path, ablations: Path = ABLATIONS) -> Non
         what_it_is(figures),
         what_it_learned_from(learned),
         how_to_make_it(learned, figures),
+        second_reader(figures),
         what_it_does(figures),
         parts_worth(ablations),
         limits(figures),
@@ -237,6 +238,54 @@ def fit_options(stage: dict[str, Any]) -> Iterator[str]:
         yield from (f"--strips {folder}" for folder in folders)
         yield f"--seed {stage['windows']['seed']}"
         yield f"--strip-epochs {stage['config']['epochs']}"
+
+
+def second_reader(figures: Figures) -> str:
+    """Return the section about the second reader, if there is one."""
+    second = figures.second
+    if second is None:
+        return ""
+    last = stages(second.metadata.training)[-1]
+    pairing = figures.metadata.pairing
+    network = str(last.get("network", LeNet5.name))
+    rows = [
+        (
+            source.reads.source,
+            *(
+                f"{100 * each.figures.exact.value:.1f}% · "
+                f"{100 * each.figures.coverage.at[f'{RATES[0]:.0%}']:.1f}%"
+                for each in (first, alone, source)
+            ),
+            f"{consulted:.0%}",
+            f"{agreed:.0%}",
+        )
+        for source, first, alone, consulted, agreed in zip(
+            figures.sources,
+            second.first_alone,
+            second.second_alone,
+            second.consulted,
+            second.agreed,
+            strict=True,
+        )
+    ]
+    heads = ("strips", "LeNet-5 alone", "second alone", "both", "consulted", "of these, agreed")
+    vote = (
+        f"Below a probability of {pairing.sure:g} in its first view LeNet-5 is not sure, and the "
+        f"second reader is\nconsulted; it has a weight of {pairing.weight:g} in the vote."
+        if pairing
+        else "The two were not calibrated together, so that nothing is accepted."
+    )
+    return f"""## The second reader
+
+`service/second_reader.onnx`, SHA-256 `{second.digest}`: the network `{network}` of
+`training/networks.py`, over the same windows. It learned from {last["data"]}.
+{vote}
+Digits, error: {second.windows.digit_error:.2%}; `none` found:
+{second.windows.none_found["all"]:.2%}.{note(last)}
+
+Exact strings · accepted at {RATES[0]:.0%} error, by what reads:
+
+{markdown_table(heads, rows)}"""
 
 
 def what_it_does(figures: Figures) -> str:

@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from scipy.special import expit, logit
 from typer.testing import CliRunner
 
-from service.recognition.calibration import Calibration, Evidence, log_odds
+from service.recognition.calibration import Calibration, Evidence, Threshold, log_odds
+from service.recognition.decoding.ctc_search import Alternative
 from service.recognition.model import SHIPPED_MODEL, Scorer
-from service.recognition.recognizer import Decision, Options, Recognizer
+from service.recognition.recognizer import Decision, Options, ReaderText, Recognizer
 from tests.conftest import STRIPS
 from training.cli.main import app
 from training.data.digits import DatasetError
@@ -20,11 +21,14 @@ from training.evaluation.calibrate import (
     calibrate,
     calibrated,
     calibration,
+    carried,
+    clopper_pearson,
     fit,
     made_strips,
     promise,
     read_all,
     thresholds,
+    voted,
 )
 from training.evaluation.metrics import Read, reliability
 from training.export import write_metadata
@@ -176,12 +180,12 @@ def written(plain, told, tmp_path_factory):
     return out, calibrate(plain, out, told)
 
 
-def test_made_strips_are_pages_and_strings_as_shared(validation):
-    for share, counts in ((0.5, [4, 3]), (0, [0, 7]), (1, [7, 0])):
+def test_made_strips_are_pages_of_every_kind_and_strings_as_shared(validation):
+    for share, counts in ((0.5, [2, 1, 1, 3]), (0, [0, 0, 0, 7]), (1, [3, 2, 2, 0])):
         made = made_strips(validation, 3, 7, share)
         assert [len(strips) for _, strips in made] == counts
-    (_, pages), (_, strings) = made_strips(validation, 3, 4, 0.5)
-    assert all(len(strip.text) == 0 or strip.text.isdigit() for strip in [*pages, *strings])
+    for _, strips in made_strips(validation, 3, 4, 0.5):
+        assert all(len(strip.text) == 0 or strip.text.isdigit() for strip in strips)
 
 
 def test_a_calibrated_model_differs_in_its_calibration_alone(written, plain):
@@ -191,7 +195,9 @@ def test_a_calibrated_model_differs_in_its_calibration_alone(written, plain):
     old, new = Scorer(plain).metadata, Scorer(out).metadata
     assert dataclasses.replace(new, calibration=old.calibration) == old
     assert new.calibration != old.calibration
-    assert new.calibration.source == "made pages (80) and synthetic strings (80)"
+    assert new.calibration.source == (
+        "made pages (27) and made cells (27) and digitizer pages (26) and synthetic strings (80)"
+    )
 
 
 def test_a_calibration_is_repeatable_to_the_byte(written, plain, told, tmp_path):
@@ -211,7 +217,13 @@ def test_calibrating_a_calibrated_model_in_place_changes_nothing(written, valida
 def test_promises_are_of_each_source_and_of_all(written):
     _, (fitted,) = written
     promises = fitted.promises
-    assert [before.source for before, _ in promises] == ["made pages", "synthetic strings", "all"]
+    assert [before.source for before, _ in promises] == [
+        "made pages",
+        "made cells",
+        "digitizer pages",
+        "synthetic strings",
+        "all",
+    ]
     for before, after in promises:
         assert before.strips == after.strips
     everything = promises[-1]
@@ -239,21 +251,108 @@ def test_the_service_decides_as_the_new_thresholds_promise(written, plain, valid
 def test_the_command_calibrates_on_made_strips_and_shows_before_and_after(tmp_path):
     out = tmp_path / "model.onnx"
     arguments = ["calibrate", str(SHIPPED_MODEL), str(out), "--data", "mnist5k", "--made", "120"]
+    arguments += ["--second-reader", "none"]
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.output
     for word in ("before", "after", "made pages", "synthetic strings", "all (120)"):
         assert word in result.output
     assert Scorer(out).metadata.calibration.source == (
-        "made pages (60) and synthetic strings (60), by --data mnist5k --made 120 --pages 0.5 "
-        "--seed 1"
+        "made pages (20) and made cells (20) and digitizer pages (20) and synthetic strings (60), "
+        "by --data mnist5k --made 120 --pages 0.5 --seed 1"
     )
 
 
 def test_the_command_refuses_a_folder_of_too_few_strips_and_writes_nothing(tmp_path):
     out = tmp_path / "model.onnx"
-    result = CliRunner().invoke(
-        app, ["calibrate", str(SHIPPED_MODEL), str(out), "--strips", str(STRIPS)]
-    )
+    arguments = ["calibrate", str(SHIPPED_MODEL), str(out), "--strips", str(STRIPS)]
+    result = CliRunner().invoke(app, [*arguments, "--second-reader", "none"])
     assert isinstance(result.exception, DatasetError)
     assert "expected 50 or more" in str(result.exception)
     assert not out.exists()
+
+
+# --- two readers
+
+
+def drawn_together(count, seed=1):
+    """Reads on which agreement and the second reader's probability tell right from wrong."""
+    rng = np.random.default_rng(seed)
+    reads = []
+    for n in range(count):
+        agreed, second = bool(rng.random() < 0.6), float(rng.uniform(0.3, 1))
+        right = rng.random() < expit(2 * agreed + logit(second) - 1)
+        evidence = Evidence(0.7, 0.1, 4, 0.6, second, agreed)
+        reads.append(Read(f"{n}", "1", "1" if right else "2", 0.7, evidence))
+    return reads
+
+
+def test_a_thousand_strips_fit_every_sign_and_never_against_it():
+    by = calibration(drawn_together(4000), "drawn", Calibration())
+    weights = by.consulted.weights
+    assert min(weights.values()) >= 0
+    assert weights["agreement"] == pytest.approx(2, abs=0.4)
+    assert weights["second"] == pytest.approx(1, abs=0.2)
+
+
+def test_few_strips_of_another_source_move_the_log_odds_a_little():
+    before = calibration(drawn_together(4000), "drawn", Calibration())
+    worse = [
+        dataclasses.replace(read, text="2") if n % 3 else read
+        for n, read in enumerate(drawn_together(60, seed=2))
+    ]
+    after = calibration(worse, "worse", before)
+    assert (after.alone, after.consulted) == (before.alone, before.consulted)
+    assert after.offset < -0.3
+    assert calibrated(worse, after).mean() < calibrated(worse, before).mean()
+    assert calibration(worse, "worse", after) == after
+
+
+def test_strips_that_are_all_right_still_recalibrate_what_was_calibrated():
+    before = calibration(drawn_together(4000), "drawn", Calibration())
+    right = [dataclasses.replace(read, text="1") for read in drawn_together(60, seed=3)]
+    after = calibration(right, "right", before)
+    assert calibrated(right, after).mean() > calibrated(right, before).mean()
+
+
+def test_thresholds_that_few_strips_cannot_support_are_carried_unless_contradicted():
+    before = [Threshold(0.05, 0.8), Threshold(0.01, 0.95)]
+    confidences = np.full(60, 0.97)
+    kept = carried(before, (), confidences, np.full(60, True))
+    assert [(each.error_rate, each.confidence) for each in kept] == [(0.05, 0.8), (0.01, 0.95)]
+    assert all(each.low == 0 and 0.04 < each.high < 0.07 for each in kept)
+    assert carried(before, (), confidences, np.arange(60) >= 20) == ()
+
+
+@pytest.mark.parametrize(("wrong", "many"), [(0, 20), (3, 100), (20, 20), (0, 0)])
+def test_intervals_hold_the_share(wrong, many):
+    low, high = clopper_pearson(wrong, many)
+    assert 0 <= low <= wrong / max(many, 1) <= high <= 1
+
+
+def test_another_weight_of_the_second_reader_votes_again():
+    readers = (
+        ReaderText("first", (Alternative("1", 0.6), Alternative("7", 0.4))),
+        ReaderText("second", (Alternative("7", 0.9),)),
+    )
+    read = Read("a", "7", "1", 0.5, Evidence(0.5, second=0.1), readers)
+    trusting, doubting = voted(read, 0.5), voted(read, 0.1)
+    assert (trusting.text, doubting.text) == ("7", "1")
+    assert trusting.evidence == Evidence(pytest.approx(0.65), 0.3, 1, 0.4, 0.9, agreed=False)
+    alone = Read("a", "7", "1", 0.5, Evidence(0.5), readers[:1])
+    assert voted(alone, 0.9) == alone
+
+
+def test_a_pair_is_calibrated_into_the_first_reader_s_file(second_reader, validation, tmp_path):
+    out = tmp_path / "model.onnx"
+    made = made_strips(validation, 3, 60, 0.5)
+    alone = read_all(SHIPPED_MODEL, None, [], False, made)
+    plain = tmp_path / "plain.onnx"
+    metadata = dataclasses.replace(Scorer(SHIPPED_MODEL).metadata, pairing=None)
+    write_metadata(SHIPPED_MODEL, metadata, plain)
+    both = read_all(plain, second_reader, [], False, made)
+    fitted = calibrate(plain, out, alone, second_reader, both)
+    assert [each.readers for each in fitted] == ["first reader alone", "both readers"]
+    pairing = Scorer(out).metadata.pairing
+    assert pairing.second == Scorer(second_reader).digest
+    assert pairing.calibration.source == Scorer(out).metadata.calibration.source
+    Recognizer(Scorer(out), Scorer(second_reader))

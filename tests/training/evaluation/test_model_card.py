@@ -6,9 +6,15 @@ import numpy as np
 import pytest
 
 from service.recognition.calibration import Calibration, Threshold
-from service.recognition.model_metadata import ModelMetadata
+from service.recognition.model_metadata import ModelMetadata, Pairing
 from training.config import Config, SequenceConfig, StripConfig
-from training.evaluation.evaluate import Figures, Reads, SourceFigures, WindowFigures
+from training.evaluation.evaluate import (
+    Figures,
+    Reads,
+    SecondReaderFigures,
+    SourceFigures,
+    WindowFigures,
+)
 from training.evaluation.metrics import Read, StripFigures
 from training.evaluation.model_card import confused, fits, write_card
 from training.networks import LABELS
@@ -70,6 +76,29 @@ def figures_of(training, calibration=None):
         windows=WindowFigures(100, 0.01, {"all": 10}, {"all": 0.9}),
         sources=[SourceFigures(Reads("synthetic", read, [], {}), StripFigures.of(read))],
     )
+
+
+def test_a_card_shows_both_readers_alone_and_together(tmp_path):
+    figures = figures_of({"stages": [SEQUENCES]})
+    told = json.dumps({"stages": [SEQUENCES | {"network": "context", "note": "Not undisturbed."}]})
+    second = SecondReaderFigures(
+        digest="1" * 64,
+        metadata=replace(figures.metadata, training=told),
+        windows=figures.windows,
+        first_alone=figures.sources,
+        second_alone=figures.sources,
+        consulted=[0.4],
+        agreed=[0.75],
+    )
+    pairing = Pairing("1" * 64, 0.9, 0.6)
+    metadata = replace(figures.metadata, pairing=pairing)
+    write_card(replace(figures, second=second, metadata=metadata), tmp_path / "MODEL_CARD.md")
+    text = (tmp_path / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert "## The second reader" in text
+    assert "network `context`" in text
+    assert "weight of 0.6" in text
+    assert "Not undisturbed." in text
+    assert "| 40% | 75% |" in text
 
 
 def written(tmp_path, training, calibration=None):
