@@ -86,7 +86,9 @@ def fit(odds: Floats, right: Flags, prior: bool = False) -> tuple[float, float]:
         slope = inputs @ (expit(scores) - targets) + apart / spread
         return float(values.sum() + apart @ apart / 2) / strips, slope / strips
 
-    scale, offset = (float(value) for value in minimize(loss, [1.0, 0.0], jac=True).x)
+    # Tighter without a prior, so that the same strips find nothing left to move afterwards.
+    found = minimize(loss, [1.0, 0.0], jac=True, options={"gtol": 1e-5 if prior else 1e-9})
+    scale, offset = (float(value) for value in found.x)
     if scale <= 0:
         raise DatasetError(
             f"cannot calibrate on {strips} strips, {good} of them read right: the less probable "
