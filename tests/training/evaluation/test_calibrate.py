@@ -180,12 +180,12 @@ def written(plain, told, tmp_path_factory):
     return out, calibrate(plain, out, told)
 
 
-def test_made_strips_are_pages_of_every_kind_and_strings_as_shared(validation):
-    for share, counts in ((0.5, [2, 1, 1, 3]), (0, [0, 0, 0, 7]), (1, [3, 2, 2, 0])):
+def test_made_strips_are_pages_and_strings_as_shared(validation):
+    for share, counts in ((0.5, [4, 3]), (0, [0, 7]), (1, [7, 0])):
         made = made_strips(validation, 3, 7, share)
         assert [len(strips) for _, strips in made] == counts
-    for _, strips in made_strips(validation, 3, 4, 0.5):
-        assert all(len(strip.text) == 0 or strip.text.isdigit() for strip in strips)
+    (_, pages), (_, strings) = made_strips(validation, 3, 4, 0.5)
+    assert all(len(strip.text) == 0 or strip.text.isdigit() for strip in [*pages, *strings])
 
 
 def test_a_calibrated_model_differs_in_its_calibration_alone(written, plain):
@@ -195,9 +195,7 @@ def test_a_calibrated_model_differs_in_its_calibration_alone(written, plain):
     old, new = Scorer(plain).metadata, Scorer(out).metadata
     assert dataclasses.replace(new, calibration=old.calibration) == old
     assert new.calibration != old.calibration
-    assert new.calibration.source == (
-        "made pages (27) and made cells (27) and digitizer pages (26) and synthetic strings (80)"
-    )
+    assert new.calibration.source == "made pages (80) and synthetic strings (80)"
 
 
 def test_a_calibration_is_repeatable_to_the_byte(written, plain, told, tmp_path):
@@ -219,8 +217,6 @@ def test_promises_are_of_each_source_and_of_all(written):
     promises = fitted.promises
     assert [before.source for before, _ in promises] == [
         "made pages",
-        "made cells",
-        "digitizer pages",
         "synthetic strings",
         "all",
     ]
@@ -257,8 +253,8 @@ def test_the_command_calibrates_on_made_strips_and_shows_before_and_after(tmp_pa
     for word in ("before", "after", "made pages", "synthetic strings", "all (120)"):
         assert word in result.output
     assert Scorer(out).metadata.calibration.source == (
-        "made pages (20) and made cells (20) and digitizer pages (20) and synthetic strings (60), "
-        "by --data mnist5k --made 120 --pages 0.5 --seed 1"
+        "made pages (60) and synthetic strings (60), by --data mnist5k --made 120 --pages 0.5 "
+        "--seed 1"
     )
 
 
