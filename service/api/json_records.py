@@ -71,6 +71,7 @@ def _normalization_record(done: pb.Normalization) -> dict[str, Any]:
     return {
         "polarity": pb.Polarity.Name(done.polarity).removeprefix("POLARITY_"),
         "scale": [round(done.scale_x, 6), round(done.scale_y, 6)],
+        "channel": pb.Channel.Name(done.channel).removeprefix("CHANNEL_"),
         "text_band": [round(done.text_band.top, 2), round(done.text_band.bottom, 2)],
         "slant": round(done.slant, 6),
         "view": {"upright": done.view.upright, "scale": done.view.scale},

@@ -2,6 +2,7 @@
 
 from importlib.metadata import version
 
+from service.imaging.page import Channel
 from service.pb import recognizer_pb2 as pb
 from service.recognition.calibration import Calibration
 from service.recognition.decoding.ctc_search import FoundDigit, Outcome
@@ -13,6 +14,13 @@ from service.recognition.views import HEIGHT
 POLARITIES = {
     Polarity.DARK_ON_LIGHT: pb.POLARITY_DARK_ON_LIGHT,
     Polarity.LIGHT_ON_DARK: pb.POLARITY_LIGHT_ON_DARK,
+}
+CHANNELS = {
+    Channel.LUMINANCE: pb.CHANNEL_LUMINANCE,
+    Channel.RED: pb.CHANNEL_RED,
+    Channel.GREEN: pb.CHANNEL_GREEN,
+    Channel.BLUE: pb.CHANNEL_BLUE,
+    Channel.DROP_OUT: pb.CHANNEL_DROP_OUT,
 }
 OUTCOMES = {
     None: pb.CONSTRAINT_OUTCOME_UNSPECIFIED,
@@ -41,7 +49,7 @@ def to_response(
             _digit(digit, box) for digit, box in zip(reading.digits, recognition.boxes, strict=True)
         ],
         scores=_score_map(recognition, recognizer.metadata) if include_scores else None,
-        normalization=_normalization(strip),
+        normalization=_normalization(strip, recognition.channel),
         model_digest=recognizer.scorer.digest,
         alternatives=[
             pb.Alternative(text=text, confidence=confidence)
@@ -130,9 +138,10 @@ def _score_map(recognition: Recognition, metadata: ModelMetadata) -> pb.ScoreMap
     )
 
 
-def _normalization(strip: Strip) -> pb.Normalization:
+def _normalization(strip: Strip, channel: Channel) -> pb.Normalization:
     return pb.Normalization(
         polarity=POLARITIES[strip.polarity],
+        channel=CHANNELS[channel],
         scale_x=strip.scale_x,
         scale_y=strip.scale_y,
         text_band=pb.Box(

@@ -38,6 +38,15 @@ class Polarity(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     POLARITY_UNSPECIFIED: _ClassVar[Polarity]
     POLARITY_DARK_ON_LIGHT: _ClassVar[Polarity]
     POLARITY_LIGHT_ON_DARK: _ClassVar[Polarity]
+
+class Channel(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    CHANNEL_UNSPECIFIED: _ClassVar[Channel]
+    CHANNEL_LUMINANCE: _ClassVar[Channel]
+    CHANNEL_RED: _ClassVar[Channel]
+    CHANNEL_GREEN: _ClassVar[Channel]
+    CHANNEL_BLUE: _ClassVar[Channel]
+    CHANNEL_DROP_OUT: _ClassVar[Channel]
 CHECK_DIGIT_UNSPECIFIED: CheckDigit
 CHECK_DIGIT_LUHN: CheckDigit
 CHECK_DIGIT_MOD97: CheckDigit
@@ -55,6 +64,12 @@ DECISION_REVIEW: Decision
 POLARITY_UNSPECIFIED: Polarity
 POLARITY_DARK_ON_LIGHT: Polarity
 POLARITY_LIGHT_ON_DARK: Polarity
+CHANNEL_UNSPECIFIED: Channel
+CHANNEL_LUMINANCE: Channel
+CHANNEL_RED: Channel
+CHANNEL_GREEN: Channel
+CHANNEL_BLUE: Channel
+CHANNEL_DROP_OUT: Channel
 
 class RecognizeRequest(_message.Message):
     __slots__ = ("image", "include_scores", "constraint", "alternatives", "accepted_error_rate")
@@ -225,7 +240,7 @@ class Grid(_message.Message):
     def __init__(self, origin_x: _Optional[float] = ..., origin_y: _Optional[float] = ..., step_x: _Optional[float] = ..., step_y: _Optional[float] = ...) -> None: ...
 
 class Normalization(_message.Message):
-    __slots__ = ("polarity", "scale_x", "scale_y", "text_band", "source_width", "source_height", "slant", "view")
+    __slots__ = ("polarity", "scale_x", "scale_y", "text_band", "source_width", "source_height", "slant", "view", "channel")
     POLARITY_FIELD_NUMBER: _ClassVar[int]
     SCALE_X_FIELD_NUMBER: _ClassVar[int]
     SCALE_Y_FIELD_NUMBER: _ClassVar[int]
@@ -234,6 +249,7 @@ class Normalization(_message.Message):
     SOURCE_HEIGHT_FIELD_NUMBER: _ClassVar[int]
     SLANT_FIELD_NUMBER: _ClassVar[int]
     VIEW_FIELD_NUMBER: _ClassVar[int]
+    CHANNEL_FIELD_NUMBER: _ClassVar[int]
     polarity: Polarity
     scale_x: float
     scale_y: float
@@ -242,7 +258,8 @@ class Normalization(_message.Message):
     source_height: int
     slant: float
     view: View
-    def __init__(self, polarity: _Optional[_Union[Polarity, str]] = ..., scale_x: _Optional[float] = ..., scale_y: _Optional[float] = ..., text_band: _Optional[_Union[Box, _Mapping]] = ..., source_width: _Optional[int] = ..., source_height: _Optional[int] = ..., slant: _Optional[float] = ..., view: _Optional[_Union[View, _Mapping]] = ...) -> None: ...
+    channel: Channel
+    def __init__(self, polarity: _Optional[_Union[Polarity, str]] = ..., scale_x: _Optional[float] = ..., scale_y: _Optional[float] = ..., text_band: _Optional[_Union[Box, _Mapping]] = ..., source_width: _Optional[int] = ..., source_height: _Optional[int] = ..., slant: _Optional[float] = ..., view: _Optional[_Union[View, _Mapping]] = ..., channel: _Optional[_Union[Channel, str]] = ...) -> None: ...
 
 class View(_message.Message):
     __slots__ = ("upright", "scale")

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Self
 
 from service.errors import ModelError
-from service.imaging.page import Gray, Page
+from service.imaging.page import Channel, Gray, Page
 from service.recognition.calibration import Calibration, Evidence
 from service.recognition.decoding.automaton import Constraint
 from service.recognition.decoding.ctc_search import (
@@ -92,6 +92,7 @@ class Recognition:
     scores: Scores  # (rows, positions, labels) log-probabilities of it; a strip has one row
     decision: Decision | None  # None if no error rate was given
     seconds: Mapping[str, float]  # by stage: normalize, score, search
+    channel: Channel = Channel.LUMINANCE  # what of the page's color was read
 
 
 @dataclass(frozen=True)
@@ -177,7 +178,8 @@ class Recognizer:
         timer.took("normalize")
         positions = self.metadata.positions(strip.pixels.shape[1])
         if positions > SEARCHED:
-            return self._recognize_wide(strip, options, timer)
+            recognition = self._recognize_wide(strip, options, timer)
+            return replace(recognition, channel=page.channel)
         looks = self._look(self.scorer, [strip], options, timer)
         # The largest view must still be searched whole.
         if positions <= SEARCHED // 2 and self._vote(looks, options).best.probability < self.sure:
@@ -197,9 +199,10 @@ class Recognizer:
         readers, evidence = self._compare(ballot, looks, options)
         timer.took("search")
         look = first[reading.view]
-        return self._recognition(
+        recognition = self._recognition(
             reading, readers, evidence, look.strip, look.scores, options, timer
         )
+        return replace(recognition, channel=page.channel)
 
     def _recognize_wide(self, strip: Strip, options: Options, timer: StageTimer) -> Recognition:
         """Read a line that is too wide to be searched whole: by the first reader alone."""

@@ -195,6 +195,7 @@ def schema_of(scores: bool) -> Any:  # noqa: ANN401 - pyarrow is not imported wi
             [
                 ("polarity", text),
                 ("scale", pa.list_(number)),
+                ("channel", text),
                 ("text_band", pa.list_(number)),
                 ("slant", number),
                 ("view", view),

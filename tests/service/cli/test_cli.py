@@ -4,6 +4,7 @@ import subprocess
 import sys
 from importlib.metadata import version
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -341,3 +342,16 @@ def test_a_batch_has_the_limits_that_its_options_say(run, tmp_path):
     assert json.loads(out.read_text())["error"]["reason"] == "TOO_MANY_PIXELS"
     run(*arguments, "--max-pixels", 36_400, "--refresh")
     assert json.loads(out.read_text())["text"] == "68767"
+
+
+def test_a_record_says_which_channel_was_read(run, tmp_path):
+    gray = np.asarray(Image.open(STRIPS / "card-number.bmp").convert("L"), np.float64)
+    share = np.clip(1.2 * (gray.max() - gray) / np.ptp(gray) - 0.2, 0, 1)[..., None]
+    colors = np.array([60, 80, 200]) * (1 - share) + np.array([200, 30, 35]) * share
+    path = tmp_path / "red-on-blue.png"
+    Image.fromarray(colors.astype(np.uint8)).save(path)
+    done = run("read", "--json", STRIPS / "card-number.bmp", path)
+    plain, red_on_blue = map(json.loads, done.stdout.splitlines())
+    assert plain["normalization"]["channel"] == "LUMINANCE"
+    assert red_on_blue["normalization"]["channel"] in ("RED", "BLUE")
+    assert red_on_blue["text"] == plain["text"]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from service.imaging.decode import decode, from_raster
-from service.imaging.page import Page
+from service.imaging.page import Channel, Page
 from service.recognition.decoding.regex import pattern
 from service.recognition.model import ModelFiles
 from service.recognition.recognizer import Decision, Options, Recognizer
@@ -123,3 +123,11 @@ def test_a_reading_does_not_depend_on_how_many_alternatives_are_requested(recogn
             most.exact,
         )
         assert reading.alternatives == most.alternatives[:count]
+
+
+def test_a_recognition_says_which_channel_was_read(recognizer):
+    gray = page("postcode-ruled.png")
+    assert recognizer.recognize(gray).channel is Channel.LUMINANCE
+    assert recognizer.recognize(Page(gray, channel=Channel.RED)).channel is Channel.RED
+    wide = Page(np.tile(gray, (1, 60)), channel=Channel.BLUE)
+    assert recognizer.recognize(wide).channel is Channel.BLUE
