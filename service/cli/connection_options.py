@@ -1,4 +1,4 @@
-"""The options that say how servers are reached, for `send` and `health`."""
+"""The options for reaching servers, which `send`, `batch` and `health` share."""
 
 import os
 from pathlib import Path
@@ -15,7 +15,7 @@ AddressesOption = Annotated[
         "--address",
         envvar="DIGITSTRIP_ADDRESS",
         metavar="HOST:PORT",
-        help="A server's address; given several times, the work is shared among them.",
+        help="A server's address; repeat it to balance over several.",
     ),
 ]
 TlsOption = Annotated[bool, typer.Option("--tls", help="Encrypt; the other TLS options imply it.")]
@@ -25,7 +25,7 @@ CaOption = Annotated[
         "--tls-ca",
         envvar="DIGITSTRIP_TLS_CA",
         metavar="FILE",
-        help="Certificates that the server's must come from.",
+        help="PEM roots that the server's certificate must come from.",
     ),
 ]
 CertificateOption = Annotated[
@@ -49,7 +49,7 @@ ServerNameOption = Annotated[
         "--tls-server-name",
         envvar="DIGITSTRIP_TLS_SERVER_NAME",
         metavar="NAME",
-        help="The name in the server's certificate, if not that of the address.",
+        help="The name in the server's certificate, if it is not the address's.",
     ),
 ]
 TokenFileOption = Annotated[
@@ -58,12 +58,12 @@ TokenFileOption = Annotated[
         "--token-file",
         envvar="DIGITSTRIP_TOKEN_FILE",
         metavar="FILE",
-        help="The bearer token to show; read anew when it changes.",
+        help="A file with the bearer token; reloaded when it changes.",
     ),
 ]
 PlaintextTokenOption = Annotated[
     bool,
-    typer.Option("--plaintext-token", help="Let the token leave this machine without TLS."),
+    typer.Option("--plaintext-token", help="Allow the token to leave this machine without TLS."),
 ]
 
 
@@ -82,10 +82,10 @@ def to_route(
     token_file: Path | None,
     plaintext_token: bool,
 ) -> "Route":
-    """Return what the options say; without an address, the one where a server here listens.
+    """Return the route of the options; without an address, to the server of this machine.
 
     Raises:
-        SettingsError: they contradict each other, or a file cannot be used.
+        SettingsError: options contradict each other, or a file cannot be used.
     """
     from service.client.channel import Route, Tls, Token, listening_address
 

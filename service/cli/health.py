@@ -30,16 +30,16 @@ def health(
     token_file: TokenFileOption = None,
     plaintext_token: PlaintextTokenOption = False,
 ) -> None:
-    """Ask a server whether it serves; exit 0 if it does, 1 if not.
+    """Print a server's health; exit 0 if it is SERVING, 1 if not.
 
-    Without an address, the server of this environment is asked: where DIGITSTRIP_LISTEN says, and
-    trusting the DIGITSTRIP_TLS_CERTIFICATE that it shows.
+    Without an address, it is the server of this environment: at DIGITSTRIP_LISTEN, trusted by its
+    own DIGITSTRIP_TLS_CERTIFICATE.
     """
     silence_grpc()
     from service.client.health_check import check, trusting_its_own
 
     if address and len(address) > 1:
-        raise typer.BadParameter("one server is asked at a time", param_hint="--address")
+        raise typer.BadParameter("one server at a time", param_hint="--address")
     route = to_route(
         address,
         tls,

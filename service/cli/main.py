@@ -12,12 +12,13 @@ from service.cli.send import send
 from service.cli.serve import serve
 from service.errors import DigitstripError, ServerUnavailable, SettingsError
 
-# What gRPC says where the two sides do not agree on TLS, or on whom to trust.
-SIGNS_OF_TLS = ("Socket closed", "CERTIFICATE", "andshake", "Hostname Verification")
-ASK_FOR_TLS = (
-    "does it speak TLS, and do you? see --tls, --tls-ca, --tls-certificate, --tls-server-name"
+# In gRPC's message where the two sides disagree on TLS or on whom to trust.
+TLS_SIGNS = ("Socket closed", "CERTIFICATE", "andshake", "Hostname Verification")
+TLS_HINT = (
+    "the server and this side may disagree on TLS: see --tls, --tls-ca, --tls-certificate, "
+    "--tls-server-name"
 )
-ASK_FOR_ADDRESS = "is `digitstrip serve` running there? --address says where to ask"
+ADDRESS_HINT = "is `digitstrip serve` running there? --address names another server"
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -44,13 +45,13 @@ for command in (read, send, batch, serve, health):
 
 
 def main() -> None:
-    """Run the command line; what Digitstrip refuses ends it with a sentence."""
+    """Run the command line; an error of Digitstrip ends it with a sentence and its exit status."""
     try:
         app()
     except DigitstripError as error:
         err.print(f"error: {error.reason}: {error}", style="red")
         if isinstance(error, ServerUnavailable):
-            of_tls = any(sign in str(error) for sign in SIGNS_OF_TLS)
-            err.print(ASK_FOR_TLS if of_tls else ASK_FOR_ADDRESS)
+            of_tls = any(sign in str(error) for sign in TLS_SIGNS)
+            err.print(TLS_HINT if of_tls else ADDRESS_HINT)
         wrong_use = isinstance(error, SettingsError)
         raise SystemExit(Exit.WRONG_USE if wrong_use else Exit.SOME_FAILED) from error

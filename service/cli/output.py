@@ -1,4 +1,4 @@
-"""What `read` and `send` print of their sources, and the exit status that says how it went."""
+"""The output and the exit status of `read` and `send`."""
 
 import json
 import select
@@ -38,7 +38,7 @@ PictureOption = Annotated[
 
 
 class Exit(IntEnum):
-    """What the command line's exit status says."""
+    """Exit statuses of the command line."""
 
     ALL_READ = 0
     SOME_FAILED = 1
@@ -48,14 +48,14 @@ class Exit(IntEnum):
 def report(
     names: list[str], pages: Callable[[bytes], Responses], as_json: bool, picture: Path | None
 ) -> None:
-    """Read every source and print what it says; exit 0 if all were read, 1 if not."""
+    """Read every source and print its readings; exit 0 if all were read, 1 if not."""
     sources = list(expand(names))
     failed = drawn = 0
     for source in sources:
         try:
             encoded = source.read()
             for page, response in enumerate(pages(encoded)):
-                tell(source, page, response, as_json, alone=len(sources) == 1)
+                print_reading(source, page, response, as_json, alone=len(sources) == 1)
                 if picture is not None:
                     drawn += 1
                     draw_picture(encoded, page, response, picture, drawn)
@@ -63,20 +63,20 @@ def report(
             raise  # it would be the same for every source
         except DigitstripError as error:
             failed += 1
-            tell_failure(source, error, as_json)
-        except Exception as error:  # a fault of ours on one image must not lose the others
+            print_failure(source, error, as_json)
+        except Exception as error:  # a bug on one image must not lose the others
             failed += 1
             kind = type(error).__name__
-            tell_failure(source, DigitstripError(f"failed with {kind}: {error}"), as_json)
+            print_failure(source, DigitstripError(f"failed with {kind}: {error}"), as_json)
     raise typer.Exit(Exit.SOME_FAILED if failed else Exit.ALL_READ)
 
 
-def tell(
+def print_reading(
     source: Source, page: int, response: "pb.RecognizeResponse", as_json: bool, alone: bool
 ) -> None:
     """Print a reading: JSON, or columns of the source's name if there are several, text, decision.
 
-    That a text breaks the constraint is said on stderr, so that the columns stay the same.
+    A text that violates the constraint is reported on stderr, so that the columns stay the same.
     """
     from service.api.json_records import decision_word, outcome_word, to_record
 
@@ -92,8 +92,8 @@ def tell(
         err.print(f"{name}: {outcome}: {BROKEN[outcome]}")
 
 
-def tell_failure(source: Source, error: DigitstripError, as_json: bool) -> None:
-    """Say why a source could not be read: on stdout as JSON, on stderr as a sentence."""
+def print_failure(source: Source, error: DigitstripError, as_json: bool) -> None:
+    """Print why a source could not be read: on stdout as JSON, on stderr as a sentence."""
     if as_json:
         what = {"reason": error.reason, "message": str(error)}
         typer.echo(json.dumps({"source": source.name, "error": what}))
@@ -117,8 +117,8 @@ def draw_picture(
         raise SettingsError(f"cannot write the picture {path}: {error}") from error
 
 
-def mention(sentence: str) -> None:
-    """Say something on stderr that nobody depends on: a full disk or pipe there stops nothing."""
+def notify(sentence: str) -> None:
+    """Print a notice on stderr, unless that is full or closed: nothing depends on it."""
     with suppress(OSError, ValueError):
         if select.select([], [sys.stderr], [], 0)[1]:
             err.print(sentence)

@@ -1,4 +1,4 @@
-"""The options that `read` and `send` share: what is known of the strings, and what to tell."""
+"""The options that `read`, `send` and `batch` share: constraints and what to return."""
 
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
@@ -24,27 +24,27 @@ class Check(StrEnum):
 
 
 LengthOption = Annotated[
-    str | None, typer.Option("--length", metavar="N|N-M|N-", help="How many digits there are.")
+    str | None, typer.Option("--length", metavar="N|N-M|N-", help="The number of digits.")
 ]
 PatternOption = Annotated[
     str | None,
     typer.Option(
         "--pattern",
         metavar="REGEX",
-        help=r"What the whole string matches, such as '\d{5}(-\d{4})?'; hyphens and the like are "
-        "not looked for, but written.",
+        help=r"A regular expression for the whole string, such as '\d{5}(-\d{4})?'; hyphens and "
+        "the like are inserted, not looked for.",
     ),
 ]
 AllowedOption = Annotated[
     Path | None,
-    typer.Option("--allowed", metavar="FILE", help="The strings there can be, one a line."),
+    typer.Option("--allowed", metavar="FILE", help="A file of the allowed strings, one a line."),
 ]
 CheckOption = Annotated[
-    Check | None, typer.Option("--check", help="How the last digits check the others.")
+    Check | None, typer.Option("--check", help="The check digit that the string must have.")
 ]
 AlternativesOption = Annotated[
     int | None,
-    typer.Option("--alternatives", min=0, help="Next likeliest strings to tell, with --json."),
+    typer.Option("--alternatives", min=0, help="The number of alternative strings, with --json."),
 ]
 SecondReaderOption = Annotated[
     str | None,
@@ -60,7 +60,7 @@ AcceptErrorsOption = Annotated[
     typer.Option(
         "--accept-errors",
         metavar="RATE",
-        help="Say ACCEPT or REVIEW, so that of the accepted at most this share is wrong: 0.01, 1%.",
+        help="Decide ACCEPT or REVIEW, with at most this share of the accepted wrong: 0.01 or 1%.",
     ),
 ]
 
@@ -113,10 +113,10 @@ def to_recognize_options(
 
 
 def to_rate(text: str) -> float:
-    """Return the share that `0.01` or `1%` says, whatever its range.
+    """Parse a share such as `0.01` or `1%`, whatever its range.
 
     Raises:
-        typer.BadParameter: it is no number.
+        typer.BadParameter: it is not a number.
     """
     try:  # decimal, so that 0.7% is the same number as 0.007
         return float(Decimal(text.removesuffix("%")).scaleb(-2 if text.endswith("%") else 0))
@@ -127,10 +127,10 @@ def to_rate(text: str) -> float:
 
 
 def read_values(file: Path) -> list[str]:
-    """Return a file's lines, without blank ones and the space round them.
+    """Read a file's lines, stripped, without blank ones.
 
     Raises:
-        typer.BadParameter: it cannot be read, is no text, or has none.
+        typer.BadParameter: the file cannot be read, is not UTF-8, or has no values.
     """
     try:
         lines = file.read_text(encoding="utf-8-sig").splitlines()

@@ -48,9 +48,9 @@ def send(
     token_file: TokenFileOption = None,
     plaintext_token: PlaintextTokenOption = False,
 ) -> None:
-    """Read images through a server, or through several.
+    """Read images through one server or several.
 
-    Without an address, the one that DIGITSTRIP_LISTEN names is asked.
+    Without an address, the server at DIGITSTRIP_LISTEN on this machine is used.
     """
     silence_grpc()
     from service.client.client import Client
@@ -70,7 +70,7 @@ def send(
         token_file,
         plaintext_token,
     )
-    # One image at a time: a refusal costs no more than a watch, which a guarded server may forbid.
+    # One image at a time: a refusal costs no more than a watch, which may need a token.
     with Client(route, timeout, watch_health=False) as client:
 
         def pages(encoded: bytes) -> Responses:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from service.cli.connection_options import silence_grpc
-from service.cli.output import Exit, mention
+from service.cli.output import Exit, notify
 from service.cli.recognition_options import ModelOption, SecondReaderOption
 
 if TYPE_CHECKING:
@@ -26,27 +26,28 @@ def serve(
     provider: Annotated[
         list[str] | None, typer.Option(help="onnxruntime execution provider; repeatable.")
     ] = None,
-    workers: Annotated[int | None, typer.Option(help="Processes that read.")] = None,
+    workers: Annotated[int | None, typer.Option(help="The number of worker processes.")] = None,
     tls_certificate: Annotated[
-        Path | None, typer.Option(help="PEM chain; only TLS is spoken then.")
+        Path | None, typer.Option(help="PEM chain; the server then speaks TLS only.")
     ] = None,
     tls_key: Annotated[Path | None, typer.Option(help="PEM private key.")] = None,
     tls_client_ca: Annotated[
-        Path | None, typer.Option(help="PEM roots of the certificates that clients must show.")
+        Path | None,
+        typer.Option(help="PEM roots; clients must show a certificate that they issued."),
     ] = None,
     tokens_file: Annotated[
-        Path | None, typer.Option(help="Bearer tokens, one a line, that calls must carry.")
+        Path | None, typer.Option(help="Bearer tokens, one a line; calls must carry one of them.")
     ] = None,
     metrics_listen: Annotated[
         str | None, typer.Option(help="Address and port for Prometheus.")
     ] = None,
     config: Annotated[Path | None, typer.Option(help="A TOML file of settings.")] = None,
 ) -> None:
-    """Serve over gRPC until SIGTERM or Ctrl-C, then finish the work in hand."""
+    """Serve over gRPC until SIGTERM or Ctrl-C, then finish what is in flight."""
     import asyncio
 
     silence_grpc()
-    give_way()
+    yield_to_workers()
     from service.server.app import serve as run
     from service.server.observability.logs import logging_to_stderr
     from service.server.settings import load_settings
@@ -65,24 +66,24 @@ def serve(
         metrics_listen=metrics_listen,
     )
     for name, value in settings.model_dump(mode="json").items():
-        mention(f"{name} = {json.dumps(value)}")
+        notify(f"{name} = {json.dumps(value)}")
 
     def ready(server: "Server") -> None:
         host = settings.listen.rpartition(":")[0]
         described = server.pool.described
         second = described.second_reader.digest[:12]
-        mention(f"model {described.digest[:12]} reads, with second reader {second or 'none'}")
+        notify(f"model {described.digest[:12]} reads, with second reader {second or 'none'}")
         typer.echo(f"serving on {host}:{server.port}")
 
     with logging_to_stderr(settings.log_format) as lines:
         asyncio.run(run(settings, lines, ready))
-    if lines.stuck:  # nobody takes what is on stderr; Python would wait for it for ever
+    if lines.stuck:  # nobody reads stderr; Python would wait for it forever
         os._exit(Exit.ALL_READ)
-    mention("stopped")
+    notify("stopped")
 
 
-def give_way() -> None:
-    """Let readers read on when a call comes, until the next tick: switching costs them more."""
+def yield_to_workers() -> None:
+    """Lower this process's scheduling class, so that a call does not preempt a worker."""
     if hasattr(os, "SCHED_BATCH"):  # Linux
         with suppress(OSError):
             os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))

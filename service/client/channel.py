@@ -1,4 +1,4 @@
-"""How servers are reached: addresses, TLS and tokens; light, since `digitstrip health` loads it."""
+"""Addresses, TLS and tokens of servers; light, since `digitstrip health` loads it."""
 
 import ipaddress
 import os
@@ -20,7 +20,7 @@ TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]+=*")  # RFC 6750, section 2.1
 
 @dataclass(frozen=True)
 class Tls:
-    """What a connection under TLS trusts and shows.
+    """The certificates that a connection trusts and shows.
 
     Args:
         ca: a PEM file of the certificates that servers' must come from; None is gRPC's own list.
@@ -69,7 +69,7 @@ def _pem(file: Path | str | None, kind: str) -> bytes | None:
 
 
 class Token:
-    """A bearer token, as it is or from a file that is read anew when it changes.
+    """A bearer token, given, or in a file that is reloaded when it changes.
 
     Args:
         token: the token itself; or
@@ -109,7 +109,7 @@ def _checked(token: str, what: str) -> str:
 
 @dataclass(frozen=True)
 class Route:
-    """Where calls go and what they carry.
+    """The servers of a client, and what calls to them carry.
 
     Args:
         addresses: host:port of one server, or of several: then IP addresses of one family, since
@@ -134,13 +134,13 @@ class Route:
             _host(each)
         if self.tls and not self.tls.server_name and len(self.addresses) > 1:
             raise SettingsError(
-                "of several servers under TLS, the name in their certificate must be told "
+                "of several servers under TLS, the name in their certificate must be given "
                 "(server_name, --tls-server-name)"
             )
         if self.token and not (self.tls or self.plaintext_token or self.local):
             raise SettingsError(
                 f"a token would travel unencrypted to {', '.join(self.addresses)}; use TLS, or "
-                "allow it in so many words"
+                "set plaintext_token"
             )
 
     @property
@@ -157,7 +157,7 @@ class Route:
         families = {_family(each) for each in addresses}
         if len(families) != 1 or None in families:
             raise SettingsError(
-                f"of several servers, {', '.join(self.addresses)}, each is told by its IP address,"
+                f"of several servers, {', '.join(self.addresses)}, each is given by its IP address,"
                 " all IPv4 or all IPv6; a name that stands for several is given alone"
             )
         return f"ipv{families.pop()}:{','.join(addresses)}"
@@ -166,7 +166,7 @@ class Route:
     def options(self) -> Options:
         """The channel arguments that gRPC needs for the way there."""
         options: Options = []
-        if self.local:  # else a proxy that the environment names is asked for this machine
+        if self.local:  # else gRPC asks the environment's proxy for this machine
             options.append(("grpc.enable_http_proxy", 0))
         if self.tls and self.tls.server_name:
             options.append(("grpc.ssl_target_name_override", self.tls.server_name))
@@ -227,9 +227,7 @@ def _family(address: str) -> int | None:
 
 def listening_address(environment: Mapping[str, str] = os.environ) -> str:
     """Return where a server with this environment is reached from its own machine."""
-    told = environment.get("LISTEN") or environment.get(
-        "DIGITSTRIP_LISTEN"
-    )  # as `serve` takes them
-    host, _, port = (told or f"127.0.0.1:{PORT}").rpartition(":")
+    listen = environment.get("LISTEN") or environment.get("DIGITSTRIP_LISTEN")  # as `serve` does
+    host, _, port = (listen or f"127.0.0.1:{PORT}").rpartition(":")
     local = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}
     return f"{local.get(host, host)}:{port}"

@@ -35,7 +35,7 @@ Response = TypeVar("Response", bound=Message)
 
 SERVICE = "digitstrip.v1.RecognizerService"
 IN_FLIGHT = 32  # images of a stream: enough to keep sixteen readers busy
-# A score map is a hundred times its image; the caller asked for it, so no limit applies.
+# A score map is a hundred times its image, and the caller's own wish, so no limit applies.
 OPTIONS: Options = [
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
@@ -51,7 +51,7 @@ OPTIONS: Options = [
 
 
 class _Connection(ABC):
-    """What both clients are told and keep; documented there."""
+    """The state of both clients; documented there."""
 
     def __init__(
         self,
@@ -106,19 +106,20 @@ class Client(_Connection):
             long after the latest answer a server is looked for.
         tls: encrypts, and shows a certificate if it has one.
         token: the bearer token to show.
-        token_file: a file that holds it instead, read anew when it changes.
+        token_file: a file that holds it instead, reloaded when it changes.
         plaintext_token: lets the token leave this machine without TLS.
         backoff: how to wait before another try, and how many there are.
-        watch_health: asks each server's health service, and calls none that drains. Switch it off
-            for servers that tell their health only to those with a token.
+        watch_health: watches each server's health, and calls none that drains. Switch it off
+            for servers whose health needs a token.
 
-    A call is tried again where the server says that the image was not read and may be a little
-    later: it is unavailable, or overloaded. What is known of the strings, and what to tell of them,
-    is asked by the names of `RecognizeOptions`:
-    `client.recognize(image, constraint=pb.Constraint(pattern=r"\d{5}"), alternatives=3)`.
+    A call is retried where the server did not read the image and may a little later: it is
+    unavailable or overloaded. Options are those of `RecognizeOptions`:
+    `client.recognize("strip.png", pattern=r"\d{5}", check_digit="luhn", alternatives=3)`. An image
+    is a file's bytes, a path, a Pillow image, or an array of uint8: gray of shape (height, width)
+    or RGB of shape (height, width, 3).
 
     Every method raises `InputError` (its subclass, as in the service) for an image that cannot
-    be read or a wish that cannot be met, and `ServerError` (its subclass) when no server can be
+    be read or an option that cannot be met, and `ServerError` (its subclass) when no server can be
     reached, or one fails. The constructor raises `SettingsError` for what makes no sense.
     """
 
@@ -135,10 +136,7 @@ class Client(_Connection):
         request_id: str | None = None,
         **options: Unpack[RecognizeOptions],
     ) -> pb.RecognizeResponse:
-        """Read one image: a file's bytes, or gray levels of shape (height, width).
-
-        The server's log names the call by `request_id`, if one is given.
-        """
+        """Read one image; `scores` adds the score map, `request_id` names the call in logs."""
         request = to_request(image, page, scores, **options)
         response: pb.RecognizeResponse = self._call(
             self.stub.Recognize, request, timeout, request_id
@@ -156,10 +154,10 @@ class Client(_Connection):
     ) -> Iterator[Answer]:
         """Read (name, image) pairs over one call; answers come as they are ready.
 
-        An image that cannot be read gives its error as its answer. What is asked holds for all.
-        At most `in_flight` images are taken in whose answer has not been taken. If the call ends
-        early, because a server stops, say, another is opened, and what has no answer sent again;
-        every image is answered once.
+        An image that the server cannot read has its error as its answer. The options hold for all.
+        At most `in_flight` images are taken whose answer has not been yielded. A call that ends
+        early is followed by another, which sends what has no answer: every image is answered
+        once.
         """
         pairs = ((name, to_request(image, 0, scores, **options)) for name, image in images)
 
@@ -169,7 +167,7 @@ class Client(_Connection):
         return iter(BlockingStream(open_call, pairs, self._outstanding(in_flight), self._tries))
 
     def get_model(self) -> pb.GetModelResponse:
-        """Ask which model reads."""
+        """Describe the server's model."""
         response: pb.GetModelResponse = self._call(self.stub.GetModel, pb.GetModelRequest())
         return response
 
@@ -222,7 +220,7 @@ class AsyncClient(_Connection):
         request_id: str | None = None,
         **options: Unpack[RecognizeOptions],
     ) -> pb.RecognizeResponse:
-        """Read one image: a file's bytes, or gray levels of shape (height, width)."""
+        """Read one image."""
         request = to_request(image, page, scores, **options)
         response: pb.RecognizeResponse = await self._call(
             self.stub.Recognize, request, timeout, request_id
@@ -247,7 +245,7 @@ class AsyncClient(_Connection):
         return aiter(AsyncStream(open_call, pairs, self._outstanding(in_flight), self._tries))
 
     async def get_model(self) -> pb.GetModelResponse:
-        """Ask which model reads."""
+        """Describe the server's model."""
         response: pb.GetModelResponse = await self._call(self.stub.GetModel, pb.GetModelRequest())
         return response
 

@@ -1,4 +1,4 @@
-"""Ask a server's health; light, since a container's health check starts it every few seconds."""
+"""A server's health; light, since a container's health check starts it every few seconds."""
 
 import os
 import socket
@@ -16,14 +16,14 @@ NAMES = ("DNS", "IP Address")  # in a certificate, of what can be connected to
 
 
 def check(route: Route, timeout: float) -> str:
-    """Return what a server says of itself: SERVING, NOT_SERVING or UNKNOWN.
+    """Return a server's health: SERVING, NOT_SERVING or UNKNOWN.
 
     Args:
         route: where it is.
         timeout: seconds.
 
     Raises:
-        ServerUnavailable: it does not say.
+        ServerUnavailable: it does not answer.
     """
     with route.channel() as channel:
         try:
@@ -66,9 +66,9 @@ def trusting_its_own(
             socket.create_connection((host.strip("[]"), int(port)), timeout) as plain,
             context.wrap_socket(plain) as secure,
         ):
-            told = secure.getpeercert() or {}
+            shown = secure.getpeercert() or {}
     except OSError as error:
         raise ServerUnavailable(f"no server at {address} shows {certificate}: {error}") from error
-    names = [str(each[1]) for each in told.get("subjectAltName", ()) if each[0] in NAMES]
+    names = [str(each[1]) for each in shown.get("subjectAltName", ()) if each[0] in NAMES]
     own = route.tls or Tls(None, certificate, environment.get("DIGITSTRIP_TLS_KEY"))
     return replace(route, tls=replace(own, ca=certificate, server_name=next(iter(names), None)))

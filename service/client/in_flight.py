@@ -1,4 +1,4 @@
-"""A stream's images between the caller and the servers: what to send, send again, and answer."""
+"""The images of a stream that are in flight: what to send, to resend, and to answer."""
 
 import time
 from collections import deque
@@ -19,7 +19,7 @@ class Item:
 
     Args:
         name: the caller's; it need not be unique.
-        message: what is sent, under an id of ours.
+        message: what is sent, under the client's own id.
         tries: of the image alone, since it was first refused.
         due: the time from which on it may be sent.
     """
@@ -94,7 +94,7 @@ class Outstanding:
         return max(0.0, min(item.due for item in self._unsent) - time.monotonic())
 
     def answered(self, answer: pb.RecognizeStreamResponse) -> Answer | None:
-        """Return what the caller is told; nothing if the image is to be sent again."""
+        """Return the outcome for the caller; None if the image is to be sent again."""
         item = self._sent.pop(answer.id, None)
         if item is None:  # a server that answers twice; the caller has the first answer
             return None
@@ -109,7 +109,7 @@ class Outstanding:
         self._unsent.append(item)
         return None
 
-    def told(self) -> None:
+    def taken(self) -> None:
         """Note that the caller has taken an answer."""
         self._answered += 1
 

@@ -1,4 +1,4 @@
-"""When a call is worth trying again, and how long to wait before that."""
+"""Retries: which failures are retried, and after what pause."""
 
 import random
 import time
@@ -9,7 +9,7 @@ from service.errors import DigitstripError, Overloaded, ServerUnavailable
 
 @dataclass(frozen=True)
 class Backoff:
-    """How to wait: longer every time, and never exactly as long as others do.
+    """Exponential backoff with jitter.
 
     Args:
         first: seconds before the second try.

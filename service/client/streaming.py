@@ -1,9 +1,9 @@
-"""Many images over a call that is opened again when it ends early, blocking and async.
+"""Streams of images that resume on another call when one ends early, blocking and async.
 
-An image is taken in from the caller when an earlier answer was taken by the caller, so what is in
-flight is bounded. A call that ends before everything is answered (a server stops, a connection is
-lost or too old) is followed by another, at another server if there is one, and only what has no
-answer is sent again: nothing is lost, and nothing answered twice.
+An image is taken from the caller when the caller has taken an earlier answer, so what is in flight
+is bounded. A call that ends before everything is answered (a server stops, a connection is lost or
+too old) is followed by another, at another server if there is one, which sends only what has no
+answer: nothing is lost, and nothing answered twice.
 """
 
 import asyncio
@@ -63,12 +63,12 @@ class BlockingStream:
                     for answer in call:
                         tries = None
                         with self._changed:
-                            told = self._outstanding.answered(answer)
+                            outcome = self._outstanding.answered(answer)
                             self._changed.notify_all()
-                        if told:
-                            yield told
+                        if outcome:
+                            yield outcome
                             with self._changed:
-                                self._outstanding.told()
+                                self._outstanding.taken()
                                 self._changed.notify_all()
                 except grpc.RpcError as error:
                     failure = error
@@ -157,11 +157,11 @@ class AsyncStream:
                 try:
                     async for answer in call:
                         tries = None
-                        told = self._outstanding.answered(answer)
+                        outcome = self._outstanding.answered(answer)
                         await self._notify()
-                        if told:
-                            yield told
-                            self._outstanding.told()
+                        if outcome:
+                            yield outcome
+                            self._outstanding.taken()
                             await self._notify()
                 except grpc.RpcError as error:
                     failure = ended.failure(error)

@@ -36,7 +36,7 @@ def test_health_of_a_server_that_is_gone_is_failure_with_a_sentence(start_servic
     ("arguments", "complaint"),
     [
         (["--address", "nonsense"], b"is not host:port"),
-        (["--address", "a:1", "--address", "b:1"], b"one server is asked at a time"),
+        (["--address", "a:1", "--address", "b:1"], b"one server at a time"),
         (["--tls-ca", "/nowhere.pem"], b"cannot read the TLS file /nowhere.pem"),
         (["--tls-key", "README.md"], b"a TLS key was given without its certificate"),
         (["--tls-ca", "README.md"], b"has no CERTIFICATE in PEM form"),
