@@ -154,10 +154,13 @@ class Recognizer:
         return Reading(self._service.recognize(request).response)
 
 
-def load_model(path: str | os.PathLike[str] | None = None) -> Recognizer:
-    """Load a model, the shipped one unless a path names another.
+def load_model(
+    path: str | os.PathLike[str] | None = None,
+    second_reader: str | os.PathLike[str] | None = None,
+) -> Recognizer:
+    """Load a model, the shipped one unless a path names another; the arguments are Recognizer's.
 
     Raises:
-        ModelError: the file is missing, damaged, or not Digitstrip's.
+        ModelError: a file is missing, damaged, or not Digitstrip's.
     """
-    return Recognizer(path)
+    return Recognizer(path, second_reader)
