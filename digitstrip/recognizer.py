@@ -156,7 +156,7 @@ class Recognizer:
 
 def load_model(
     path: str | os.PathLike[str] | None = None,
-    second_reader: str | os.PathLike[str] | None = None,
+    second_reader: str | None = None,
 ) -> Recognizer:
     """Load a model, the shipped one unless a path names another; the arguments are Recognizer's.
 
