@@ -27,7 +27,9 @@ class Pairing:
     """How a model is read beside a second one, and what their confidences mean together."""
 
     second: str  # SHA-256 of the second reader's file, in hexadecimal
-    sure: float = 0.9  # probability of the first reading from which the second is not consulted
+    # Probability of the first reading from which the second is not consulted. With 1, it looks at
+    # every line once: on held-out strips 42% can be accepted at 1% error, with 0.99 34%.
+    sure: float = 1.0
     weight: float = 0.5  # of the second reader's probabilities in the vote, 0 to 1
     calibration: Calibration = field(default_factory=Calibration)
 
