@@ -193,6 +193,14 @@ def test_the_readme_is_short():
     assert len(text_of("README.md").split()) < 900
 
 
+@pytest.mark.parametrize(
+    "figure", ["digits, error", "synthetic: exact strings", "cheques: exact strings"]
+)
+def test_the_readmes_figures_are_those_of_the_model_card(figure):
+    (measured,) = re.findall(rf"^\| {figure} \| .*? \| ([\d.]+%)", text_of("MODEL_CARD.md"), re.M)
+    assert f"**{measured}**" in text_of("README.md")
+
+
 def test_the_architecture_fits_two_screens():
     assert len(text_of("ARCHITECTURE.md").splitlines()) <= 100
 
