@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from service.recognition import normalize
+from service.recognition import views
 from training.networks import (
     BLOCKS,
     LABELS,
@@ -126,8 +126,8 @@ def test_dropout_is_there_in_training_and_gone_in_scoring(pixels):
 
 
 def test_a_strip_is_as_high_as_the_networks_window():
-    assert normalize.HEIGHT == RECEPTIVE_FIELD
-    assert normalize.MARGIN == RECEPTIVE_FIELD // 2
+    assert views.HEIGHT == RECEPTIVE_FIELD
+    assert views.MARGIN == RECEPTIVE_FIELD // 2
 
 
 # --- the second reader

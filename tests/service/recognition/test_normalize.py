@@ -6,20 +6,14 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from service.imaging.decode import decode
-from service.recognition.normalize import (
-    DIGIT_HEIGHT,
-    HEIGHT,
-    MARGIN,
-    WORKING_HEIGHT,
-    Polarity,
-    find_band,
-    find_ink,
-    find_polarity,
-    find_rules,
-    normalize,
-    remove_background,
-    shrink,
-)
+from service.recognition.normalize import DIGIT_HEIGHT, Polarity, normalize
+from service.recognition.normalize.background import remove_background
+from service.recognition.normalize.band import find_band
+from service.recognition.normalize.ink_mask import find_ink
+from service.recognition.normalize.polarity import find_polarity
+from service.recognition.normalize.rules import find_rules
+from service.recognition.normalize.size import WORKING_HEIGHT, shrink
+from service.recognition.views import HEIGHT, MARGIN
 from tests.conftest import STRIPS
 
 

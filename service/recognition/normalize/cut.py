@@ -1,0 +1,56 @@
+"""The line, cut from the page and scaled to the network's height."""
+
+import math
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from service.imaging.page import Gray
+from service.recognition.normalize.line import DIGIT_HEIGHT, Band, Line
+from service.recognition.normalize.polarity import Polarity
+from service.recognition.views import FIELD, MARGIN
+
+MOST_ENLARGEMENT = 4  # of a page; digits of fewer than 5 pixels cannot be read anyway
+
+
+def cut(gray: Gray, ink: Gray, polarity: Polarity, top: float, bottom: float) -> Line:
+    """Scale the band to the digits' height, the ink to full brightness, and set it in a line."""
+    height, width = ink.shape
+    scale = min(DIGIT_HEIGHT / max(bottom - top, 1), MOST_ENLARGEMENT)
+    middle, reach = (top + bottom) / 2, FIELD / 2 / scale
+    first, last = max(math.floor(middle - reach), 0), min(math.ceil(middle + reach) + 1, height)
+    size = (max(round(width * scale), 1), max(round((last - first) * scale), 1))
+    scaled = cv2.resize(
+        ink[first:last], size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    )
+    scale_x, scale_y = size[0] / width, size[1] / (last - first)
+    above = round((middle - first) * scale_y - FIELD / 2)  # rows cut off; added, if negative
+    pixels = np.zeros((FIELD, size[0] + 2 * MARGIN), np.uint8)
+    upper, lower = max(above, 0), min(above + FIELD, size[1])
+    pixels[upper - above : lower - above, MARGIN:-MARGIN] = scaled[upper:lower]
+    shrunk_x, shrunk_y = width / gray.shape[1], height / gray.shape[0]
+    return Line(
+        pixels=stretch(pixels),
+        polarity=polarity,
+        band=Band(top / shrunk_y, bottom / shrunk_y),
+        scale_x=scale_x * shrunk_x,
+        scale_y=scale_y * shrunk_y,
+        origin_x=-MARGIN / (scale_x * shrunk_x),
+        origin_y=(first + above / scale_y) / shrunk_y,
+        source_width=gray.shape[1],
+        source_height=gray.shape[0],
+    )
+
+
+def stretch(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Map the paper's grain to 0 and the ink's own level to 255."""
+    lit = pixels[pixels > 0]
+    if lit.size == 0:
+        return pixels
+    threshold, _ = cv2.threshold(lit, 0, 255, cv2.THRESH_OTSU)
+    strong = lit[lit > threshold]
+    full = float(np.quantile(strong, 0.7)) if strong.size else float(threshold)
+    floor = 0.35 * float(threshold)
+    stretched = (pixels.astype(np.float32) - floor) * (255 / max(full - floor, 1))
+    return np.asarray(np.clip(stretched, 0, 255), np.uint8)

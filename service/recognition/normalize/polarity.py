@@ -1,0 +1,34 @@
+"""Whether the ink or the paper is darker."""
+
+from enum import Enum
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from service.imaging.page import Gray
+
+
+class Polarity(Enum):
+    """Which of ink and paper is darker."""
+
+    DARK_ON_LIGHT = "dark on light"
+    LIGHT_ON_DARK = "light on dark"
+
+
+def find_polarity(page: Gray) -> Polarity:
+    """Tell dark ink from light: the stronger extremes, against their surroundings, are ink.
+
+    That is the sign of the skewness, which a gradient of the lighting does not move.
+    """
+    side = max(page.shape[0] * 2 // 3, 3)
+    surroundings = cv2.blur(page, (side, side), borderType=cv2.BORDER_REFLECT)
+    darker = third_moment(cv2.subtract(surroundings, page))
+    lighter = third_moment(cv2.subtract(page, surroundings))
+    return Polarity.DARK_ON_LIGHT if darker >= lighter else Polarity.LIGHT_ON_DARK
+
+
+def third_moment(levels: npt.NDArray[np.uint8] | cv2.typing.MatLike) -> float:
+    """Return the sum of the cubes of gray levels."""
+    counts = cv2.calcHist([levels], [0], None, [256], [0, 256]).ravel()
+    return float(counts @ np.arange(256.0) ** 3)
