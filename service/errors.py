@@ -216,10 +216,16 @@ def quoted(seen: str) -> str:
     return repr(seen) if len(seen) <= QUOTED else f"{seen[:QUOTED]!r}…"
 
 
-def of_reason(reason: str, message: str, field: str) -> DigitstripError:
-    """Rebuild an error that another process raised, from its reason."""
+def of_reason(reason: str, message: str, field: str = "") -> DigitstripError:
+    """Rebuild an error that another process raised, from its reason.
+
+    Args:
+        reason: the constant of the error's class.
+        message: a sentence.
+        field: the invalid field; empty leaves what the class names by default.
+    """
     kind = _BY_REASON.get(reason, DigitstripError)
-    return kind(message, field) if issubclass(kind, InputError) else kind(message)
+    return kind(message, field) if field and issubclass(kind, InputError) else kind(message)
 
 
 def _tree(kind: type[DigitstripError]) -> Iterator[type[DigitstripError]]:

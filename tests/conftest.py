@@ -20,9 +20,11 @@ from hypothesis import settings
 from onnx import helper
 from prometheus_client.parser import text_string_to_metric_families
 
+from service.imaging.decode import decode
 from service.recognition.calibration import Calibration, Threshold
-from service.recognition.model import SHIPPED_MODEL, digest_of
+from service.recognition.model import SHIPPED_MODEL, ModelFiles, digest_of
 from service.recognition.model_metadata import Pairing
+from service.recognition.recognizer import Recognizer
 
 ROOT = Path(__file__).parent.parent
 STRIPS = ROOT / "examples" / "strips"
@@ -46,6 +48,14 @@ def truths():
     """The example strips' file names and what they say."""
     with (STRIPS / "labels.csv").open(newline="") as file:
         return {row["file"]: row["text"] for row in csv.DictReader(file)}
+
+
+@pytest.fixture(scope="session")
+def readings(truths):
+    """The example strips' file names and what the shipped models read on them, in this process."""
+    recognizer = Recognizer.load(ModelFiles.read())
+    pages = {name: decode((STRIPS / name).read_bytes()) for name in truths}
+    return {name: recognizer.recognize(page).reading.text for name, page in pages.items()}
 
 
 @pytest.fixture(scope="session")

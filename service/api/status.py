@@ -111,7 +111,7 @@ def _rebuild(
         field: the invalid field, or empty.
         retry_after: seconds, if the server sent them.
     """
-    error = of_reason(reason, message, field or "image")
+    error = of_reason(reason, message, field)
     if type(error) is DigitstripError:  # a reason that is unknown here or of another domain
         if field:
             error = InputError(message, field)

@@ -11,7 +11,9 @@ from service.errors import MalformedMessage
 from service.imaging.formats import declared_pixels
 from service.pb import recognizer_pb2 as pb
 
-VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5  # wire types
+VARINT, FIXED64, BYTES, GROUP, GROUP_END, FIXED32 = range(6)  # wire types
+MOST_GROUPS = 100  # inside each other, as protobuf has it
+MOST_BYTES = 2**31 - 1  # of a field, as protobuf has it
 VARINT_BITS = 64
 
 
@@ -92,37 +94,54 @@ def _last(message: memoryview, wanted: int) -> memoryview:
     """Return the last field of a number, which is the one that counts; empty if there is none."""
     found = memoryview(b"")
     for number, value in _fields(message):
-        if number == wanted:
-            if not isinstance(value, memoryview):
-                raise ValueError(f"field {number} has another wire type")
+        # One of another wire type is unknown to the schema, and skipped as such.
+        if number == wanted and isinstance(value, memoryview):
             found = value
     return found
 
 
 def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """Yield the number and value of every field; fixed-size values as bytes.
+    """Yield the number and value of every varint and every field of bytes.
 
     Raises:
         ValueError: the bytes are not a message.
     """
     at, end = 0, len(message)
+    groups: list[int] = []  # that are open; the schema knows none, so what they hold is skipped
     while at < end:
         key, at = _varint(message, at)
         number, kind = key >> 3, key & 7
-        if kind == VARINT:
-            value, at = _varint(message, at)
-            yield number, value
-            continue
-        if kind == BYTES:
-            size, at = _varint(message, at)
-        elif kind in (FIXED32, FIXED64):
-            size = 4 if kind == FIXED32 else 8
+        if not 0 < number < 1 << 29:
+            raise ValueError(f"field number {number}")
+        if kind == GROUP:
+            groups.append(number)
+            if len(groups) > MOST_GROUPS:
+                raise ValueError(f"more than {MOST_GROUPS} groups inside each other")
+        elif kind == GROUP_END:
+            if not groups or groups.pop() != number:
+                raise ValueError(f"group {number} ends and was not open")
         else:
-            raise ValueError(f"wire type {kind}")
-        if not number or size > end - at:
-            raise ValueError(f"field {number} of {size} bytes, {end - at} are left")
-        yield number, message[at : at + size]
-        at += size
+            value, at = _value(message, at, kind)
+            if not groups and kind in (VARINT, BYTES):  # the messages read here have no others
+                yield number, value
+    if groups:
+        raise ValueError(f"group {groups[-1]} has no end")
+
+
+def _value(message: memoryview, at: int, kind: int) -> tuple[int | memoryview, int]:
+    """Return the value that begins at a byte, and where it ends."""
+    if kind == VARINT:
+        return _varint(message, at)
+    if kind == BYTES:
+        size, at = _varint(message, at)
+    elif kind in (FIXED32, FIXED64):
+        size = 4 if kind == FIXED32 else 8
+    else:
+        raise ValueError(f"wire type {kind}")
+    left = len(message) - at
+    if size > min(left, MOST_BYTES):
+        raise ValueError(f"a field of {size} bytes, {left} are left")
+    return message[at : at + size], at + size
 
 
 def _varint(message: memoryview, at: int) -> tuple[int, int]:

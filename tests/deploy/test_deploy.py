@@ -122,7 +122,9 @@ def test_the_image_locks_what_the_service_needs_and_nothing_else():
 
 def test_the_bill_of_materials_lists_exactly_what_is_locked(tmp_path):
     out = tmp_path / "sbom.json"
-    subprocess.run([sys.executable, DEPLOY / "sbom.py", out], check=True, capture_output=True)
+    subprocess.run(
+        [sys.executable, DEPLOY / "tools" / "sbom.py", out], check=True, capture_output=True
+    )
     bill = json.loads(out.read_text())
     assert bill["bomFormat"] == "CycloneDX"
     assert bill["metadata"]["component"]["version"] == VERSION

@@ -42,7 +42,7 @@ def traced(tmp_path):
         stderr=subprocess.PIPE,
         text=True,
         cwd=ROOT,
-        env=os.environ | {"DIGITSTRIP_WORKERS": "1", "DIGITSTRIP_GIANT_PIXELS": "100000"},
+        env=os.environ | {"DIGITSTRIP_WORKERS": "1", "DIGITSTRIP_LARGE_PIXELS": "100000"},
     )
     process.address = process.stdout.readline().split()[-1]
     yield process, trace

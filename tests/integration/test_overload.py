@@ -107,15 +107,15 @@ def test_a_full_server_refuses_at_once_says_when_to_ask_again_and_stays_healthy(
     until(lambda: sum(line["images"] for line in server.logged("load shed")) == 20)
 
 
-def test_streams_are_held_back_and_nothing_of_them_is_refused(one_at_a_time, truths):
+def test_streams_are_held_back_and_nothing_of_them_is_refused(one_at_a_time, readings):
     server = one_at_a_time
     before = server.figures("refused_total", reason="OVERLOADED")
     accepted = server.hold()
     with Client(server.address) as client:
-        answers = client.recognize_many([(name, (STRIPS / name).read_bytes()) for name in truths])
+        answers = client.recognize_many([(name, (STRIPS / name).read_bytes()) for name in readings])
         server.go_on()
-        assert {name: answer.text for name, answer in answers} == truths
-    assert accepted.result().text == truths[NAME]
+        assert {name: answer.text for name, answer in answers} == readings
+    assert accepted.result().text == readings[NAME]
     assert server.figures("refused_total", reason="OVERLOADED") == before
 
 

@@ -121,15 +121,15 @@ def test_pages_of_a_long_document_stay_in_order(batch, truths, tmp_path):
     assert [row["text"] for row in rows] == [truths[name] for name in [*names, NAME]]
 
 
-def test_archives_are_read_without_unpacking(batch, truths, tmp_path):
+def test_archives_are_read_without_unpacking(batch, readings, tmp_path):
     for kind in ("zip", "tar", "gztar"):
         shutil.make_archive(str(tmp_path / "strips"), kind, STRIPS)
     archives = [tmp_path / f"strips.{suffix}" for suffix in ("zip", "tar", "tar.gz")]
     rows, ended = batch(*archives)
     assert ended.returncode == 0
-    assert len(rows) == 3 * len(truths)
+    assert len(rows) == 3 * len(readings)
     for row in rows:
-        assert row["text"] == truths[row["source"].rpartition("/")[2]]
+        assert row["text"] == readings[row["source"].rpartition("/")[2]]
     assert rows[0]["source"].startswith(f"{tmp_path}/strips.zip/")
 
 
@@ -184,15 +184,15 @@ def test_a_list_on_standard_input_is_read(batch, truths):
     assert [row["text"] for row in rows] == [truths[name] for name in names]
 
 
-def test_urls_of_fsspec_are_read(batch, truths, tmp_path):
+def test_urls_of_fsspec_are_read(batch, readings, tmp_path):
     shutil.make_archive(str(tmp_path / "strips"), "zip", STRIPS)
     urls = [f"file://{STRIPS}", f"file://{STRIPS}/*.jpg", f"file://{tmp_path}/strips.zip"]
     rows, ended = batch(*urls, f"file://{STRIPS}/nowhere.png")
     assert ended.returncode == 1
-    assert len(rows) == 2 * len(truths) + 2 + 1
+    assert len(rows) == 2 * len(readings) + 2 + 1
     assert rows[-1]["error"]["reason"] == "UNREADABLE_SOURCE"
     for row in rows[:-1]:
-        assert row["text"] == truths[row["source"].rpartition("/")[2]]
+        assert row["text"] == readings[row["source"].rpartition("/")[2]]
 
 
 def test_a_service_gives_the_same_bytes(batch, whole, service, tmp_path):

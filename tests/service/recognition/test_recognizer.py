@@ -26,6 +26,12 @@ def test_most_example_strips_are_read_exactly(recognizer, truths):
     assert len(wrong) <= len(truths) // 4, wrong
 
 
+def test_no_example_strip_that_is_read_wrong_is_accepted(recognizer, truths):
+    for name, truth in truths.items():
+        found = recognizer.recognize(page(name), Options(error_rate=0.01))
+        assert found.reading.text == truth or found.decision is Decision.REVIEW, name
+
+
 def test_a_constraint_is_what_the_reading_satisfies(recognizer):
     gray = page("postcode-ruled.png")
     free = recognizer.recognize(gray).reading

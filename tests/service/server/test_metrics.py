@@ -100,7 +100,11 @@ def test_the_model_and_the_memory_are_told(server):
     with Client(server.address) as client:
         model = client.get_model()
     (info,) = labels(server.figures.all(), "model_info")
-    assert info == {"digest": model.digest, "version": model.version}
+    assert info == {
+        "digest": model.digest,
+        "second_reader_digest": model.second_reader.digest,
+        "version": model.version,
+    }
     figures = server.figures.all()
     assert figures[("process_resident_memory_bytes",)] > 2**20
     assert figures[("process_open_fds",)] > 3
