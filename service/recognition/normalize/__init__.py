@@ -19,6 +19,7 @@ from service.recognition.normalize.line import (
     Line,
     Strip,
     View,
+    WorkingPage,
 )
 from service.recognition.normalize.polarity import Polarity, find_polarity
 from service.recognition.normalize.rules import find_rules
@@ -34,6 +35,7 @@ __all__ = [
     "Polarity",
     "Strip",
     "View",
+    "WorkingPage",
     "normalize",
 ]
 
@@ -53,11 +55,12 @@ def normalize(gray: Gray, aspect: float = 1.0) -> Line:
     bright = 255 - page if polarity is Polarity.DARK_ON_LIGHT else page
     ink = remove_background(bright)
     mask = find_ink(ink)
-    if not mask.any():
+    erased = find_rules(mask)
+    ink, mask = np.where(erased, np.uint8(0), ink), mask & ~erased
+    if mask.any():
+        top, bottom = find_band(mask)
+    else:
         top, bottom = 0.0, float(page.shape[0])
         ink = np.zeros_like(ink)
-    else:
-        rules = find_rules(mask)
-        ink, mask = np.where(rules, np.uint8(0), ink), mask & ~rules
-        top, bottom = find_band(mask)
-    return cut(gray, ink, polarity, top, bottom)
+    to_source = np.diag([gray.shape[1] / page.shape[1], gray.shape[0] / page.shape[0], 1])[:2]
+    return cut(gray, WorkingPage(ink, mask, erased, to_source), polarity, top, bottom)

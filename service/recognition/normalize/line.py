@@ -11,6 +11,8 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from service.imaging.page import Gray
+from service.recognition.normalize.ink_mask import Mask
 from service.recognition.normalize.polarity import Polarity
 from service.recognition.views import HEIGHT, Matrix, slant_of, view, view_matrix
 
@@ -103,6 +105,16 @@ class Strip:
 
 
 @dataclass(frozen=True)
+class WorkingPage:
+    """The whole page at the working size, as the line was found on it."""
+
+    ink: Gray  # (height, width) gray levels above the paper, without the printed lines
+    mask: Mask  # (height, width) where ink is
+    erased: Mask  # (height, width) where printed lines were
+    to_source: Matrix  # from this page's points to the source image's
+
+
+@dataclass(frozen=True)
 class Line:
     """The line of text on a page, from which strips are cut."""
 
@@ -115,6 +127,7 @@ class Line:
     origin_y: float  # of its top edge
     source_width: int
     source_height: int
+    page: WorkingPage
 
     @cached_property
     def slant(self) -> float:

@@ -189,3 +189,16 @@ def test_making_pixels_square_never_adds_columns():
             if page.shape[0] > 1:
                 square = page.shape[1] / page.shape[0]
                 assert square == pytest.approx(300 * aspect / height, rel=0.1)
+
+
+def test_a_line_keeps_the_page_it_was_found_on_and_what_was_erased_there():
+    gray = np.full((400, 1600), 230, np.uint8)
+    gray[100:280, 801:831] = 30
+    gray[320:328] = 60
+    page = normalize(gray).page
+    rows, columns = np.nonzero(page.mask)
+    corners = [[columns.min(), columns.max() + 1], [rows.min(), rows.max() + 1], [1, 1]]
+    (left, right), (top, bottom) = page.to_source @ np.array(corners)
+    assert (left, top, right, bottom) == pytest.approx((801, 100, 831, 280), abs=5)
+    assert page.erased.any(axis=0).all()
+    assert not page.ink[page.erased].any()
