@@ -148,6 +148,7 @@ class StripConfig:
     underline: float = 0.05  # of strings: a line by hand below them
     letter: float = 0.0  # of strings: a letter or a sign before or after them
     stranger: float = 0.08  # of pages: half of another line's strokes above or below
+    ghost: float = 0.0  # of pages: faint ink beside the digits, erased or from the other side
 
     # The pen.
     pressure: float = 0.8  # of pages: strokes of uneven width and blackness
@@ -197,9 +198,9 @@ class StripConfig:
         return cls(
             drawn=0.33, flag=0.5, drift=0.8, climb=0.35, overlap=0.08, chain=0.08, connect=0.03,
             small_zeros=0.12, separator=0.06, trailing=0.08, leading=0.03, currency=0,
-            underline=0.02, letter=0.05, stranger=0.05, faint=0.3, washed=0.4, dark=0.45,
-            guilloche=0, texture=0.12, rules=0.15, box=0, frame=0.85, print_marks=0, light=0.8,
-            tight=0, cell=1, cut_off=0.17, tall=0.45, outer_ones=0.18, coarse=0.25,
+            underline=0.02, letter=0.05, stranger=0.05, ghost=0.12, faint=0.3, washed=0.4,
+            dark=0.45, guilloche=0, texture=0.12, rules=0.15, box=0, frame=0.85, print_marks=0,
+            light=0.8, tight=0, cell=1, cut_off=0.17, tall=0.45, outer_ones=0.18, coarse=0.25,
             noise=0.6, jpeg=0.85, small=0.9, blank=0.04, digits=(1, 5),
             pen=(0.055, 0.125), slants=(-0.15, 0.5), gaps=(0.06, 0.55),
         )  # fmt: skip

@@ -224,6 +224,8 @@ def random_page(
         strokes = []
     pen = max(height * rng.uniform(*config.pen), 1.3)
     cover = stroke_effects.ink(strokes, shape, paper.pen_width(shape, pen, rng, config.pressure))
+    if rng.random() < config.ghost:
+        cover = with_ghost(cover, height, rng)
     return Page(on_paper(cover, (top, bottom), rng, config), text)
 
 
@@ -251,6 +253,31 @@ def on_paper(
     page = paper.lay_ink(page, cover, rng, config.pressure, config.faint, config.washed)
     page = paper.light(page, rng, config.light)
     return paper.scan(page, rng, config)
+
+
+def with_ghost(
+    cover: npt.NDArray[np.float32], height: float, rng: np.random.Generator
+) -> npt.NDArray[np.float32]:
+    """Lay faint ink beside a line: what was erased, or shows through from the other side.
+
+    Args:
+        cover: (height, width) float32, the share of each pixel that is inked.
+        height: of the digits, pixels.
+        rng: decides where and how faint.
+    """
+    inked = np.flatnonzero(cover.any(axis=0))
+    if not len(inked):
+        return cover
+    gap, room = rng.uniform((0.1, 0.3), (0.6, 2.5)) * height
+    first = inked[-1] + 1 + round(gap)
+    wide = np.pad(cover, ((0, 0), (0, max(first + round(room) - cover.shape[1], 0))))
+    ink = cover[:, inked[0] : inked[-1] + 1]
+    faint = ink[:, ::-1] if rng.random() < 0.5 else ink  # from the other side, or erased
+    faint = faint[:, : wide.shape[1] - first] * np.float32(rng.uniform(0.08, 0.3))
+    faint = np.asarray(cv2.GaussianBlur(faint, (0, 0), rng.uniform(0.5, 2)), np.float32)
+    place = wide[:, first : first + faint.shape[1]]
+    np.maximum(place, faint, out=place)
+    return wide
 
 
 def cut_page(cuttings: Cuttings, rng: np.random.Generator, config: StripConfig) -> Page:

@@ -22,6 +22,7 @@ from training.pages.strips import (
     soil,
     to_page,
     training_strip,
+    with_ghost,
 )
 
 SEEDS = range(60)
@@ -339,6 +340,21 @@ def test_a_page_that_cuts_digits_off_has_ink_at_its_upper_or_lower_edge(digits):
         for page in pages_of(digits, config, SEEDS)
     ]
     assert np.mean(cut) > 0.7
+
+
+def test_a_ghost_is_fainter_than_the_writing_and_right_of_it():
+    cover = np.zeros((40, 60), np.float32)
+    cover[10:30, 8:50] = 1
+    for seed in SEEDS:
+        page = with_ghost(cover, 20, rng_of(seed))
+        assert np.array_equal(page[:, :50], cover[:, :50])
+        assert page.shape[1] >= 60
+        assert 0 < page[:, 51:].max() < 0.35
+
+
+def test_paper_without_writing_has_no_ghost():
+    blank = np.zeros((40, 60), np.float32)
+    assert with_ghost(blank, 20, rng_of(0)) is blank
 
 
 def test_a_digitizer_s_page_is_white(digits):
