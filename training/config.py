@@ -91,6 +91,14 @@ class SequenceConfig:
         return cls(epochs=4, scanned=0.5, learning_rate=6e-4, average=0.998)
 
     @classmethod
+    def adapting(cls) -> "SequenceConfig":
+        """Return the knobs for going on with what the readers agree on, without labels."""
+        return cls(
+            epochs=3, steps=200, lines=32, scanned=0.5, windows=64, learning_rate=6e-4,
+            average=0.995, held_out_lines=100, bfloat16=True,
+        )  # fmt: skip
+
+    @classmethod
     def from_scratch(cls) -> "SequenceConfig":
         """Return the knobs for a network that learns from lines alone, without a first stage."""
         return cls(

@@ -1,9 +1,10 @@
-"""`digitstrip-train`: fit · export · calibrate · evaluate · samples · lecture."""
+"""`digitstrip-train`: fit · adapt · export · calibrate · evaluate · samples · lecture."""
 
 import typer
 from rich.console import Console
 
 from service.errors import DigitstripError
+from training.cli.adapt import adapt
 from training.cli.calibrate import calibrate
 from training.cli.evaluate import evaluate
 from training.cli.export import export
@@ -19,7 +20,7 @@ def callback() -> None:
     """Train Digitstrip's network, export it for the service, and measure what it reads."""
 
 
-for command in (fit, export, calibrate, evaluate, samples, lecture):
+for command in (fit, adapt, export, calibrate, evaluate, samples, lecture):
     app.command()(command)
 
 

@@ -97,7 +97,26 @@ def read_scans(folder: Path) -> Iterator[Scan]:
     table = folder / "labels.csv"
     if not table.is_file():
         raise DatasetError(f"{folder}: expected a labels.csv, found none")
-    with table.open(newline="", encoding="utf-8") as file:
+    for name, text in read_labels(table):
+        path = folder / name
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise DatasetError(f"{path}: {error.strerror}") from error
+        yield Scan(name, text, content)
+
+
+def read_labels(table: Path) -> Iterator[tuple[str, str]]:
+    """Yield the files and texts of a table with the columns `file,text`.
+
+    Raises:
+        DatasetError: it cannot be read, lacks a column or a cell, or a text is not of digits.
+    """
+    try:
+        file = table.open(newline="", encoding="utf-8")
+    except OSError as error:
+        raise DatasetError(f"{table}: {error.strerror}") from error
+    with file:
         rows = csv.DictReader(file)
         if not {"file", "text"} <= set(rows.fieldnames or ()):
             raise DatasetError(f"{table}: expected columns file,text, found {rows.fieldnames}")
@@ -112,12 +131,7 @@ def read_scans(folder: Path) -> Iterator[Scan]:
                     f"{table}: line {rows.line_num} has the text {text!r}; expected digits only: "
                     "leave out separators and signs"
                 )
-            path = folder / row["file"]
-            try:
-                content = path.read_bytes()
-            except OSError as error:
-                raise DatasetError(f"{path}: {error.strerror}") from error
-            yield Scan(row["file"], text, content)
+            yield row["file"], text
 
 
 def normalized(folder: Path, scans: Iterable[Scan]) -> Iterator[LabeledLine]:
