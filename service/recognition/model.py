@@ -13,7 +13,7 @@ import numpy.typing as npt
 from service.errors import ModelError, SettingsError
 from service.recognition.model_metadata import ModelMetadata
 
-SHIPPED_MODEL = Path(__file__).parents[1] / "model.onnx"
+SHIPPED_MODEL = Path(__file__).resolve().parents[1] / "model.onnx"
 SHIPPED_SECOND_READER = SHIPPED_MODEL.with_name("second_reader.onnx")
 NO_SECOND_READER = "none"
 CPU = ("CPUExecutionProvider",)
@@ -87,7 +87,8 @@ class Scorer:
                 is padded with 0.
 
         Returns:
-            (rows, positions, labels) float32 log-probabilities.
+            (rows, positions, labels) float32 log-probabilities. Tiles do not overlap: a network
+            whose positions look at their neighbors needs `tile_positions` enough for the strip.
         """
         strip = self._at_least_a_window(strip)
         positions = self.metadata.positions(strip.shape[1])
@@ -98,25 +99,6 @@ class Scorer:
             width = (count - 1) * self.metadata.stride + self.metadata.receptive_field
             tiles.append(self.run(strip[None, :, left : left + width])[0])
         return tiles[0] if len(tiles) == 1 else np.concatenate(tiles, axis=1)
-
-    def score_each(self, strips: Sequence[npt.NDArray[np.uint8]]) -> list[Scores]:
-        """Score strips of like width, in one pass if they are short.
-
-        Returns:
-            For each strip, what `score` returns. A network whose positions look at their neighbors
-            sees blank paper right of the narrower strips, where alone it would see an end.
-        """
-        strips = [self._at_least_a_window(strip) for strip in strips]
-        widest = max(strip.shape[1] for strip in strips)
-        if len(strips) == 1 or self.metadata.positions(widest) > self.tile_positions:
-            return [self.score(strip) for strip in strips]
-        batch = np.zeros((len(strips), strips[0].shape[0], widest), np.uint8)
-        for row, strip in zip(batch, strips, strict=True):
-            row[:, : strip.shape[1]] = strip
-        return [
-            scores[:, : self.metadata.positions(strip.shape[1])]
-            for scores, strip in zip(self.run(batch), strips, strict=True)
-        ]
 
     def run(self, pixels: npt.NDArray[np.uint8]) -> Scores:
         """Run the network once.
@@ -171,7 +153,7 @@ class ModelFiles:
                 shipped model, and no second reader beside another.
 
         Raises:
-            ModelError: a file cannot be read.
+            ModelError: a file cannot be read, or the shipped second reader is missing.
         """
         second = second_reader_file(model, second_reader)
         return cls(
@@ -185,13 +167,24 @@ class ModelFiles:
 
 
 def second_reader_file(model: Path | None, second_reader: str | None) -> Path | None:
-    """Return the second reader's file of a choice of both, as of `ModelFiles.read`."""
+    """Return the second reader's file of a choice of both, as of `ModelFiles.read`.
+
+    Raises:
+        ModelError: it is the shipped one, which is not where it was installed.
+    """
     if second_reader == NO_SECOND_READER:
         return None
     if second_reader is not None:
         return Path(second_reader)
-    beside = model in (None, SHIPPED_MODEL) and SHIPPED_SECOND_READER.is_file()
-    return SHIPPED_SECOND_READER if beside else None
+    if model is not None and model.resolve() != SHIPPED_MODEL:
+        return None
+    if not SHIPPED_SECOND_READER.is_file():
+        raise ModelError(
+            f"the second reader {SHIPPED_SECOND_READER} is missing beside the shipped model; "
+            f"install Digitstrip again, or read with one network by --second-reader "
+            f"{NO_SECOND_READER}"
+        )
+    return SHIPPED_SECOND_READER
 
 
 def digest_of(content: bytes) -> str:

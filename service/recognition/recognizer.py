@@ -161,8 +161,9 @@ class Recognizer:
         first = Scorer(files.first, threads, providers, tile_positions)
         if files.second is None:
             return cls(first)
-        name = "the second reader"
-        return cls(first, Scorer(files.second, threads, providers, tile_positions, name))
+        # Its positions look at their neighbors, which tiles would hide; it reads no wider strips.
+        whole = max(tile_positions, SEARCHED)
+        return cls(first, Scorer(files.second, threads, providers, whole, "the second reader"))
 
     def recognize(self, page: Page | Gray, options: Options = PLAIN) -> Recognition:
         """Read the digit string on a page.
@@ -221,8 +222,12 @@ class Recognizer:
     def _look(
         self, scorer: Scorer, strips: Sequence[Strip], options: Options, timer: StageTimer
     ) -> list[Look]:
-        """Score views in one pass, and search each for its texts."""
-        scores = scorer.score_each([strip.pixels for strip in strips])
+        """Score views, and search each for its texts.
+
+        Each is scored alone: in one batch they would be padded to the widest, which costs more
+        than it spares, and shows the second reader's last positions paper where the strip ends.
+        """
+        scores = [scorer.score(strip.pixels) for strip in strips]
         timer.took("score")
         found = [search(each[0], scorer.metadata, options.constraint, STRINGS) for each in scores]
         timer.took("search")

@@ -1,10 +1,15 @@
 """Two readers: when the second is consulted, how they vote, and what is said of both."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from service.errors import ModelError
 from service.imaging.decode import decode
+from service.recognition import model
 from service.recognition import recognizer as recognition
 from service.recognition.calibration import Calibration, Threshold
 from service.recognition.model import (
@@ -16,6 +21,7 @@ from service.recognition.model import (
     second_reader_file,
 )
 from service.recognition.model_metadata import Pairing
+from service.recognition.normalize import normalize
 from service.recognition.recognizer import (
     FIRST,
     OTHERS,
@@ -23,6 +29,7 @@ from service.recognition.recognizer import (
     Options,
     Recognizer,
 )
+from service.recognition.stage_timer import StageTimer
 from tests.conftest import STRIPS
 
 EVERYTHING = Calibration(thresholds=(Threshold(0.5, 0.0),), source="no strips at all")
@@ -31,6 +38,11 @@ EVERYTHING = Calibration(thresholds=(Threshold(0.5, 0.0),), source="no strips at
 @pytest.fixture(scope="module")
 def page():
     return decode((STRIPS / "postcode-ruled.png").read_bytes())
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    return Recognizer.load(ModelFiles.read())
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +90,7 @@ def test_the_vote_is_the_weighted_mean_of_both_readers(pair, page):
     assert found.evidence.probability == pytest.approx(expected, abs=1e-3)
 
 
-def test_the_second_reader_sees_the_other_views_in_one_pass(pair, monkeypatch):
+def test_the_second_reader_sees_every_view_in_a_pass_of_its_own(pair, monkeypatch):
     recognizer = pair(sure=1.0)
     noise = np.random.default_rng(5).integers(0, 256, (40, 120), np.uint8)
     passes = []
@@ -87,7 +99,7 @@ def test_the_second_reader_sees_the_other_views_in_one_pass(pair, monkeypatch):
         recognizer.second, "run", lambda pixels: passes.append(len(pixels)) or run(pixels)
     )
     recognizer.recognize(noise)
-    assert passes == [1, len(OTHERS)]
+    assert passes == [1] * (1 + len(OTHERS))
 
 
 @pytest.mark.parametrize(("agreed", "looks"), [(0.0, 2), (1.1, 2 + 2 * len(OTHERS))])
@@ -166,8 +178,47 @@ def test_a_pairing_out_of_range_is_refused(paired, how):
         Scorer(paired(**how))
 
 
+@given(
+    st.lists(st.lists(st.integers(0, 120), min_size=1, max_size=4), min_size=1, max_size=4),
+)
+@settings(max_examples=25, deadline=None)
+def test_what_is_seen_in_a_view_does_not_depend_on_the_views_beside_it(shipped, strokes):
+    strips = []
+    for columns in strokes:
+        page = np.full((32, max(columns) + 6), 255, np.uint8)
+        for column in columns:
+            page[4:28, column : column + 3] = 0
+        strips.append(normalize(page).strip())
+    for scorer in (shipped.scorer, shipped.second):
+        together = shipped._look(scorer, strips, Options(), StageTimer())
+        for look, strip in zip(together, strips, strict=True):
+            assert np.array_equal(look.scores, scorer.score(strip.pixels))
+
+
+def test_tiles_hide_no_neighbor_from_the_second_reader(shipped):
+    tiled = Recognizer.load(ModelFiles.read(), tile_positions=8)
+    strip = np.random.default_rng(0).integers(0, 256, (32, 600), dtype=np.uint8)
+    np.testing.assert_array_equal(tiled.second.score(strip), shipped.second.score(strip))
+
+
+def test_a_shipped_model_without_its_second_reader_is_an_error_that_says_what_to_do(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(model, "SHIPPED_SECOND_READER", tmp_path / "second_reader.onnx")
+    missing = r"second_reader\.onnx is missing .*--second-reader none"
+    for first in (None, SHIPPED_MODEL):
+        with pytest.raises(ModelError, match=missing):
+            ModelFiles.read(first)
+    assert ModelFiles.read(None, NO_SECOND_READER).second is None
+
+
+def test_the_shipped_model_is_itself_by_any_path_to_it(monkeypatch):
+    monkeypatch.chdir(SHIPPED_MODEL.parent)
+    assert second_reader_file(Path("model.onnx"), None) == SHIPPED_SECOND_READER
+
+
 def test_the_shipped_second_reader_goes_with_the_shipped_model_alone(tmp_path):
-    shipped = SHIPPED_SECOND_READER if SHIPPED_SECOND_READER.is_file() else None
+    shipped = SHIPPED_SECOND_READER
     mine = tmp_path / "mine.onnx"
     assert second_reader_file(None, None) == second_reader_file(SHIPPED_MODEL, None) == shipped
     assert second_reader_file(mine, None) is None
