@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from service.cli.recognition_options import CheckOption
-from training.cli.data_options import DataDirOption, DataOption, Source, load_digits
+from training.cli.data_options import DataDirOption, DataOption, Source, load_hands_beside
 from training.cli.fit import Device
 from training.cli.output import console
 from training.config import Config, SequenceConfig
@@ -55,8 +55,6 @@ def adapt(
     from service.recognition.decoding.constraints import SCHEMES
     from service.recognition.model import SHIPPED_MODEL, second_reader_file
     from training import adaptation
-    from training.data.digits import split
-    from training.pages.hands import joined, load_hands
     from training.stages.sequences import SequenceData
 
     second = second_reader or second_reader_file(model, None)
@@ -68,16 +66,11 @@ def adapt(
     pair = adaptation.Pair(model or SHIPPED_MODEL, second)
     listed = adaptation.Scans.of(scans, labels)
 
-    mnist, held_out = split(load_digits(data, data_dir))
-    digits, sources = mnist, [data.value]
-    if hands is not None:
-        others = load_hands(hands)
-        digits, held_out = others.beside(mnist, seed), joined([held_out, others.held_out])
-        sources += others.names
+    learned, held_out, sources = load_hands_beside(data, data_dir, hands, seed)
     learning = adaptation.Learning(
         dataclasses.replace(Config(), seed=seed),
         dataclasses.replace(SequenceConfig.adapting(), epochs=epochs),
-        SequenceData(digits, mnist=mnist),
+        learned,
         SequenceData(held_out),
         sources,
         device.value,

@@ -8,6 +8,7 @@ import typer
 
 if TYPE_CHECKING:
     from training.data.digits import DigitSet
+    from training.stages.sequences import SequenceData
 
 
 class Source(StrEnum):
@@ -36,6 +37,32 @@ def load_digits(data: Source, data_dir: Path | None) -> "DigitSet":
     from training.data.digits import load_mnist, load_mnist5k
 
     return load_mnist5k() if data is Source.MNIST5K else load_mnist(data_dir)[0]
+
+
+def load_hands_beside(
+    data: Source, data_dir: Path | None, hands: Path | None, seed: int
+) -> "tuple[SequenceData, DigitSet, list[str]]":
+    """Return the digits to learn from, those held out, and the names of their sources.
+
+    Args:
+        data: MNIST, or a part of it.
+        data_dir: a folder with its files.
+        hands: a folder with digits of other hands, or None.
+        seed: decides which of those are taken.
+    """
+    from training.data.digits import split
+    from training.pages.hands import joined, load_hands
+    from training.stages.sequences import SequenceData
+
+    mnist, held_out = split(load_digits(data, data_dir))
+    if hands is None:
+        return SequenceData(mnist, mnist=mnist), held_out, [data.value]
+    others = load_hands(hands)
+    return (
+        SequenceData(others.beside(mnist, seed), mnist=mnist),
+        joined([held_out, others.held_out]),
+        [data.value, *others.names],
+    )
 
 
 SecondReaderOption = Annotated[

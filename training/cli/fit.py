@@ -7,13 +7,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from training.cli.data_options import DataDirOption, DataOption, Source, load_digits
+from training.cli.data_options import (
+    DataDirOption,
+    DataOption,
+    SecondReaderOption,
+    Source,
+    load_hands_beside,
+)
 from training.cli.output import console
 from training.config import Config, SequenceConfig
 
 if TYPE_CHECKING:
     from training.networks import Network
     from training.stages.stage import Stage
+
+
+SECOND = "second"  # the folder, in a run's, in which the second reader goes on
 
 
 class NetworkName(StrEnum):
@@ -53,6 +62,7 @@ def fit(
         Path | None,
         typer.Option(help="Go on with this model's weights, instead of the first stage."),
     ] = None,
+    second_reader: SecondReaderOption = None,
     seed: Annotated[int, typer.Option(min=0, help="Decides everything random.")] = Config.seed,
     epochs: Annotated[int, typer.Option(min=1, help="Of the first stage.")] = Config.epochs,
     strip_epochs: Annotated[
@@ -61,19 +71,21 @@ def fit(
     device: Annotated[Device, typer.Option()] = Device.CPU,
     workers: Annotated[int, typer.Option(min=0, help="Processes that make batches.")] = 1,
 ) -> None:
-    """Train a network: LeNet-5 on windows first, both on whole strips; Ctrl-C keeps the best."""
-    from service.recognition.model import Scorer
-    from training.data.digits import split
+    """Train a network: LeNet-5 on windows first, both on whole strips; Ctrl-C keeps the best.
+
+    With --init and a second reader, both networks learn from the same strips; the second one's run
+    is the folder `second` in RUN.
+    """
+    from service.recognition.model import Scorer, second_reader_file
     from training.data.scans import load_scans
     from training.evaluation.plots import draw_log
     from training.export import load, load_model, stages
     from training.pages.cuttings import Cuttings
-    from training.pages.hands import joined, load_hands
     from training.stages.sequences import SequenceData, SequenceStage
     from training.stages.train import fit as train
     from training.stages.windows import WindowStage
 
-    def stage(what: "Stage", initial: "tuple[Network, str] | None") -> bool:
+    def stage(what: "Stage", initial: "tuple[Network, str] | None", run: Path = run) -> bool:
         folder = run / what.name
         before = stages(initial[1]) if initial else []
         network = initial[0] if initial else None
@@ -87,12 +99,11 @@ def fit(
         )
         return done.finished
 
-    mnist, held_out = split(load_digits(data, data_dir))
-    digits, sources = mnist, [data.value]
-    if hands is not None:
-        others = load_hands(hands)
-        digits, held_out = others.beside(mnist, seed), joined([held_out, others.held_out])
-        sources += others.names
+    if init is None and second_reader is not None:
+        raise typer.BadParameter("it goes on beside --init", param_hint="--second-reader")
+    second = second_reader_file(init, second_reader) if init is not None else None
+    learned, held_out, sources = load_hands_beside(data, data_dir, hands, seed)
+    digits = learned.digits
     console.print(f"{len(digits):,} digits to learn from, {len(held_out):,} held out")
     scans, held_out_scans = load_scans(strips) if strips else (None, None)
     cuttings = None
@@ -104,24 +115,25 @@ def fit(
             cuttings = found if found.complete() else None
             console.print(f"{len(found):,} digits cut from scans")
     windows = dataclasses.replace(Config(), seed=seed, epochs=epochs)
-    initial: tuple[Network, str] | None = None
-    if init is not None:
-        initial = load_model(init)
-        network = NetworkName(initial[0].name)
-    elif network is NetworkName.LENET5:
-        if not stage(WindowStage(windows, digits, held_out, ", ".join(sources)), None):
-            return
-        initial = load(run / WindowStage.name / "best.pt")
-    config = SequenceConfig.after(stages(initial[1]) if initial else [])
-    config = dataclasses.replace(config, epochs=strip_epochs or config.epochs)
-    stage(
-        SequenceStage(
+
+    def lines(network: str, initial: "tuple[Network, str] | None", run: Path = run) -> bool:
+        config = SequenceConfig.after(stages(initial[1]) if initial else [])
+        what = SequenceStage(
             windows,
-            config,
-            SequenceData(digits, scans, cuttings, mnist),
+            dataclasses.replace(config, epochs=strip_epochs or config.epochs),
+            dataclasses.replace(learned, scans=scans, cuttings=cuttings),
             SequenceData(held_out, held_out_scans),
             [*sources, *(folder.resolve().name for folder in strips or ())],
-            network=network.value,
-        ),
-        initial,
-    )
+            network=network,
+        )
+        return stage(what, initial, run)
+
+    if init is not None:
+        first = load_model(init)
+        if lines(first[0].name, first) and second is not None:
+            other = load_model(second)
+            lines(other[0].name, other, run / SECOND)
+    elif network is NetworkName.CONTEXT:
+        lines(network.value, None)
+    elif stage(WindowStage(windows, digits, held_out, ", ".join(sources)), None):
+        lines(network.value, load(run / WindowStage.name / "best.pt"))

@@ -1,0 +1,69 @@
+"""`digitstrip-train fit`: which networks learn, and from where; the learning itself is faked."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from typer.testing import CliRunner
+
+from service.recognition.model import SHIPPED_MODEL, SHIPPED_SECOND_READER
+from training.cli.main import app
+
+STRIPS = Path(__file__).parents[2] / "examples" / "strips"
+
+
+@pytest.fixture
+def learned(monkeypatch):
+    """Record the folder, the network and the beginning of every stage that would be learned."""
+    runs = []
+
+    def fit(folder, stage, before, network, device, workers):
+        runs.append((folder, stage.network, network, before))
+        best = SimpleNamespace(epoch=1, digit_error=0.0, none_error=0.0, string_error=0.0)
+        return SimpleNamespace(best=best, finished=True)
+
+    monkeypatch.setattr("training.stages.train.fit", fit)
+    monkeypatch.setattr("training.evaluation.plots.draw_log", lambda *_: None)
+    return runs
+
+
+def run(folder, *options):
+    data = ("--data", "mnist5k", "--strips", str(STRIPS))
+    return CliRunner().invoke(app, ["fit", str(folder), *data, *options])
+
+
+def test_going_on_with_the_shipped_model_both_readers_learn(tmp_path, learned):
+    assert run(tmp_path, "--init", str(SHIPPED_MODEL)).exit_code == 0
+    (first, lenet, *_), (second, context, *_) = learned
+    assert (first, lenet) == (tmp_path / "sequences", "lenet5")
+    assert (second, context) == (tmp_path / "second" / "sequences", "context")
+    assert all(network is not None and before for *_, network, before in learned)
+
+
+def test_a_second_reader_beside_another_model_is_named(tmp_path, learned):
+    other = tmp_path / "own.onnx"
+    other.write_bytes(SHIPPED_MODEL.read_bytes())
+    run(tmp_path, "--init", str(other))
+    assert [network for _, network, *_ in learned] == ["lenet5"]
+    learned.clear()
+    run(tmp_path, "--init", str(other), "--second-reader", str(SHIPPED_SECOND_READER))
+    assert [network for _, network, *_ in learned] == ["lenet5", "context"]
+
+
+def test_without_a_second_reader_the_first_one_alone_goes_on(tmp_path, learned):
+    run(tmp_path, "--init", str(SHIPPED_MODEL), "--second-reader", "none")
+    assert [network for _, network, *_ in learned] == ["lenet5"]
+
+
+def test_a_second_reader_from_scratch_is_a_network_of_its_own(tmp_path, learned):
+    run(tmp_path, "--network", "context")
+    assert [(folder, network) for folder, network, *_ in learned] == [
+        (tmp_path / "sequences", "context")
+    ]
+
+
+def test_a_second_reader_without_init_is_refused(tmp_path, learned):
+    result = run(tmp_path, "--second-reader", str(SHIPPED_SECOND_READER))
+    assert result.exit_code == 2
+    assert "it goes on beside --init" in result.output
+    assert not learned
