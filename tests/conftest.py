@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -171,16 +172,27 @@ def run():
 
 
 class Service:
-    """A `digitstrip serve` process and where it listens."""
+    """A `digitstrip serve` process and where it listens.
 
-    def __init__(self, *arguments, stderr=subprocess.PIPE, **environment):
+    Args:
+        arguments: of the command.
+        stderr: where that goes.
+        group: run it in a process group of its own.
+        prefix: makes the command one that runs it otherwise.
+        environment: settings.
+    """
+
+    def __init__(self, *arguments, stderr=subprocess.PIPE, group=False, prefix=None, **environment):
+        command = [sys.executable, "-m", "service.cli", "serve", "--listen", "127.0.0.1:0"]
+        command += arguments
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "service.cli", "serve", "--listen", "127.0.0.1:0", *arguments],
+            prefix(*command) if prefix else command,
             stdout=subprocess.PIPE,
             stderr=stderr,
             text=True,
             cwd=ROOT,
             env=os.environ | environment,
+            process_group=0 if group else None,
         )
         self.address = ""
         for line in self.process.stdout:
@@ -196,10 +208,11 @@ class Service:
         pid = self.process.pid
         return [*map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
 
-    def signal_workers(self, sign):
-        """Send every worker a signal: SIGSTOP makes it one that is at work as long as wanted."""
-        for pid in self.workers:
-            os.kill(pid, sign)
+    def signal_workers(self, sign, pids=None):
+        """Send workers, every one by default, a signal: SIGSTOP makes one that stays at work."""
+        for pid in self.workers if pids is None else pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, sign)
 
     def stop(self, sign=signal.SIGTERM):
         """Send a signal and return (exit status, what it said on stderr)."""

@@ -6,7 +6,7 @@ import typer
 
 from service.cli.batch import batch
 from service.cli.health import health
-from service.cli.output import Exit, err, show_version
+from service.cli.output import Exit, err, open_standard_streams, show_version
 from service.cli.read import read
 from service.cli.send import send
 from service.cli.serve import serve
@@ -46,6 +46,7 @@ for command in (read, send, batch, serve, health):
 
 def main() -> None:
     """Run the command line; an error of Digitstrip ends it with a sentence and its exit status."""
+    open_standard_streams()
     try:
         app()
     except DigitstripError as error:

@@ -1,6 +1,7 @@
 """The output and the exit status of `read` and `send`."""
 
 import json
+import os
 import select
 import sys
 from collections.abc import Callable, Iterator
@@ -122,6 +123,31 @@ def notify(sentence: str) -> None:
     with suppress(OSError, ValueError):
         if select.select([], [sys.stderr], [], 0)[1]:
             err.print(sentence)
+
+
+def announce(line: str) -> None:
+    """Print a line on stdout, unless that is full or closed: a service goes on without it."""
+    try:
+        if select.select([], [sys.stdout], [], 0)[1]:
+            typer.echo(line)
+    except (OSError, ValueError):  # nor is Python to try it again at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def open_standard_streams() -> None:
+    """Put /dev/null where a standard stream is closed.
+
+    Otherwise the next file that is opened takes its number, and is written to in its place.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            with suppress(OSError):
+                os.fstat(number)
+                continue  # another file has its number already
+            if (opened := os.open(os.devnull, os.O_RDWR)) != number:
+                os.dup2(opened, number)
+            os.set_inheritable(number, True)
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))
 
 
 def show_version(wanted: bool) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from service.cli.connection_options import silence_grpc
-from service.cli.output import Exit, notify
+from service.cli.output import Exit, announce, notify
 from service.cli.recognition_options import ModelOption, SecondReaderOption
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def serve(
         described = server.pool.described
         second = described.second_reader.digest[:12]
         notify(f"model {described.digest[:12]} reads, with second reader {second or 'none'}")
-        typer.echo(f"serving on {host}:{server.port}")
+        announce(f"serving on {host}:{server.port}")
 
     with logging_to_stderr(settings.log_format) as lines:
         asyncio.run(run(settings, lines, ready))

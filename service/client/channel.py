@@ -10,7 +10,7 @@ from pathlib import Path
 import grpc
 
 from service.errors import SettingsError, quoted
-from service.file_watcher import Watched
+from service.file_watcher import Watched, read_regular
 
 Options = list[tuple[str, int | str]]  # gRPC's channel arguments
 
@@ -60,7 +60,7 @@ def _pem(file: Path | str | None, kind: str) -> bytes | None:
     if file is None:
         return None
     try:
-        content = Path(file).read_bytes()
+        content = read_regular(Path(file))
     except OSError as error:
         raise SettingsError(f"cannot read the TLS file {file}: {error}") from error
     if not re.search(rb"-----BEGIN [A-Z ]*" + kind.encode(), content):
@@ -95,7 +95,7 @@ class Token:
 
 def _read_token(file: Path) -> str:
     try:
-        content = file.read_text(encoding="ascii").strip()
+        content = read_regular(file).decode("ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"cannot read the token file {file}: {error}") from error
     return _checked(content, f"the token in {file}")

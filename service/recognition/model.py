@@ -10,7 +10,8 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from service.errors import ModelError, SettingsError
+from service.errors import InputError, ModelError, SettingsError
+from service.imaging.files import open_regular
 from service.recognition.model_metadata import ModelMetadata
 
 SHIPPED_MODEL = Path(__file__).resolve().parents[1] / "model.onnx"
@@ -199,6 +200,9 @@ def read_model(path: Path) -> bytes:
         ModelError: it cannot be read.
     """
     try:
-        return path.read_bytes()
+        with open_regular(path) as file:  # a FIFO would hold up the server
+            return file.read()
     except OSError as error:
         raise ModelError(f"cannot read the model {path}: {error.strerror}") from error
+    except InputError as error:
+        raise ModelError(f"cannot read the model {path}: {error}") from error

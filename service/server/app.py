@@ -5,6 +5,7 @@ import gc
 import logging
 import signal
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -65,6 +66,7 @@ class Server:
             HeldBytes(settings.max_held_bytes),
             settings.max_slow_messages,
             settings.receive_seconds,
+            self._refused,
         )
         loop = asyncio.get_running_loop()
         self.metrics = Metrics(Live(self.pool, self.receiver, loop.time, lambda: lines.lost))
@@ -75,9 +77,9 @@ class Server:
         self._servicer = Servicer(self.pool, self.observer, self.receiver, 2 * settings.workers)
         self._server = grpc.aio.server(options=options(settings), interceptors=self._interceptors())
         self._stop_metrics: Callable[[], None] = lambda: None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[object]] = set()
         self._reloading = asyncio.Lock()
-        self._draining = self._serving = False
+        self._draining = self._serving = self._reload_waits = False
         self._without_workers: asyncio.TimerHandle | None = None
 
     async def start(self) -> int:
@@ -142,14 +144,24 @@ class Server:
         await asyncio.to_thread(self.tracer.close)
 
     def reload_soon(self) -> None:
-        """Reload the model's file in the background."""
-        self._run(self.reload())
+        """Reload the model's file in the background; reloads that have not begun are one."""
+        if not self._reload_waits:
+            self._reload_waits = True
+            self._run(self.reload())
 
-    async def reload(self) -> None:
-        """Reload the model's file; a bad one changes nothing, and the log says so."""
+    async def reload(self) -> bool:
+        """Reload the model's file; a bad one changes nothing, and the log says so.
+
+        Returns:
+            Whether it could be read, be it good or bad.
+        """
+        read = False
         async with self._reloading:
+            self._reload_waits = False
             try:
-                described = await self.pool.reload(self.settings.read_models())
+                files = self.settings.read_models()
+                read = True
+                described = await self.pool.reload(files)
             except (DigitstripError, OSError) as error:
                 self.metrics.reloads.labels("failed").inc()
                 logger.error(
@@ -165,6 +177,7 @@ class Server:
                         "second_reader": described.second_reader.digest[:12],
                     },
                 )
+        return read
 
     async def _watch_model(self) -> None:
         files = self.settings.model_files
@@ -173,20 +186,22 @@ class Server:
             await asyncio.sleep(WATCH_SECONDS)
             if (seen := stamp(files)) != known:
                 await asyncio.sleep(WATCH_SECONDS)  # until it is written to its end
-                if stamp(files) == seen:
-                    known = seen
-                    await self.reload()
+                if stamp(files) == seen and await self.reload():
+                    known = seen  # what could not be read is read again
 
     def _interceptors(self) -> list[grpc.aio.ServerInterceptor]:
         shedder = LoadShedder(
-            f"/{SERVICE}/Recognize", self.pool.regular.queue, self.receiver, self.metrics
+            f"/{SERVICE}/Recognize", self.pool.regular.queue, self.receiver, self.observer
         )
         if (file := self.settings.tokens_file) is None:
             return [shedder, self.receiver]
         authenticator = Authenticator(
-            Tokens(file), self.settings.health_open, self.observer.unauthenticated
+            Tokens(file), self.settings.health_open, self.observer.refused
         )
         return [authenticator, shedder, self.receiver]
+
+    def _refused(self, method: str, error: DigitstripError) -> None:
+        self.observer.refused(method, error)
 
     def _workers_changed(self, ready: int) -> None:
         """Report NOT_SERVING once there has been no worker for a while.
@@ -214,8 +229,8 @@ class Server:
             }
         )
 
-    def _run(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.create_task(work)
+    def _run(self, work: Coroutine[None, None, object]) -> None:
+        task: asyncio.Task[object] = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -275,9 +290,17 @@ async def serve(settings: Settings, lines: Lines, ready: Callable[[Server], None
         loop.add_signal_handler(each, stopped.set)
     server = Server(settings, lines)
     loop.add_signal_handler(signal.SIGHUP, server.reload_soon)
-    await server.start()
+    starting = asyncio.create_task(server.start())
+    stopping = asyncio.create_task(stopped.wait())
+    await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    if not starting.done():  # a worker may take a minute to start, or not to
+        starting.cancel()
+        with suppress(asyncio.CancelledError):
+            await starting
+        return
+    await starting
     gc.freeze()  # what lives as long as the process need not be traversed again
     gc.set_threshold(*GC_THRESHOLDS)
     ready(server)
-    await stopped.wait()
+    await stopping
     await server.stop()

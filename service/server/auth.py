@@ -14,7 +14,7 @@ import grpc
 
 from service.errors import SettingsError, Unauthenticated
 from service.file_watcher import Watched, read_regular
-from service.server.refusal import refuse
+from service.server.refusal import Refused, method_name, refuse
 
 HEALTH = "/grpc.health.v1.Health/"
 SHORTEST = 16  # characters of a token; shorter ones can be guessed
@@ -69,10 +69,10 @@ class Authenticator(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc s
     Args:
         tokens: the valid ones.
         health_open: whether health checks need no token.
-        refused: called with the method of each call that is refused.
+        refused: called with the method of each call that is refused, and with the error.
     """
 
-    def __init__(self, tokens: Tokens, health_open: bool, refused: Callable[[str], None]) -> None:
+    def __init__(self, tokens: Tokens, health_open: bool, refused: Refused) -> None:
         self.tokens = tokens
         self.health_open = health_open
         self.refused = refused
@@ -95,7 +95,7 @@ class Authenticator(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc s
         )
         handler = await continuation(details)
         # A method that is not served may have any name, and each would be counted for ever.
-        self.refused(details.method.rpartition("/")[2] if handler else "unknown")
+        self.refused(method_name(details) if handler else "unknown", error)
         return _refusal(error)
 
 

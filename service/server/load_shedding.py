@@ -2,24 +2,17 @@
 
 The cost of a refusal is taken from recognition. So while the queue has no room for an image of the
 usual cost, or too many bytes are held, a call is refused without its message being received, parsed
-or measured, and the log counts such calls once a second.
+or measured.
 """
 
-import asyncio
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import grpc
 
-from service.errors import Overloaded
-from service.server.observability.metrics import Metrics
+from service.server.observability.observer import Observer
 from service.server.receiving import Receiver
 from service.server.refusal import refuse
 from service.workers.admission_queue import AdmissionQueue
-
-SECONDS = 1.0  # from one line of log to the next
-
-logger = logging.getLogger(__name__)
 
 
 class LoadShedder(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc ships no types
@@ -29,22 +22,16 @@ class LoadShedder(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc shi
         method: with its service, as it stands in a request's path.
         queue: that is full or not.
         receiver: whose bound on held bytes is reached or not.
-        metrics: counts the refusals.
+        observer: notified of the refusals.
     """
 
     def __init__(
-        self, method: str, queue: AdmissionQueue, receiver: Receiver, metrics: Metrics
+        self, method: str, queue: AdmissionQueue, receiver: Receiver, observer: Observer
     ) -> None:
         self.method = method
         self.queue = queue
         self.receiver = receiver
-        code, reason = Overloaded.code, Overloaded.reason
-        self._counts = (
-            metrics.requests.labels(method.rpartition("/")[2], code),
-            metrics.images.labels(code, reason),
-            metrics.refused.labels(reason),
-        )
-        self._unlogged = 0
+        self.observer = observer
         # As for a stream of requests, which are received only when the handler reads them.
         self._refusal = grpc.stream_unary_rpc_method_handler(self._refuse)
 
@@ -59,17 +46,6 @@ class LoadShedder(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc shi
         return await continuation(details)
 
     async def _refuse(self, _: AsyncIterator[bytes], context: grpc.aio.ServicerContext) -> None:
-        for count in self._counts:
-            count.inc()
-        if not self._unlogged:
-            asyncio.get_running_loop().call_later(SECONDS, self._log)
-        self._unlogged += 1
         error = self.queue.overloaded() if self.queue.full else self.receiver.full()
+        self.observer.shed(self.method.rpartition("/")[2], error)
         refuse(context, error)
-
-    def _log(self) -> None:
-        logger.info(
-            "load shed",
-            extra={"images": self._unlogged, "code": Overloaded.code, "reason": Overloaded.reason},
-        )
-        self._unlogged = 0

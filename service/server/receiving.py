@@ -15,7 +15,7 @@ import grpc
 from google.protobuf.message import DecodeError
 
 from service.errors import DigitstripError, MalformedMessage, Overloaded, TimedOut
-from service.server.refusal import refuse
+from service.server.refusal import Refused, method_name, refuse
 
 QUICK_SECONDS = 0.25  # a message that takes longer is a slow one, of which there may be few
 RETRY_SECONDS = 1.0  # that a refused caller is asked to wait
@@ -93,12 +93,14 @@ class Receiver(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc ships 
         held: counts what is held.
         slow: messages that may take long at once, over all connections.
         seconds: that the one message of a call may take.
+        refused: called with the method of each call that is refused, and with the error.
     """
 
-    def __init__(self, held: HeldBytes, slow: int, seconds: float) -> None:
+    def __init__(self, held: HeldBytes, slow: int, seconds: float, refused: Refused) -> None:
         self.held = held
         self.slow = slow
         self.seconds = seconds
+        self.refused = refused
         self._slow: dict[asyncio.Timeout, None] = {}  # in the order in which they became slow
 
     @property
@@ -155,18 +157,20 @@ class Receiver(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc ships 
         handler = await continuation(details)
         if handler is None:
             return None
-        decode = handler.request_deserializer or _unchanged
+        name, make = method_name(details), grpc.stream_stream_rpc_method_handler
         if handler.request_streaming:
-            serve, make = self._stream(handler, decode), grpc.stream_stream_rpc_method_handler
+            serve = self._stream(handler, name)
         elif handler.response_streaming:
-            serve, make = self._unary_stream(handler, decode), grpc.stream_stream_rpc_method_handler
+            serve = self._unary_stream(handler, name)
         else:
-            serve, make = self._unary(handler, decode), grpc.stream_unary_rpc_method_handler
+            serve, make = self._unary(handler, name), grpc.stream_unary_rpc_method_handler
         return make(serve, response_serializer=handler.response_serializer)
 
-    def _unary(self, handler: grpc.RpcMethodHandler, decode: Callable[[bytes], Any]) -> Any:  # noqa: ANN401 - grpc ships no types
+    def _unary(self, handler: grpc.RpcMethodHandler, name: str) -> Any:  # noqa: ANN401 - grpc ships no types
+        decode = handler.request_deserializer or _unchanged
+
         async def serve(_: object, context: grpc.aio.ServicerContext) -> Any:  # noqa: ANN401
-            if (received := await self._one(context, decode)) is None:
+            if (received := await self._one(context, decode, name)) is None:
                 return None
             message, hold = received
             del received
@@ -178,16 +182,19 @@ class Receiver(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc ships 
 
         return serve
 
-    def _unary_stream(self, handler: grpc.RpcMethodHandler, decode: Callable[[bytes], Any]) -> Any:  # noqa: ANN401
+    def _unary_stream(self, handler: grpc.RpcMethodHandler, name: str) -> Any:  # noqa: ANN401
+        decode = handler.request_deserializer or _unchanged
+
         async def serve(_: object, context: grpc.aio.ServicerContext) -> None:
-            if (received := await self._one(context, decode)) is not None:
+            if (received := await self._one(context, decode, name)) is not None:
                 await _respond(handler.unary_stream(received[0], context), context)
 
         return serve
 
-    def _stream(self, handler: grpc.RpcMethodHandler, decode: Callable[[bytes], Any]) -> Any:  # noqa: ANN401
+    def _stream(self, handler: grpc.RpcMethodHandler, name: str) -> Any:  # noqa: ANN401
         if getattr(handler.stream_stream, "receives", False):  # under the bounds by itself
             return handler.stream_stream
+        decode = handler.request_deserializer or _unchanged
 
         async def bounded(context: grpc.aio.ServicerContext) -> AsyncIterator[Any]:
             while True:
@@ -196,7 +203,7 @@ class Receiver(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc ships 
                 if received is None:
                     return
                 if isinstance(received, DigitstripError):
-                    refuse(context, received)
+                    self._refuse(context, name, received)
                     return
                 message, size = received
                 hold = self.held.hold(size)
@@ -214,6 +221,7 @@ class Receiver(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc ships 
         self,
         context: grpc.aio.ServicerContext,
         decode: Callable[[bytes], Any],
+        name: str,
     ) -> tuple[Any, Hold] | None:
         """Receive and decode the one message of a call; it is held until the call has ended.
 
@@ -225,12 +233,16 @@ class Receiver(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc ships 
                 "the call ended without a message; expected one"
             )
         if isinstance(received, DigitstripError):
-            refuse(context, received)
+            self._refuse(context, name, received)
             return None
         message, size = received
         hold = self.held.hold(size)
         context.add_done_callback(lambda _: hold.release())
         return message, hold
+
+    def _refuse(self, context: grpc.aio.ServicerContext, name: str, error: DigitstripError) -> None:
+        self.refused(name, error)
+        refuse(context, error)
 
     async def _has_room(self) -> bool:
         try:

@@ -1,10 +1,20 @@
 """How a call is refused: by its status, without an exception that outlives it."""
 
+from collections.abc import Callable
+
 import grpc
 from grpc_status import rpc_status
 
 from service.api.status import to_status
 from service.errors import DigitstripError
+
+Refused = Callable[[str, DigitstripError], None]  # called with the method's name
+
+
+def method_name(details: grpc.HandlerCallDetails) -> str:
+    """Return a method's name without its service's, as metrics and logs have it."""
+    name: str = details.method.rpartition("/")[2]
+    return name
 
 
 def refuse(

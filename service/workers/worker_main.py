@@ -6,6 +6,7 @@ by a RecognizeResponse or by an error. Untrusted bytes are decoded here and nowh
 crash is one worker. The process ends when its stdin does.
 """
 
+import ctypes
 import os
 import signal
 import sys
@@ -31,6 +32,7 @@ from service.recognition.recognizer import Recognizer
 from service.workers.framing import Head, read_frame, write_frame
 from service.workers.worker_config import WorkerConfig, from_frame
 
+PR_SET_PDEATHSIG = 1  # of prctl(2)
 OOM_SCORE = Path("/proc/self/oom_score_adj")
 MIN_ROWS = 64  # that a page counts for: lower ones are enlarged, and cost by their width
 KILLED_FIRST = "500"  # of -1000 to 1000: short of memory, Linux kills a worker before the server
@@ -38,7 +40,8 @@ KILLED_FIRST = "500"  # of -1000 to 1000: short of memory, Linux kills a worker 
 
 def main() -> None:
     """Answer frames until they end."""
-    for each in (signal.SIGINT, signal.SIGTERM):  # meant for the server, which ends its workers
+    end_with_parent()
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # meant for the server
         signal.signal(each, signal.SIG_IGN)
     answers = os.fdopen(os.dup(1), "wb")
     sys.stderr = os.fdopen(os.dup(2), "w", buffering=1)
@@ -50,6 +53,15 @@ def main() -> None:
     warnings.simplefilter("ignore")  # Pillow's quote what is in an image
     with suppress(BrokenPipeError):  # the server is gone
         serve(sys.stdin.buffer, answers)
+
+
+def end_with_parent() -> None:
+    """Have Linux kill this process when the server dies, whatever it is busy with.
+
+    Elsewhere it ends when it next reads its stdin.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def serve(requests: BinaryIO, answers: BinaryIO) -> None:

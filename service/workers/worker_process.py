@@ -70,6 +70,7 @@ class WorkerProcess(asyncio.SubprocessProtocol):
             lambda: cls(owner),
             *(sys.executable, "-m", "service.workers.worker_main"),
             stderr=None,
+            process_group=0,  # signals to the server's group are not meant for its workers
             env=os.environ | {"PYTHONSAFEPATH": "1"},
         )
         if worker.status is None:

@@ -12,8 +12,10 @@ import pytest
 from service.pb import recognizer_pb2 as pb
 from service.pb.recognizer_pb2_grpc import RecognizerServiceStub
 from service.server.app import UNREAD_BYTES
+from service.server.servicer import SERVICE
 from tests.conftest import until
 from tests.support.http2 import Connection
+from tests.support.observed import Observed
 
 MIB = 2**20
 RECOGNIZE = "/digitstrip.v1.RecognizerService/Recognize"
@@ -44,6 +46,56 @@ def guarded(start_service, tmp_path):
     tokens = tmp_path / "tokens"
     tokens.write_text("a-token-that-nobody-shows\n")
     return start_service(DIGITSTRIP_WORKERS="1", DIGITSTRIP_TOKENS_FILE=str(tokens))
+
+
+def refusals(server, method):
+    """What a server counts and logs of the calls of a method that it refused, by reason."""
+    counted = {
+        dict(labels)["code"]: count
+        for (name, *labels), count in server.figures.all().items()
+        if name == "digitstrip_requests_total" and dict(labels)["method"] == method
+    }
+    logged = [line for line in server.logged("calls refused") if line["method"] == method]
+    return counted, {line["reason"]: (line["code"], line["calls"]) for line in logged}
+
+
+@pytest.mark.parametrize(
+    ("method", "code", "reason"),
+    [
+        ("GetModel", "INVALID_ARGUMENT", "MALFORMED_MESSAGE"),
+        ("Check", "INVALID_ARGUMENT", "MALFORMED_MESSAGE"),
+        ("Recognize", "RESOURCE_EXHAUSTED", "MESSAGE_TOO_LARGE"),
+        ("RecognizeStream", "RESOURCE_EXHAUSTED", "MESSAGE_TOO_LARGE"),
+        ("Recognize", "DEADLINE_EXCEEDED", "TIMED_OUT"),
+    ],
+)
+def test_a_call_that_the_receiver_refuses_is_counted_and_logged(tmp_path, method, code, reason):
+    server = Observed(tmp_path / "log", DIGITSTRIP_RECEIVE_SECONDS="1")
+    try:
+        service = "grpc.health.v1.Health" if method == "Check" else SERVICE
+        path = f"/{service}/{method}"
+        if reason == "TIMED_OUT":
+            with closing(Connection(server.address)) as connection:
+                connection.listen(1)
+                connection.open(path)
+                connection.send(bytes(1000), declared=MIB, seconds=1)
+                assert connection.until_ended(20)
+        else:
+            sent = b"\xff" * (65 * MIB if code == "RESOURCE_EXHAUSTED" else 100)
+            with grpc.insecure_channel(server.address, OPTIONS) as channel:
+                if method == "RecognizeStream":
+                    call = channel.stream_stream(path)(iter([sent]))
+                    with pytest.raises(grpc.RpcError):
+                        list(call)
+                else:
+                    call = channel.unary_unary(path).future(sent)
+                assert call.code().name == code
+        counted, logged = until(lambda: all(seen := refusals(server, method)) and seen)
+        assert counted == {code: 1}
+        assert logged == {reason: (code, 1)}
+        assert server.figures("refused_total", reason=reason) == 1
+    finally:
+        assert server.stop()[0] == 0
 
 
 def test_a_refused_call_keeps_nothing_of_its_message(server, heic):

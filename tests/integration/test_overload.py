@@ -104,7 +104,7 @@ def test_a_full_server_refuses_at_once_says_when_to_ask_again_and_stays_healthy(
     assert accepted.result().text == truths[NAME]
     assert server.stub.Recognize(REQUEST).text == truths[NAME]
     assert server.figures("refused_total", reason="OVERLOADED") == before + 20
-    until(lambda: sum(line["images"] for line in server.logged("load shed")) == 20)
+    until(lambda: sum(line["calls"] for line in server.logged("calls refused")) == 20)
 
 
 def test_streams_are_held_back_and_nothing_of_them_is_refused(one_at_a_time, readings):

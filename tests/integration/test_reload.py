@@ -78,7 +78,7 @@ def test_sighup_loads_the_model_anew_and_a_bad_one_changes_nothing(start, model,
     server.process.send_signal(signal.SIGHUP)
     until(lambda: reloads(server, "failed") == 2)
     assert digests(server) == (new, new)
-    assert server.figures("reader_deaths_total") == 0
+    assert server.figures("worker_deaths_total") == 0
 
 
 def test_a_model_of_another_geometry_changes_nothing(start, model):

@@ -10,14 +10,13 @@ from prometheus_client import (
     Histogram,
     Info,
     disable_created_metrics,
-    start_http_server,
 )
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
-from service.errors import SettingsError
+from service.server.observability.metrics_server import serve_metrics
 from service.server.receiving import Receiver
 from service.workers.admission_queue import Answer
 from service.workers.pool import WorkerPool
@@ -81,18 +80,7 @@ class Metrics:
         Raises:
             SettingsError: the address cannot be listened on.
         """
-        host, _, port = address.rpartition(":")
-        try:
-            server, thread = start_http_server(int(port), host.strip("[]"), self.registry)
-        except OSError as error:
-            raise SettingsError(f"cannot listen on {address} for metrics: {error}") from error
-
-        def stop() -> None:
-            server.shutdown()
-            server.server_close()
-            thread.join()
-
-        return stop
+        return serve_metrics(address, self.registry)
 
     def _counter(self, name: str, what: str, *labels: str) -> Counter:
         return Counter(PREFIX + name, what, labels, registry=self.registry)

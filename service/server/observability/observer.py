@@ -8,6 +8,7 @@ import logging
 import re
 import time
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -19,6 +20,7 @@ from service.server.observability.metrics import Metrics
 from service.server.observability.tracing import NoOpTracer
 from service.workers.admission_queue import Answer
 
+SUM_SECONDS = 1.0  # over which the log sums refused calls up
 ALLOWED_ID = re.compile(r"[!-~]{1,64}")  # printable, and short enough for a log
 
 logger = logging.getLogger(__name__)
@@ -35,6 +37,7 @@ class Observer:
 
     def __init__(self, metrics: Metrics, tracer: NoOpTracer, log_texts: bool) -> None:
         self.metrics, self.tracer, self.log_texts = metrics, tracer, log_texts
+        self._refused: Counter[tuple[str, str, str]] = Counter()  # not yet logged
 
     @contextmanager
     def call(self, method: str, context: grpc.aio.ServicerContext) -> Iterator[Call]:
@@ -83,10 +86,31 @@ class Observer:
         call.code = "DEADLINE_EXCEEDED" if expired else "CANCELLED"
         self._record(call, size, call.code, "", None, time.time() - began)
 
-    def unauthenticated(self, method: str) -> None:
-        """Count a call without a valid token."""
-        self.metrics.refused.labels("UNAUTHENTICATED").inc()
-        self.metrics.requests.labels(method, "UNAUTHENTICATED").inc()
+    def refused(self, method: str, error: DigitstripError) -> None:
+        """Record a call that was refused before its method was called.
+
+        The log sums such calls up once a second: whoever sends many must not fill it.
+        """
+        self.metrics.requests.labels(method, error.code).inc()
+        self.stream_refused(method, error)
+
+    def shed(self, method: str, error: DigitstripError) -> None:
+        """Record a call, of one image, that was refused because the server is busy."""
+        self.metrics.images.labels(error.code, error.reason).inc()
+        self.refused(method, error)
+
+    def stream_refused(self, method: str, error: DigitstripError) -> None:
+        """Record a stream of which no further message is received; `call` counts it as a call."""
+        self.metrics.refused.labels(error.reason).inc()
+        if not self._refused:
+            asyncio.get_running_loop().call_later(SUM_SECONDS, self._log_refused)
+        self._refused[method, error.code, error.reason] += 1
+
+    def _log_refused(self) -> None:
+        for (method, code, reason), calls in self._refused.items():
+            fields = {"method": method, "code": code, "reason": reason, "calls": calls}
+            logger.info("calls refused", extra=fields)
+        self._refused.clear()
 
     def _record(
         self, call: Call, size: int, code: str, reason: str, answer: Answer | None, took: float

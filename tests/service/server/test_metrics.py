@@ -1,5 +1,7 @@
 import os
+import select
 import signal
+import socket
 from pathlib import Path
 
 import grpc
@@ -11,6 +13,7 @@ from service.errors import UnknownFormat
 from service.imaging.decode import decode
 from service.pb import recognizer_pb2 as pb
 from service.server.observability.metrics import resident_bytes
+from service.server.observability.metrics_server import MAX_CONNECTIONS, SILENCE_SECONDS
 from tests.conftest import STRIPS, until
 from tests.support.observed import Observed
 
@@ -100,10 +103,11 @@ def test_the_model_and_the_memory_are_told(server):
     with Client(server.address) as client:
         model = client.get_model()
     (info,) = labels(server.figures.all(), "model_info")
+    second = model.second_reader.digest
     assert info == {
         "digest": model.digest,
-        "second_reader_digest": model.second_reader.digest,
         "version": model.version,
+        "second_reader_digest": second,
     }
     figures = server.figures.all()
     assert figures[("process_resident_memory_bytes",)] > 2**20
@@ -133,6 +137,27 @@ def test_an_address_for_metrics_that_is_taken_ends_the_start_with_a_sentence(ser
     assert ended.returncode == 2
     assert b"for metrics" in ended.stderr
     assert b"Traceback" not in ended.stderr
+
+
+def test_connections_that_say_nothing_hold_few_threads_and_no_scrape(server):
+    host, _, port = server.figures.url.split("/")[2].rpartition(":")
+    silent = [socket.create_connection((host, int(port)), 30) for _ in range(100)]
+    threads = Path(f"/proc/{server.process.pid}/task")
+    before = len(list(threads.iterdir()))
+    try:
+        assert server.figures("workers", group="regular") == 1
+        assert before < 2 * MAX_CONNECTIONS + 20  # of gRPC and Python itself
+        ended = [each for each in silent if select.select([each], [], [], 0)[0]]
+        assert len(ended) > 100 - MAX_CONNECTIONS - 2
+    finally:
+        for each in silent:
+            each.close()
+
+
+def test_a_silent_connection_is_ended_after_a_while(server):
+    host, _, port = server.figures.url.split("/")[2].rpartition(":")
+    with socket.create_connection((host, int(port)), SILENCE_SECONDS + 10) as silent:
+        assert silent.recv(1) == b""
 
 
 def test_figures_are_told_on_no_port_unless_asked(start_service):
