@@ -34,6 +34,7 @@ from service.cli.connection_options import (
 )
 from service.cli.limit_options import (
     MaxBytesOption,
+    MaxDecodingBytesOption,
     MaxPagesOption,
     MaxPixelsOption,
     MaxWidthOption,
@@ -89,6 +90,7 @@ def batch(
     max_pixels: MaxPixelsOption = Limits.max_pixels,
     max_width: MaxWidthOption = Limits.max_width,
     max_pages: MaxPagesOption = Limits.max_pages,
+    max_decoding_bytes: MaxDecodingBytesOption = Limits.max_decoding_bytes,
 ) -> None:
     """Read many images into a table; after an interruption the same command resumes."""
     silence_grpc()
@@ -128,7 +130,7 @@ def batch(
         quarantine=quarantine,
         report=report,
         dpi=dpi,
-        limits=Limits(max_bytes, max_pixels, max_width, max_pages),
+        limits=Limits(max_bytes, max_pixels, max_width, max_pages, max_decoding_bytes),
         seconds=timeout,
         csv=csv_format(columns, spreadsheet) if columns or spreadsheet else None,
     )

@@ -14,3 +14,9 @@ MaxWidthOption = Annotated[
     int, typer.Option("--max-width", min=1, help="Pixels that a page's longer side may have.")
 ]
 MaxPagesOption = Annotated[int, typer.Option("--max-pages", min=1, help="Pages of a TIFF.")]
+MaxDecodingBytesOption = Annotated[
+    int,
+    typer.Option(
+        "--max-decoding-bytes", min=1, help="Memory for decoding a page, in bytes, estimated."
+    ),
+]

@@ -2,6 +2,7 @@
 
 from service.cli.limit_options import (
     MaxBytesOption,
+    MaxDecodingBytesOption,
     MaxPagesOption,
     MaxPixelsOption,
     MaxWidthOption,
@@ -37,6 +38,7 @@ def read(
     max_pixels: MaxPixelsOption = Limits.max_pixels,
     max_width: MaxWidthOption = Limits.max_width,
     max_pages: MaxPagesOption = Limits.max_pages,
+    max_decoding_bytes: MaxDecodingBytesOption = Limits.max_decoding_bytes,
 ) -> None:
     """Read images in this process, without a server."""
     from service.api.options import to_request
@@ -48,7 +50,7 @@ def read(
     options = to_recognize_options(
         length, pattern, allowed, check, alternatives, accept_errors, as_json
     )
-    limits = Limits(max_bytes, max_pixels, max_width, max_pages)
+    limits = Limits(max_bytes, max_pixels, max_width, max_pages, max_decoding_bytes)
     service = RecognitionService(Recognizer.load(ModelFiles.read(model, second_reader)), limits)
 
     def pages(encoded: bytes) -> Responses:

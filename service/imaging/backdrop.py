@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from service.imaging.channels import LUMINANCE, sample
+from service.imaging.channels import LUMINANCE
 
 WHITE, BLACK = 255, 0
 FLAT = 32  # levels among the opaque pixels, below which they are all ink, or all paper
@@ -12,24 +12,23 @@ DARK = 64  # the level up to which paper is black
 PAGE = 0.8  # share of the pixels that are opaque, from which paper is among them
 
 
-def flatten(image: Image.Image) -> Image.Image:
-    """Return an image as RGB, on the backdrop that shows its ink."""
+def flatten(image: Image.Image, level: int) -> Image.Image:
+    """Return an image as RGB, on a backdrop of some gray level."""
     if image.mode != "RGBA":  # converting would copy
         image = image.convert("RGBA")
-    level = backdrop(image)
     paper = Image.new("RGBA", image.size, (level, level, level, 255))
     paper.alpha_composite(image)
     return paper.convert("RGB")
 
 
-def backdrop(image: Image.Image) -> int:
-    """Choose white or black, for an RGBA image.
+def choose(image: Image.Image) -> int:
+    """Choose white or black, for a transparent image.
 
     Where the opaque pixels are of one level, the drawing is in the transparency, and the backdrop
     must differ from them: white ink wants a black one. Where they are not, ink and paper are both
     opaque, and the backdrop goes on with whatever there is most of.
     """
-    pixels = sample(image).reshape(-1, 4)
+    pixels = np.asarray(image.convert("RGBA")).reshape(-1, 4)
     alpha = pixels[:, 3]
     opaque = pixels[alpha >= max(int(alpha.max()) // 2, 1)]
     if not len(opaque) or len(opaque) == len(pixels):

@@ -82,23 +82,20 @@ class Group:
         return self.formal >= FORM * self.area
 
 
-def to_gray(image: Image.Image) -> tuple[Image.Image, Channel]:
-    """Return an RGB image's gray levels, and the channel that they are."""
-    mix = choose(sample(image))
+def mixed(image: Image.Image, mix: Mix) -> Image.Image:
+    """Return an RGB image's gray levels."""
     if mix.channel is Channel.LUMINANCE:
-        return image.convert("L"), mix.channel
+        return image.convert("L")
     if mix.channel is Channel.DROP_OUT:
-        return image.convert("L", (*map(float, mix.weights), mix.offset)), mix.channel
-    return image.getchannel(int(mix.weights.argmax())), mix.channel
+        return image.convert("L", (*map(float, mix.weights), mix.offset))
+    return image.getchannel(int(mix.weights.argmax()))
 
 
-def sample(image: Image.Image) -> npt.NDArray[np.uint8]:
+def thinned(image: Image.Image) -> Image.Image:
     """Return single pixels, evenly spread: an average would mix ink with paper."""
     share = min(math.sqrt(SAMPLED / (image.width * image.height)), 1.0)
     size = (max(round(image.width * share), 1), max(round(image.height * share), 1))
-    if size != image.size:
-        image = image.resize(size, Image.Resampling.NEAREST)
-    return np.asarray(image)
+    return image if size == image.size else image.resize(size, Image.Resampling.NEAREST)
 
 
 def choose(pixels: npt.NDArray[np.uint8]) -> Mix:

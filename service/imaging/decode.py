@@ -9,7 +9,14 @@ from types import TracebackType
 from typing import Self, cast
 
 import numpy as np
-from PIL import BmpImagePlugin, ExifTags, Image, ImageFile, TiffImagePlugin
+from PIL import (
+    BmpImagePlugin,
+    ExifTags,
+    Image,
+    ImageFile,
+    JpegImagePlugin,
+    TiffImagePlugin,
+)
 
 from service.errors import (
     DamagedImage,
@@ -25,10 +32,11 @@ from service.errors import (
 from service.imaging import backdrop, channels, depth
 from service.imaging.formats import NAMES, format_of
 from service.imaging.limits import RAISED, Limits
-from service.imaging.page import Channel, Gray, Page
+from service.imaging.page import Channel, Gray, Page, bands
 from service.imaging.structure import check_exif
 
-BITS, PHOTOMETRIC, TILE_WIDTH, TILE_LENGTH, SAMPLE_FORMAT = 258, 262, 322, 323, 339  # TIFF tags
+BITS, PHOTOMETRIC, ROWS_PER_STRIP = 258, 262, 278  # TIFF tags
+TILE_WIDTH, TILE_LENGTH, SAMPLE_FORMAT = 322, 323, 339
 WHITE_IS_ZERO, UNSIGNED = 0, 1  # values of PHOTOMETRIC, of SAMPLE_FORMAT
 
 NEW_SUBFILE_TYPE, SUBFILE_TYPE = 254, 255  # more of them
@@ -41,14 +49,15 @@ RUN_LENGTHS = (1, 2)  # values of a BMP's compression
 SQUARE = 0.02  # how far from square a pixel may be and count as square
 MAX_ASPECT = 4.0  # of a pixel; resolutions that differ by more than fax machines' are mistakes
 
-TURNS = {  # what makes an image of that EXIF orientation upright
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
+TURNS: dict[int, Callable[[Gray], Gray]] = {  # make pixels of that EXIF orientation upright
+    1: lambda pixels: pixels,
+    2: lambda pixels: pixels[:, ::-1],
+    3: lambda pixels: pixels[::-1, ::-1],
+    4: lambda pixels: pixels[::-1],
+    5: lambda pixels: pixels.swapaxes(0, 1),
+    6: lambda pixels: np.rot90(pixels, -1),
+    7: lambda pixels: np.rot90(pixels, 2).swapaxes(0, 1),
+    8: np.rot90,
 }
 QUARTER_TURNS = (5, 6, 7, 8)  # orientations that make rows of columns
 
@@ -144,13 +153,15 @@ class EncodedImage:
         if isinstance(image, TiffImagePlugin.TiffImageFile):
             _check_tile(image, self.limits)
         _check_run_lengths(image, self._size)
+        _check_memory(*image.size, _decoding_bytes(image), self.limits)
         try:
             levels = _Levels.of(image)
             image.load()
             orientation = _orientation(image)
             aspect = _aspect(image, orientation)
-            gray, channel, gain = _to_gray(_upright(image, orientation), levels)
-            return Page(gray, aspect, channel, gain)
+            turn = TURNS[orientation]
+            gray, channel, gain = _to_gray(image, levels, turn)
+            return Page(np.ascontiguousarray(turn(gray)), aspect, channel, gain)
         except Exception as error:  # Pillow's decoders raise almost anything on damaged bytes
             raise DamagedImage(
                 f"the {image.format} data is damaged or truncated: {error}", "image.encoded"
@@ -174,7 +185,9 @@ def _open(encoded: bytes, limits: Limits) -> ImageFile.ImageFile:
             "image.encoded",
         )
     if format_.allocates_on_open:
-        _check_size(*format_.size(encoded), limits)
+        width, height = format_.size(encoded)
+        _check_size(width, height, limits)
+        _check_memory(width, height, format_.decoding_bytes, limits)
     format_.check(encoded, limits.max_pages)
     try:
         # The plugin itself, not Image.open: that one has a pixel limit of its own, process-wide.
@@ -313,6 +326,44 @@ def _check_tile(image: TiffImagePlugin.TiffImageFile, limits: Limits) -> None:
     _check_size(width, height, limits, what="a tile of the image")
 
 
+def _check_memory(width: int, height: int, of_pixel: float, limits: Limits) -> None:
+    """Refuse a page that takes more memory to decode than is allowed."""
+    needed = round(width * height * of_pixel)
+    if needed > limits.max_decoding_bytes:
+        error = TooManyPixels(
+            f"decoding {width:,}×{height:,} = {width * height:,} pixels of this kind takes about "
+            f"{needed:,} bytes of memory; at most {limits.max_decoding_bytes:,} are allowed; "
+            f"{RAISED['max_decoding_bytes']}",
+            "image.encoded",
+        )
+        error.pixels, error.side = width * height, max(width, height)
+        raise error
+
+
+def _decoding_bytes(image: ImageFile.ImageFile) -> float:
+    """Estimate the memory that decoding takes for each pixel, bytes.
+
+    Pillow's own image has one byte a pixel, two, or four; the decoder holds more meanwhile.
+    """
+    own = 1 if image.mode in ("1", "L", "P") else 2 if image.mode.startswith("I;16") else 4
+    held = 1.0  # the gray levels, once the decoder has let go
+    if isinstance(image, JpegImagePlugin.JpegImageFile) and image.info.get("progressive"):
+        sampling = [(across, down) for _, across, down, _ in image.layer]
+        whole = max(across for across, _ in sampling) * max(down for _, down in sampling)
+        held = 2 * sum(across * down for across, down in sampling) / whole  # coefficients
+    elif isinstance(image, TiffImagePlugin.TiffImageFile):
+        tags, pixels = image.tag_v2, image.width * image.height
+        rows = min(_number(tags.get(ROWS_PER_STRIP, image.height)), image.height)
+        tile = _number(tags.get(TILE_WIDTH, image.width)) * _number(tags.get(TILE_LENGTH, rows))
+        held = max(held, own * tile / pixels)  # a strip or tile is decoded whole
+    return own + held
+
+
+def _number(value: object) -> int:
+    """Return a tag's value, 0 where it is no number: Pillow will complain."""
+    return value if isinstance(value, int) else 0
+
+
 def _check_run_lengths(image: ImageFile.ImageFile, size: int) -> None:
     """Pillow unpacks run lengths in Python: slowly, for each pixel and for each code."""
     if not isinstance(image, BmpImagePlugin.BmpImageFile):
@@ -369,11 +420,6 @@ def _orientation(image: ImageFile.ImageFile) -> int:
         return 1
 
 
-def _upright(image: ImageFile.ImageFile, orientation: int) -> Image.Image:
-    """Turn an image; ImageOps.exif_transpose would also rewrite the EXIF."""
-    return image.transpose(TURNS[orientation]) if orientation in TURNS else image
-
-
 def _aspect(image: ImageFile.ImageFile, orientation: int) -> float:
     """Return a pixel's width over its height once the image is upright.
 
@@ -391,19 +437,42 @@ def _aspect(image: ImageFile.ImageFile, orientation: int) -> float:
     return 1 / aspect if orientation in QUARTER_TURNS else aspect
 
 
-def _to_gray(image: Image.Image, levels: _Levels) -> tuple[Gray, Channel, float]:
-    """Return an image's gray levels, the channel they are, and how much they were stretched."""
+def _to_gray(
+    image: Image.Image, levels: _Levels, turn: Callable[[Gray], Gray]
+) -> tuple[Gray, Channel, float]:
+    """Return an image's gray levels, the channel they are, and how much they were stretched.
+
+    Converted band by band: whole copies of a large page in color are what takes most memory.
+
+    Args:
+        image: loaded, not yet turned upright.
+        levels: what its file says of them.
+        turn: makes its pixels upright.
+    """
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         gray, gain = depth.to_gray(
             image, levels.white, levels.unsigned, image.info.get("transparency")
         )
-        return 255 - gray if levels.inverted else gray, Channel.LUMINANCE, gain
-    gain = 1.0
-    if levels.bits > 8:
-        image, gain = depth.stretch(image)
+        if levels.inverted:
+            np.subtract(255, gray, out=gray)
+        return gray, Channel.LUMINANCE, gain
+    stretch, gain = depth.stretching(image) if levels.bits > 8 else (None, 1.0)
+    few = channels.thinned(image)
+    level = None
     if image.has_transparency_data:
-        image = backdrop.flatten(image)
-    if image.mode in ("1", "L"):
-        return np.asarray(image.convert("L")), Channel.LUMINANCE, gain
-    chosen, channel = channels.to_gray(image if image.mode == "RGB" else image.convert("RGB"))
-    return np.asarray(chosen), channel, gain
+        level = backdrop.choose(few.point(stretch) if stretch else few)
+
+    def opaque(part: Image.Image) -> Image.Image:
+        if stretch is not None:
+            part = part.point(stretch)
+        return part if level is None else backdrop.flatten(part, level)
+
+    mix = None
+    if level is not None or image.mode not in ("1", "L"):
+        mix = channels.choose(turn(np.asarray(opaque(few).convert("RGB"))))
+    gray = np.empty((image.height, image.width), np.uint8)
+    for top, bottom in bands(image.width, image.height):
+        part = opaque(image.crop((0, top, image.width, bottom)))
+        part = part.convert("L") if mix is None else channels.mixed(part.convert("RGB"), mix)
+        gray[top:bottom] = np.asarray(part)
+    return gray, Channel.LUMINANCE if mix is None else mix.channel, gain

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from service.imaging.page import Gray
+from service.imaging.page import Gray, bands
 
 Values = npt.NDArray[np.float64]
 Extremes = tuple[float, float]  # the lowest and the highest value
@@ -22,7 +22,6 @@ NOISE = 16  # standard deviations of the noise, from which a range is more than 
 # 2**18 values of noise alone is 7.5
 MAX_GAIN = 1024
 LEAST_CUT = 15  # of 255: what 12 bits in 16 come to; less is darkness
-BAND = 2**20  # pixels converted at a time
 WHITES = (1.0, 255.0, 4095.0, 65_535.0, 2.0**31 - 1, 2.0**32 - 1)  # of types and conventions
 
 
@@ -47,40 +46,44 @@ def to_gray(
         black, scale = low, spread
     else:
         black, scale = 0.0, white
-    if image.mode.startswith("I;16"):
-        return _look_up(image, black, scale, clear), white / scale
+    table = _table(black, scale, clear) if image.mode.startswith("I;16") else None
     gray = np.empty((image.height, image.width), np.uint8)
-    rows = max(BAND // image.width, 1)
-    for top in range(0, image.height, rows):  # a band at a time: eight bytes a pixel are many
-        band = values_of(image.crop((0, top, image.width, min(top + rows, image.height))), kind)
+    for top, bottom in bands(image.width, image.height):  # eight bytes a pixel are many
+        part = image.crop((0, top, image.width, bottom))
+        if table is not None:
+            gray[top:bottom] = table[np.asarray(part)]
+            continue
+        band = values_of(part, kind)
         with np.errstate(all="ignore"):  # values may be infinite, or nearly
             levels = np.clip((band - black) * 255 / scale, 0, 255)
         levels[np.isnan(band) | (band == clear)] = 255
-        gray[top : top + rows] = levels
+        gray[top:bottom] = levels
     return gray, white / scale
 
 
-def _look_up(image: Image.Image, black: float, scale: float, clear: int | None) -> Gray:
-    """Return the gray levels of 16 bits."""
+def _table(black: float, scale: float, clear: int | None) -> Gray:
+    """Return the gray level of each value of 16 bits."""
     every = np.arange(2**16)
     levels = np.clip((every - round(black)) * 255 // round(scale), 0, 255).astype(np.uint8)
     if clear is not None and 0 <= clear < len(levels):
         levels[clear] = 255
-    return np.asarray(levels[np.asarray(image)], np.uint8)
+    return levels
 
 
-def stretch(image: Image.Image) -> tuple[Image.Image, float]:
-    """Return an image whose 16 bits a channel were cut to 8, stretched by the bits that it uses.
+def stretching(image: Image.Image) -> tuple[list[int] | None, float]:
+    """Return how to stretch 16 bits a channel that were cut to 8, by the bits that are used.
 
     Of all channels alike, so that colors stay what they are.
+
+    Returns:
+        The table for `Image.point`, or None where nothing is stretched; and by how much.
     """
     highest = max(high for _, high in np.atleast_2d(image.getextrema()))
     white = max(2 ** int(highest).bit_length() - 1, LEAST_CUT)
     if 2 * white > 255:
-        return image, 1.0
-    return image.point(
-        [min(level * 255 // white, 255) for level in range(256)] * len(image.getbands())
-    ), 255 / white
+        return None, 1.0
+    levels = [min(level * 255 // white, 255) for level in range(256)]
+    return levels * len(image.getbands()), 255 / white
 
 
 def values_of(image: Image.Image, kind: type[np.uint32] | None = None) -> Values:

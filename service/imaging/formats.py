@@ -43,6 +43,7 @@ class ImageFormat:
     check: Callable[[bytes, int], None]  # the structure, of as many pages; raises DamagedImage
     without_metadata: Callable[[bytes], bytes] | None = None  # for a plugin that they make fail
     allocates_on_open: bool = False  # the plugin, all pixels: the declared size is checked before
+    decoding_bytes: int = 0  # of memory for each pixel, where that depends on nothing else
 
 
 FORMATS = (
@@ -87,6 +88,7 @@ FORMATS = (
         size=webp_size,
         check=check_nothing,
         allocates_on_open=True,
+        decoding_bytes=16,  # two canvases, a copy, and Pillow's own image
     ),
 )
 SUFFIXES = frozenset(suffix for each in FORMATS for suffix in each.suffixes)

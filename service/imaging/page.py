@@ -1,10 +1,13 @@
 """A decoded page: what decoding gives and recognition takes. Needs NumPy alone."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
 import numpy as np
 import numpy.typing as npt
+
+BAND = 2**20  # pixels converted at a time
 
 Gray = npt.NDArray[np.uint8]  # (height, width), 0 black to 255 white
 
@@ -17,6 +20,13 @@ class Channel(Enum):
     GREEN = "green"
     BLUE = "blue"
     DROP_OUT = "drop-out"  # a combination in which the color of a printed form is paper
+
+
+def bands(width: int, height: int) -> Iterator[tuple[int, int]]:
+    """Yield the first row and the row after the last of parts of a page, so that each is small."""
+    rows = max(BAND // width, 1)
+    for top in range(0, height, rows):
+        yield top, min(top + rows, height)
 
 
 @dataclass(frozen=True, eq=False)

@@ -200,8 +200,8 @@ class Server:
         )
         return [authenticator, shedder, self.receiver]
 
-    def _refused(self, method: str, error: DigitstripError) -> None:
-        self.observer.refused(method, error)
+    def _refused(self, method: str, code: str, reason: str) -> None:
+        self.observer.refused(method, code, reason)
 
     def _workers_changed(self, ready: int) -> None:
         """Report NOT_SERVING once there has been no worker for a while.

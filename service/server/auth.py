@@ -69,7 +69,7 @@ class Authenticator(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc s
     Args:
         tokens: the valid ones.
         health_open: whether health checks need no token.
-        refused: called with the method of each call that is refused, and with the error.
+        refused: called with the method of each call that is refused, the code and the reason.
     """
 
     def __init__(self, tokens: Tokens, health_open: bool, refused: Refused) -> None:
@@ -95,7 +95,7 @@ class Authenticator(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc s
         )
         handler = await continuation(details)
         # A method that is not served may have any name, and each would be counted for ever.
-        self.refused(method_name(details) if handler else "unknown", error)
+        self.refused(method_name(details) if handler else "unknown", error.code, error.reason)
         return _refusal(error)
 
 

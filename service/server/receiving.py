@@ -18,6 +18,9 @@ from service.errors import DigitstripError, MalformedMessage, Overloaded, TimedO
 from service.server.refusal import Refused, method_name, refuse
 
 QUICK_SECONDS = 0.25  # a message that takes longer is a slow one, of which there may be few
+ENDED_SECONDS = 1.0  # from gRPC's saying that no message comes to its saying that the call is over
+# A caller left, or gRPC refused the message, as too large or compressed: it does not say which.
+NOT_RECEIVED_CODE, NOT_RECEIVED = "CANCELLED", "NOT_RECEIVED"
 RETRY_SECONDS = 1.0  # that a refused caller is asked to wait
 
 
@@ -93,7 +96,7 @@ class Receiver(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc ships 
         held: counts what is held.
         slow: messages that may take long at once, over all connections.
         seconds: that the one message of a call may take.
-        refused: called with the method of each call that is refused, and with the error.
+        refused: called with the method of each call that is refused, the code and the reason.
     """
 
     def __init__(self, held: HeldBytes, slow: int, seconds: float, refused: Refused) -> None:
@@ -227,11 +230,16 @@ class Receiver(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc ships 
 
         Returns None if the call is refused.
         """
-        received: tuple[Any, int] | DigitstripError = self.full()
-        if await self._has_room():
-            received = await self._next(context, decode, self.seconds) or MalformedMessage(
-                "the call ended without a message; expected one"
-            )
+        received: tuple[Any, int] | DigitstripError | None = self.full()
+        try:
+            if await self._has_room():
+                received = await self._next(context, decode, self.seconds)
+            if received is None:
+                await asyncio.sleep(ENDED_SECONDS)
+                received = MalformedMessage("the call ended without a message; expected one")
+        except asyncio.CancelledError:
+            self.refused(name, NOT_RECEIVED_CODE, NOT_RECEIVED)
+            raise
         if isinstance(received, DigitstripError):
             self._refuse(context, name, received)
             return None
@@ -241,7 +249,7 @@ class Receiver(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc ships 
         return message, hold
 
     def _refuse(self, context: grpc.aio.ServicerContext, name: str, error: DigitstripError) -> None:
-        self.refused(name, error)
+        self.refused(name, error.code, error.reason)
         refuse(context, error)
 
     async def _has_room(self) -> bool:

@@ -8,7 +8,7 @@ from grpc_status import rpc_status
 from service.api.status import to_status
 from service.errors import DigitstripError
 
-Refused = Callable[[str, DigitstripError], None]  # called with the method's name
+Refused = Callable[[str, str, str], None]  # called with the method's name, a code and a reason
 
 
 def method_name(details: grpc.HandlerCallDetails) -> str:

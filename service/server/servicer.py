@@ -93,7 +93,7 @@ class Servicer:
         self.work.add(context)
         with self.observer.call("RecognizeStream", context) as call:
             if (error := await _Stream(self, call, context).run()) is not None:
-                self.observer.stream_refused("RecognizeStream", error)
+                self.observer.stream_refused("RecognizeStream", error.code, error.reason)
                 _refuse(context, error, call)
 
     async def get_model(

@@ -69,6 +69,9 @@ class Settings(BaseSettings):
         int, Field(ge=1, description="Maximum width and height of a decoded page, pixels.")
     ] = Limits.max_width
     max_pages: Annotated[int, Field(ge=1, description="Maximum of a TIFF.")] = Limits.max_pages
+    max_decoding_bytes: Annotated[
+        int, Field(ge=1, description="Maximum of memory for decoding one page, estimated.")
+    ] = Limits.max_decoding_bytes
     tile_positions: Annotated[
         int, Field(ge=1, description="Maximum positions scored in one pass; bounds memory.")
     ] = 1024
@@ -185,7 +188,13 @@ class Settings(BaseSettings):
     @property
     def limits(self) -> Limits:
         """The limits of an image."""
-        return Limits(self.max_bytes, self.max_pixels, self.max_width, self.max_pages)
+        return Limits(
+            self.max_bytes,
+            self.max_pixels,
+            self.max_width,
+            self.max_pages,
+            self.max_decoding_bytes,
+        )
 
     @property
     def worker_config(self) -> WorkerConfig:

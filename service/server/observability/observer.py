@@ -86,25 +86,25 @@ class Observer:
         call.code = "DEADLINE_EXCEEDED" if expired else "CANCELLED"
         self._record(call, size, call.code, "", None, time.time() - began)
 
-    def refused(self, method: str, error: DigitstripError) -> None:
-        """Record a call that was refused before its method was called.
+    def refused(self, method: str, code: str, reason: str) -> None:
+        """Record a call that ended before its method was called.
 
         The log sums such calls up once a second: whoever sends many must not fill it.
         """
-        self.metrics.requests.labels(method, error.code).inc()
-        self.stream_refused(method, error)
+        self.metrics.requests.labels(method, code).inc()
+        self.stream_refused(method, code, reason)
 
     def shed(self, method: str, error: DigitstripError) -> None:
         """Record a call, of one image, that was refused because the server is busy."""
         self.metrics.images.labels(error.code, error.reason).inc()
-        self.refused(method, error)
+        self.refused(method, error.code, error.reason)
 
-    def stream_refused(self, method: str, error: DigitstripError) -> None:
+    def stream_refused(self, method: str, code: str, reason: str) -> None:
         """Record a stream of which no further message is received; `call` counts it as a call."""
-        self.metrics.refused.labels(error.reason).inc()
+        self.metrics.refused.labels(reason).inc()
         if not self._refused:
             asyncio.get_running_loop().call_later(SUM_SECONDS, self._log_refused)
-        self._refused[method, error.code, error.reason] += 1
+        self._refused[method, code, reason] += 1
 
     def _log_refused(self) -> None:
         for (method, code, reason), calls in self._refused.items():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from service.imaging.channels import LUMINANCE, SAMPLED, sample
+from service.imaging.channels import LUMINANCE, SAMPLED, thinned
 from service.imaging.decode import decode
 from service.imaging.page import Channel
 from tests.conftest import STRIPS
@@ -208,7 +208,7 @@ def test_palettes_and_inks_of_print_have_channels_too(kind):
 def test_a_sample_is_of_the_pages_own_colors_and_no_larger_than_allowed():
     page = np.zeros((3000, 2000, 3), np.uint8)
     page[::2] = 255
-    pixels = sample(Image.fromarray(page))
+    pixels = np.asarray(thinned(Image.fromarray(page)))
     assert pixels[..., 0].size <= 1.01 * SAMPLED
     assert set(np.unique(pixels)) <= {0, 255}
 

@@ -218,7 +218,7 @@ every_format = pytest.mark.parametrize("name", ENCODED)
         partial(with_opencv, suffix=".tiff"),
         partial(with_opencv, suffix=".bmp"),
     ],
-    ids=str,
+    ids=lambda encode: f"{encode.func.__name__} {' '.join(map(str, encode.keywords.values()))}",
 )
 def test_lossless_format_gives_back_the_exact_gray_levels(encode):
     gray = decode(encode(noise())).gray
@@ -853,3 +853,62 @@ def test_chunks_of_a_png_that_are_not_its_pixels_are_left_alone(name, data):
 def test_transparency_of_a_png_with_broken_metadata_is_kept():
     broken = png(3, 1, 8, b"\0\0\xff\x07", (b"tRNS", b"\0\x07"), (b"gAMA", b""))
     assert decode(broken).gray.tolist() == [[0, 255, 255]]
+
+
+SIDE = 4096  # pixels of a large page
+
+
+def large(mode, kind, **options):
+    """A page of one color, and how many bytes of memory a pixel may take to decode it."""
+    color = {"RGBA": (9, 9, 9, 90), "LA": (9, 90), "RGB": (200, 90, 9), "CMYK": (1, 2, 3, 4)}
+    file = io.BytesIO()
+    Image.new(mode, (SIDE, SIDE), color.get(mode, 100)).save(file, kind, **options)
+    return file.getvalue()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at its own memory in /proc")
+@pytest.mark.parametrize(
+    ("mode", "kind", "options", "most"),
+    [
+        ("RGBA", "PNG", {}, 6),
+        ("LA", "PNG", {}, 6),
+        ("RGBA", "PNG", {"exif": orientation(6)}, 7),
+        ("I;16", "PNG", {}, 5),
+        ("RGB", "JPEG", {}, 6),
+        ("CMYK", "JPEG", {}, 6),
+        ("RGB", "TIFF", {"compression": "tiff_lzw", "tiffinfo": {278: SIDE}}, 9),
+    ],
+    ids=["RGBA", "LA", "turned", "16-bits", "JPEG", "CMYK", "one-strip"],
+)
+def test_a_large_page_is_decoded_without_copies_of_it_in_color(mode, kind, options, most):
+    encoded = large(mode, kind, **options)
+    decode(ENCODED[kind])  # loads what is loaded late
+    status = Path("/proc/self/status")
+    try:
+        Path("/proc/self/clear_refs").write_text("5")  # the peak is measured from here
+    except OSError:
+        pytest.skip("this kernel does not forget a peak of memory")
+
+    def kilobytes(name):
+        return int(re.search(rf"{name}:\s+(\d+) kB", status.read_text())[1])
+
+    before = kilobytes("VmRSS")
+    decode(encoded)
+    assert (kilobytes("VmHWM") - before) * 1024 < (most + 0.5) * SIDE**2
+
+
+@pytest.mark.parametrize(
+    ("mode", "kind", "options"),
+    [
+        ("L", "WEBP", {"lossless": True, "method": 0, "quality": 0}),
+        ("RGB", "JPEG", {"progressive": True, "subsampling": 0}),
+        ("RGBA", "TIFF", {"compression": "tiff_lzw", "tiffinfo": {278: SIDE}}),
+    ],
+    ids=["webp", "progressive", "one-strip"],
+)
+def test_a_page_whose_decoder_takes_far_more_memory_than_pixels_is_refused(mode, kind, options):
+    limits = Limits(max_decoding_bytes=7 * SIDE**2)
+    with pytest.raises(TooManyPixels, match="--max-decoding-bytes") as raised:
+        decode(large(mode, kind, **options), limits=limits)
+    assert raised.value.pixels == SIDE**2
+    assert decode(large("RGB", "JPEG"), limits=limits).gray.shape == (SIDE, SIDE)
