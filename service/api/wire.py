@@ -38,6 +38,22 @@ def request_pixels(request: bytes) -> int:
         raise malformed("RecognizeRequest", len(request)) from error
 
 
+def request_constraint(request: bytes) -> bytes:
+    """Return the constraint of a serialized RecognizeRequest, serialized; empty if it has none.
+
+    Raises:
+        MalformedMessage: the bytes are not a RecognizeRequest.
+    """
+    try:
+        return b"".join(  # of a message that comes in several parts, protobuf merges all
+            value
+            for number, value in _fields(memoryview(request))
+            if number == pb.RecognizeRequest.CONSTRAINT_FIELD_NUMBER and not isinstance(value, int)
+        )
+    except ValueError as error:
+        raise malformed("RecognizeRequest", len(request)) from error
+
+
 def _image_pixels(image: memoryview) -> int:
     encoded, raster = memoryview(b""), memoryview(b"")
     for number, value in _fields(image):

@@ -14,6 +14,7 @@ from service.errors import DeadlineTooShort, DigitstripError, Overloaded
 OVERHEAD = 8192  # pixels' worth of work in every image, however small
 BYTES_PER_PIXEL = 4  # of memory: a small picture in a large file costs too
 EMA_DECAY = 0.95  # of the throughput estimate, from one image to the next
+USUAL_PACE = 8e6  # pixels a second of a worker, until the throughput is known
 MIN_RETRY_S, MAX_RETRY_S = 0.05, 10.0  # after which a refused caller may retry
 PATIENT_SHARE = 0.5  # of a queue: the rest is left to callers that cannot wait
 
@@ -49,6 +50,8 @@ class Job:
     since: float  # when it was received, of the loop's clock
     started: float = 0.0  # when a worker received it
     attempts: int = 0  # workers that it crashed
+    constraint: bytes = b""  # what its constraint is remembered by; nothing for none
+    constraint_cost: int = 0  # of that, in pixels
 
     @property
     def weight(self) -> int:
@@ -56,9 +59,14 @@ class Job:
         return max(self.pixels, len(self.request) // BYTES_PER_PIXEL)
 
     @property
+    def image_cost(self) -> int:
+        """What its image counts for, in pixels."""
+        return self.weight + OVERHEAD
+
+    @property
     def cost(self) -> int:
         """What it counts for in the queue, in pixels."""
-        return self.weight + OVERHEAD
+        return self.image_cost + self.constraint_cost
 
     def resolve(self, answer: Answer | DigitstripError) -> None:
         """Give the answer, if somebody still waits for it."""
@@ -84,12 +92,16 @@ class AdmissionQueue:
         self.in_flight = 0  # cost
         self._cost_waiting = 0
         self._costs = self._seconds = 0.0  # exponentially decayed sums over what was recognized
-        self._usual = 0.0  # moving average of the cost that is admitted
+        self._usual = 0.0  # moving average of the images' cost that is admitted
         self._patient: deque[tuple[int, asyncio.Event]] = deque()
 
     def expected_seconds(self, cost: int) -> float:
         """Return the expected time of a worker for a cost; 0 if unknown."""
         return cost * self._seconds / self._costs if self._costs else 0.0
+
+    def pixels_in(self, seconds: float) -> int:
+        """Return the cost of what takes a worker some seconds."""
+        return round(seconds * (self._costs / self._seconds if self._seconds else USUAL_PACE))
 
     @property
     def wait(self) -> float:
@@ -115,7 +127,9 @@ class AdmissionQueue:
         self.check_deadline(job, now, self.wait)
         self.in_flight += job.cost
         self._usual = (
-            EMA_DECAY * self._usual + (1 - EMA_DECAY) * job.cost if self._usual else job.cost
+            EMA_DECAY * self._usual + (1 - EMA_DECAY) * job.image_cost
+            if self._usual
+            else job.image_cost
         )
         self._put(job, last=True)
 
@@ -178,8 +192,8 @@ class AdmissionQueue:
         self._wake()
 
     def learn(self, job: Job, seconds: float) -> None:
-        """Update the throughput estimate with the time that a worker took for a job."""
-        self._costs = EMA_DECAY * self._costs + job.cost
+        """Update the throughput estimate with the time that a worker took for a job's image."""
+        self._costs = EMA_DECAY * self._costs + job.image_cost
         self._seconds = EMA_DECAY * self._seconds + seconds
 
     async def room(self, cost: int) -> None:

@@ -18,6 +18,7 @@ from service.errors import (
 )
 from service.recognition.model import ModelFiles
 from service.workers.admission_queue import AdmissionQueue, Answer, Job
+from service.workers.constraint_costs import ConstraintCosts
 from service.workers.framing import Head
 from service.workers.worker_config import WorkerConfig
 from service.workers.worker_process import WorkerProcess
@@ -41,6 +42,7 @@ class WorkerGroup:
         job_seconds: that one job may take.
         changed: called whenever the number of workers that are ready changes.
         too_large: called with a job that is too large for this group, and with its true pixels.
+        constraints: what they cost, learned by all groups.
         on_demand: start a worker when a job comes, and end it when it has been idle for a while,
             with the memory that it took.
     """
@@ -52,6 +54,7 @@ class WorkerGroup:
         job_seconds: float,
         changed: Callable[[], None],
         too_large: Callable[[Job, int], None],
+        constraints: ConstraintCosts,
         on_demand: bool = False,
     ) -> None:
         self.queue = queue
@@ -64,6 +67,7 @@ class WorkerGroup:
         self.processes: set[WorkerProcess] = set()  # also those that start, and those that end
         self._changed = changed
         self._too_large = too_large
+        self._constraints = constraints
         self._idle: list[WorkerProcess] = []
         self._starting: set[asyncio.Task[Any]] = set()
         self._closing = False
@@ -211,8 +215,8 @@ class WorkerGroup:
             job.resolve(outcome)
         elif not job.answer.done():
             self._too_large(job, int(head["too_large"]))
-        if isinstance(outcome, Answer):
-            self.queue.learn(job, took)
+        if outcome is not None:
+            self._learn(job, took, isinstance(outcome, Answer))
         if "trace" in head:
             logger.error("recognition failed", extra={"trace": head["trace"]})
         if worker.retired:
@@ -220,6 +224,16 @@ class WorkerGroup:
             self._dispatch()  # a job that waits needs another worker now
         else:
             self._rest(worker)
+
+    def _learn(self, job: Job, took: float, recognized: bool) -> None:
+        """Learn the pace from what was recognized, and what constraints cost from failures, too."""
+        usual = self.queue.expected_seconds(job.image_cost)
+        known = self._constraints.known(job.constraint)
+        if recognized and (not job.constraint or not usual):
+            self.queue.learn(job, took)
+        elif recognized and known is not None:
+            self.queue.learn(job, max(took - known, took / 2))
+        self._constraints.learn(job.constraint, took - usual if recognized else took)
 
     def overdue(self, job: Job) -> None:
         """Reject a job that takes too long; its worker is being killed."""
@@ -236,6 +250,8 @@ class WorkerGroup:
             self._idle.remove(worker)
         self._changed()
         if worker.job is not None:
+            took = asyncio.get_running_loop().time() - worker.job.started
+            self._learn(worker.job, took, recognized=False)
             self._retry(worker.job)
         if self._closing or (worker.retired and worker.job is None):
             return

@@ -11,10 +11,12 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
+from service.api.wire import request_constraint
 from service.errors import DigitstripError, ServerStopping
 from service.pb import recognizer_pb2 as pb
 from service.recognition.model import ModelFiles
 from service.workers.admission_queue import AdmissionQueue, Answer, Job
+from service.workers.constraint_costs import ConstraintCosts, key_of
 from service.workers.group import WorkerGroup
 from service.workers.worker_config import WorkerConfig
 from service.workers.worker_process import WorkerProcess
@@ -54,12 +56,14 @@ class WorkerPool:
         self.described = pb.GetModelResponse()  # the model of new jobs
         self._files = files
         self._closing = False
+        self._constraints = ConstraintCosts()
         self.regular = WorkerGroup(
             AdmissionQueue("regular", size.queue_pixels * size.workers, size.workers),
             replace(config, max_pixels=size.large_pixels),
             size.image_seconds,
             changed=lambda: changed(len(self.regular.workers)),
             too_large=self._move_to_large,
+            constraints=self._constraints,
         )
         self.large = WorkerGroup(
             AdmissionQueue("large", 2 * config.limits.max_pixels, 1),
@@ -67,6 +71,7 @@ class WorkerPool:
             size.image_seconds,
             changed=lambda: None,
             too_large=self._move_to_large,
+            constraints=self._constraints,
             on_demand=True,
         )
 
@@ -123,6 +128,9 @@ class WorkerPool:
             The answer; or, as a value, an InputError (the image cannot be recognized), Overloaded
             or DeadlineTooShort (it was not admitted), ReadingTooLong or WorkerDied (it was given
             up), ServerStopping (the pool closes).
+
+        Raises:
+            MalformedMessage: the bytes are not a RecognizeRequest.
         """
         loop = asyncio.get_running_loop()
         now = loop.time()
@@ -131,6 +139,10 @@ class WorkerPool:
             pixels = 0
         job = Job(request, pixels, deadline, loop.create_future(), now)
         group = self.large if job.weight > self.size.large_pixels else self.regular
+        job.constraint = key_of(request_constraint(request))
+        expected = group.queue.pixels_in(self._constraints.expected(job.constraint))
+        # Half a queue at most, or a costly one would have to wait until the queue is empty.
+        job.constraint_cost = min(expected, group.queue.limit // 2)
         if patient:
             await group.queue.room(job.cost)
         if self._closing:

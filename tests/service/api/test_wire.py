@@ -9,6 +9,7 @@ from service.api.options import to_image
 from service.api.wire import (
     join_stream_error,
     join_stream_response,
+    request_constraint,
     request_pixels,
     split_stream_request,
 )
@@ -99,3 +100,20 @@ def test_bytes_that_are_refused_are_no_message_for_protobuf_either(content):
         except MalformedMessage:
             with pytest.raises(DecodeError):
                 kind.FromString(content)
+
+
+@given(images, st.text(max_size=20), st.lists(st.text(max_size=5), max_size=3))
+def test_the_constraint_of_a_request_is_found(image, pattern, allowed):
+    constraint = pb.Constraint(pattern=pattern, allowed=allowed)
+    request = pb.RecognizeRequest(image=image, constraint=constraint, alternatives=3)
+    assert request_constraint(request.SerializeToString()) == constraint.SerializeToString()
+    plain = pb.RecognizeRequest(image=image).SerializeToString()
+    assert request_constraint(plain) == b""
+    rest = pb.RecognizeRequest(constraint=pb.Constraint(pattern="1"))
+    both = request_constraint(request.SerializeToString() + rest.SerializeToString())
+    assert both == constraint.SerializeToString() + rest.constraint.SerializeToString()
+
+
+def test_a_constraint_of_a_malformed_request_is_refused_as_such():
+    with pytest.raises(MalformedMessage):
+        request_constraint(b"\xff\xff\xff")

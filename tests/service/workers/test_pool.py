@@ -12,6 +12,7 @@ from service.api.options import to_image
 from service.api.responses import to_response
 from service.api.wire import request_pixels
 from service.errors import (
+    BadConstraint,
     DeadlineTooShort,
     DigitstripError,
     ModelError,
@@ -26,6 +27,7 @@ from service.imaging.decode import decode
 from service.pb import recognizer_pb2 as pb
 from service.recognition.model import ModelFiles
 from service.recognition.recognizer import Recognizer
+from service.workers.constraint_costs import LEAST_SECONDS, key_of
 from service.workers.pool import PoolSize, WorkerPool
 from service.workers.worker_config import WorkerConfig
 from tests.conftest import STRIPS, in_a_loop
@@ -241,6 +243,44 @@ async def test_a_page_larger_than_declared_is_recognized_by_the_worker_for_large
         assert await read(pool, pipe.getvalue(), page=1) == alone(recognizer, LARGE)
         assert len(pool.large.workers) == 1
         assert [group.queue.in_flight for group in pool.groups] == [0, 0]
+
+
+def costly(number):
+    """A small request whose constraint takes a worker long; no two are alike."""
+    asked = request("one-digit.png")
+    asked.constraint.pattern = rf"\d*{number % 10}\d{{8}}"
+    asked.constraint.check_digit = pb.CHECK_DIGIT_MOD97
+    asked.constraint.length.max = 200 + number // 10
+    return asked.SerializeToString()
+
+
+@in_a_loop
+async def test_constraints_that_take_long_are_admitted_by_what_they_take():
+    async with new_pool() as pool:
+        first = await asyncio.gather(*(pool.recognize(costly(at), 17_000) for at in range(20)))
+        refused = [answer for answer in first if isinstance(answer, Overloaded)]
+        assert len(refused) >= 8  # though nothing was known of them
+        assert not all(isinstance(answer, Overloaded) for answer in first)
+        later = await asyncio.gather(*(pool.recognize(costly(at), 17_000) for at in range(20, 40)))
+        admitted = [answer for answer in later if not isinstance(answer, Overloaded)]
+        assert 1 <= len(admitted) <= 6
+        assert pool.regular.queue.in_flight == 0
+
+
+@in_a_loop
+async def test_what_failing_constraints_take_is_learned_and_leaves_the_pace_as_it_was():
+    async with new_pool() as pool:
+        for _ in range(5):
+            await read(pool)
+        pace = pool.regular.queue.expected_seconds(100_000)
+        for at in range(5):
+            assert isinstance(await pool.recognize(costly(at), 17_000), BadConstraint)
+        assert pool.regular.queue.expected_seconds(100_000) == pace
+        assert pool._constraints.expected(key_of(b"another")) > LEAST_SECONDS
+        late = await pool.recognize(costly(6), 17_000, seconds_left=LEAST_SECONDS / 3)
+        assert isinstance(late, DeadlineTooShort)
+        again = await pool.recognize(costly(1), 17_000, seconds_left=0.01)
+        assert isinstance(again, DeadlineTooShort)
 
 
 @in_a_loop
