@@ -32,6 +32,7 @@ check: .venv/all  ## formatting, lint, types, layers, schema
 fuzz: .venv/all  ## damaged images and requests of every kind, for MINUTES=10
 	-$(PIP_INSTALL) --group fuzz
 	$(BIN)/python -m tests.fuzz --minutes $(MINUTES)
+	$(BIN)/python -m tests.fuzz.transport --minutes $(MINUTES)
 
 format: .venv/all  ## put the code into shape
 	$(BIN)/ruff format .

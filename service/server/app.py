@@ -21,6 +21,7 @@ from service.server.observability.metrics import Live, Metrics
 from service.server.observability.observer import Observer
 from service.server.observability.tracing import NoOpTracer, OpenTelemetryTracer
 from service.server.receiving import HeldBytes, Receiver
+from service.server.registered_methods import aio_server
 from service.server.servicer import SERVICE, Servicer
 from service.server.settings import Settings
 from service.server.tls import server_credentials
@@ -75,7 +76,7 @@ class Server:
         self.health = health.aio.HealthServicer()
         self.port = 0
         self._servicer = Servicer(self.pool, self.observer, self.receiver, 2 * settings.workers)
-        self._server = grpc.aio.server(options=options(settings), interceptors=self._interceptors())
+        self._server = aio_server(options(settings), self._interceptors())
         self._stop_metrics: Callable[[], None] = lambda: None
         self._tasks: set[asyncio.Task[object]] = set()
         self._reloading = asyncio.Lock()
@@ -90,7 +91,7 @@ class Server:
             SettingsError: an address cannot be listened on, or a certificate not be used.
         """
         settings, server = self.settings, self._server
-        server.add_generic_rpc_handlers((self._servicer.handlers(),))
+        server.add_registered_method_handlers(SERVICE, self._servicer.handlers())
         health_pb2_grpc.add_HealthServicer_to_server(self.health, server)
         if settings.reflection:
             names = (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)

@@ -47,23 +47,20 @@ class Servicer:
         self.work = WorkInHand()
         self.draining = asyncio.Event()
 
-    def handlers(self) -> grpc.GenericRpcHandler:
-        """Return the methods as gRPC registers them, without serializers."""
+    def handlers(self) -> dict[str, grpc.RpcMethodHandler]:
+        """Return the methods by name as gRPC registers them, without serializers."""
 
         async def recognize_stream(_: object, context: grpc.aio.ServicerContext) -> None:
             await self.recognize_stream(context)
 
         recognize_stream.receives = True  # type: ignore[attr-defined]  # for `Receiver`
-        return grpc.method_handlers_generic_handler(
-            SERVICE,
-            {
-                "Recognize": grpc.unary_unary_rpc_method_handler(self.recognize),
-                "RecognizeStream": grpc.stream_stream_rpc_method_handler(recognize_stream),
-                "GetModel": grpc.unary_unary_rpc_method_handler(
-                    self.get_model, request_deserializer=pb.GetModelRequest.FromString
-                ),
-            },
-        )
+        return {
+            "Recognize": grpc.unary_unary_rpc_method_handler(self.recognize),
+            "RecognizeStream": grpc.stream_stream_rpc_method_handler(recognize_stream),
+            "GetModel": grpc.unary_unary_rpc_method_handler(
+                self.get_model, request_deserializer=pb.GetModelRequest.FromString
+            ),
+        }
 
     async def recognize(self, request: bytes, context: grpc.aio.ServicerContext) -> bytes:
         """Recognize one image.

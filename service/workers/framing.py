@@ -62,7 +62,17 @@ class Frames:
             if len(self._bytes) < end:
                 return
             with memoryview(self._bytes) as seen:
-                head = json.loads(bytes(seen[SIZES.size : SIZES.size + of_head]))
+                head = _head(bytes(seen[SIZES.size : SIZES.size + of_head]))
                 body = bytes(seen[SIZES.size + of_head : end])
             del self._bytes[:end]
             yield head, body
+
+
+def _head(encoded: bytes) -> Head:
+    try:
+        head = json.loads(encoded)
+    except RecursionError as error:  # which no depth of ours reaches
+        raise ValueError("a frame's head is nested too deeply") from error
+    if not isinstance(head, dict):
+        raise ValueError(f"a frame's head is a {type(head).__name__}")
+    return head

@@ -20,6 +20,11 @@ SEEN = (
     "service.imaging.tiff",
     "service.api.requests",
     "service.api.wire",
+    "service.batch.inputs",
+    "service.batch.state.journal",
+    "service.workers.framing",
+    "tarfile",
+    "zipfile",
 )
 SEEN_TOO = (
     "service.recognition.decoding.regex",

@@ -11,6 +11,7 @@ from service.pb import recognizer_pb2 as pb
 from service.recognition.decoding.regex import pattern
 from service.workers.worker_config import WorkerConfig
 from service.workers.worker_main import recognize
+from tests.fuzz.files import FILES, examine_file
 from tests.fuzz.seeds import strip, written
 
 SMALL = Limits(max_bytes=2**21, max_pixels=2**18, max_width=2**13, max_pages=20)
@@ -27,7 +28,9 @@ def examine(kind, data, recognizer, sparing=False):
 
     Reading takes longest by far: `sparing`, most images are only decoded.
     """
-    if kind == "pattern":
+    if kind in FILES:
+        examine_file(kind, data)
+    elif kind == "pattern":
         with suppress(BadConstraint):
             pattern(data.decode(errors="replace"))
     elif kind == "exif":

@@ -14,6 +14,7 @@ from service.imaging.decode import decode
 from service.pb import recognizer_pb2 as pb
 from tests.conftest import STRIPS
 from tests.fuzz.damage import PNG_START, chunk
+from tests.fuzz.files import file_seeds
 
 CHECKS = [value for value in pb.CheckDigit.values() if value]
 PATTERNS = (r"\d{5}(-\d{4})?", "[0-46]+|7{2,3}", "((1|2)*3)?4", r"\(\d{3}\) \d{3,}-\d\d", "€0.?")
@@ -36,6 +37,7 @@ def seeds():
         "raster": [request.SerializeToString() for request in rasters()],
         "request": [request.SerializeToString() for request in requests()],
         "pattern": [pattern.encode() for pattern in PATTERNS],
+        **file_seeds((STRIPS / "one-digit.png").read_bytes()),
     }
 
 

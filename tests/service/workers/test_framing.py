@@ -83,3 +83,9 @@ def test_a_frame_is_its_sizes_a_head_of_json_and_a_body():
 def test_a_frame_larger_than_any_of_ours_is_refused_before_it_is_taken_in(sizes):
     with pytest.raises(ValueError, match="a frame of"):
         list(Frames().feed(SIZES.pack(*sizes)))
+
+
+@pytest.mark.parametrize("head", [b"[" * 100_000, b"3", b"[1]", b"nonsense"])
+def test_a_head_that_is_none_is_a_malformed_frame(head):
+    with pytest.raises(ValueError, match=r"head|Expecting value"):
+        list(Frames().feed(SIZES.pack(len(head), 0) + head))

@@ -1,0 +1,134 @@
+"""What a batch reads beside images: manifests, archives, its own journals; and workers' frames."""
+
+import gzip
+import io
+import tarfile
+import tempfile
+import zipfile
+from contextlib import suppress
+from itertools import islice
+from pathlib import Path
+
+from service.batch.inputs.archives import members
+from service.batch.inputs.items import Item
+from service.batch.inputs.manifest import read_manifest
+from service.batch.inputs.open_files import opened_tar, opened_zip
+from service.batch.pages import PageResult, PageStatus
+from service.batch.plan import Place
+from service.batch.state.journal import MAGIC, Journal, records_of
+from service.errors import InputError, SettingsError
+from service.workers.framing import Frames, pack
+
+FILES = ("manifest", "journal", "zip", "tar", "frames")
+MOST_ITEMS = 300  # of one input that are looked at
+MOST_READ = 5  # members of one archive that are read
+LARGEST = 2**20  # bytes of one member
+SETTINGS = {"format": 1}
+FOLDER = tempfile.TemporaryDirectory(prefix="digitstrip-fuzz-")
+ROW = b'{"source": "1.png"}'
+
+
+def file_seeds(image):
+    """Valid inputs by kind."""
+    return {
+        "manifest": [
+            b"path,id,page,length,pattern,allowed,check\r\na.png,7,1,3-5,\\d+,12|13,luhn\r\n",
+            b'\xef\xbb\xbf File ,ID\n"a ""b"".png",=1\n\nb.png,"two\nlines"\n',
+            b"path\n" + b"a.png\n" * 50,
+        ],
+        "journal": [journal()],
+        "zip": list(zips(image)),
+        "tar": list(tars(image)),
+        "frames": [
+            b"".join(pack({"ready": True}, image)),
+            b"".join(pack({"error": {"reason": "BAD_MODEL", "message": "no", "field": ""}}) * 2),
+            b"".join(pack({"deep": [[[{"a": [1.5, None, True, "\u20ac"]}]]]}, b"body")),
+        ],
+    }
+
+
+def journal():
+    path = Path(FOLDER.name, "seed")
+    with Journal(path, SETTINGS) as written:
+        for number in range(3):
+            result = PageResult(0, PageStatus.READ, 0.5, ROW, b"scores")
+            written.append(Place(number, 0, item(number)), result, True)
+    content = path.read_bytes()
+    path.unlink()
+    return content
+
+
+def item(number):
+    return Item(f"{number}.png", identity="1")
+
+
+def zips(image):
+    for method in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
+        file = io.BytesIO()
+        with zipfile.ZipFile(file, "w", method) as archive:
+            archive.writestr("a.png", image)
+            archive.writestr("in/b.png", b"no image")
+            archive.comment = b"a comment"
+        yield file.getvalue()
+
+
+def tars(image):
+    for how in (tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
+        file = io.BytesIO()
+        with tarfile.open(fileobj=file, mode="w", format=how) as archive:
+            for name in ("a.png", f"{'long/' * 15 if how else ''}\u20ac.png"):
+                info = tarfile.TarInfo(name)
+                info.size = len(image)
+                archive.addfile(info, io.BytesIO(image))
+        yield file.getvalue()
+    yield gzip.compress(file.getvalue())
+
+
+def examine_file(kind, data):
+    """Put an input through what reads its kind; only errors of ours are allowed."""
+    if kind == "frames":
+        examine_frames(data)
+        return
+    suffixes = {"manifest": ".csv", "zip": ".zip", "tar": ".tar", "journal": ""}
+    path = Path(FOLDER.name, f"input{suffixes[kind]}")
+    path.write_bytes(data)
+    if kind == "manifest":
+        with suppress(SettingsError):
+            for each in islice(read_manifest(path), MOST_ITEMS):
+                assert isinstance(each, Item)
+    elif kind == "journal":
+        examine_journal(path, data)
+    else:
+        try:
+            found = list(islice(members(str(path), "", lambda _: True), MOST_ITEMS))
+            for each in found[:MOST_READ]:
+                with suppress(InputError):
+                    assert sum(map(len, each.pieces(LARGEST))) <= LARGEST
+        finally:
+            opened_zip.cache_clear()
+            opened_tar.cache_clear()
+
+
+def examine_frames(data):
+    """Feed a worker's answers in pieces; what is no frame is a ValueError."""
+    frames = Frames()
+    with suppress(ValueError):
+        for at in range(0, len(data), 1000):
+            for head, body in frames.feed(data[at : at + 1000]):
+                assert isinstance(body, bytes), head
+
+
+def examine_journal(path, data):
+    """Read a journal, then take it up; what is somebody else's file stays as it is."""
+    with suppress(SettingsError):
+        for _ in records_of(path):
+            pass
+    try:
+        with Journal(path, SETTINGS) as taken_up:
+            list(taken_up.remaining([item(number) for number in range(3)]))
+    except SettingsError:
+        assert path.read_bytes() == data, "a journal that was refused was changed"
+    else:
+        start = data[: len(MAGIC)]
+        assert MAGIC.startswith(start), "somebody else's file was taken for a journal"
+    path.with_name(path.name + ".earlier").unlink(missing_ok=True)

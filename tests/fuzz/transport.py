@@ -1,0 +1,308 @@
+"""Misuse a server's transport, very often: `python -m tests.fuzz.transport --minutes 10`.
+
+Each input is a connection with a program of frames, drawn from a seed that is printed if it breaks
+something: frames that are none, calls whose parts come in any order, and messages that are damaged,
+alone and in streams. Now and then a call that behaves must be answered as ever, by the same
+processes, which must not have grown.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import random
+import socket
+import struct
+import sys
+import time
+from collections import Counter
+
+import grpc
+
+from service.api.options import to_image
+from service.pb import recognizer_pb2 as pb
+from service.pb.recognizer_pb2_grpc import RecognizerServiceStub
+from tests.conftest import STRIPS, Figures, Service, free_address
+from tests.fuzz.damage import damage
+from tests.support.http2 import PREFACE, frame
+
+SERVICE = "/digitstrip.v1.RecognizerService/"
+PATHS = (
+    *(SERVICE + name for name in ("Recognize", "RecognizeStream", "GetModel", "None", "")),
+    "/grpc.health.v1.Health/Check",
+    "/grpc.health.v1.Health/Watch",
+    "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+    "", "/", "//", "*", "/a/b/c",
+)  # fmt: skip
+DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS = 0, 1, 2, 3, 4
+PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = 6, 7, 8, 9
+END_STREAM, END_HEADERS = 1, 4
+BETWEEN = 250  # inputs from one call that behaves to the next
+LONGEST = 5.0  # seconds for such a call
+GROWTH = 96 * 2**20  # bytes of the server's own memory, after the first thousand inputs
+STREAMS = (1, 3, 5, 7)
+TIMEOUTS = ("1S", "10m", "1n", "0S", "99999999H", "-1S", "x", "")
+CODINGS = ("gzip", "identity", "deflate", "snappy", "")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=10.0, help="in all")
+    parser.add_argument("--kinds", nargs="*", choices=list(KINDS), default=list(KINDS))
+    parser.add_argument("--seed", type=int, default=1)
+    args = parser.parse_args()
+    print(
+        f"{'kind':10}{'inputs':>10}{'seconds':>9}{'start MiB':>11}{'end':>6}  findings", flush=True
+    )
+    found = sum(
+        run(kind, 60 * args.minutes / len(args.kinds), args.seed, tell=True) for kind in args.kinds
+    )
+    sys.exit(found > 0)
+
+
+def run(kind, seconds, seed, tell=False):
+    """Try inputs of a kind against a server of its own; return how many broke something."""
+    metrics = free_address()
+    server = Service(
+        DIGITSTRIP_WORKERS="1",
+        DIGITSTRIP_LOG_FORMAT="none",
+        DIGITSTRIP_RECEIVE_SECONDS="1",
+        DIGITSTRIP_METRICS_LISTEN=metrics,
+    )
+    watch = Watch(server, Figures(metrics))
+    began, tried = time.monotonic(), 0
+    try:
+        while time.monotonic() < began + seconds and not watch.findings:
+            try:
+                KINDS[kind](server.address, seed + tried, BETWEEN)
+            except (AssertionError, ConnectionError) as error:
+                watch.findings.append(str(error))
+            tried += BETWEEN
+            watch.look(tried)
+    finally:
+        status, said = server.stop()
+    if status != 0:
+        watch.findings.append(f"exit status {status}: {said[-2000:]}")
+    if tell:
+        told = "; ".join(f"before seed {seed + tried}: {each}" for each in watch.findings) or "none"
+        took, start, end = time.monotonic() - began, watch.start >> 20, watch.end >> 20
+        print(f"{kind:10}{tried:>10,}{took:>9.0f}{start:>11}{end:>6}  {told}", flush=True)
+    return len(watch.findings)
+
+
+class Watch:
+    """Looks whether a server is still well."""
+
+    def __init__(self, server, figures):
+        self.server, self.figures = server, figures
+        self.workers, self.findings = set(server.workers), []
+        self.start = self.end = 0
+
+    def look(self, tried):
+        """Make a call that behaves, and compare processes and memory with before."""
+        request = pb.RecognizeRequest(image=to_image((STRIPS / "postcode-ruled.png").read_bytes()))
+        try:
+            with grpc.insecure_channel(
+                self.server.address, [("grpc.use_local_subchannel_pool", 1)]
+            ) as channel:
+                stub = RecognizerServiceStub(channel)
+                text = stub.Recognize(request, timeout=LONGEST, wait_for_ready=True).text
+        except grpc.RpcError as error:
+            self.findings.append(f"a call that behaves got {error.code().name}")
+            return
+        if text != "68767":
+            self.findings.append(f"a call that behaves read {text}")
+        if self.server.process.poll() is not None or not self.workers <= set(self.server.workers):
+            self.findings.append("a process died")
+        self.end = int(self.figures.all()[("process_resident_memory_bytes",)])
+        if tried <= 4 * BETWEEN:
+            self.start = self.end
+        elif self.end > self.start + GROWTH:
+            self.findings.append(f"memory grew to {self.end >> 20} MiB")
+
+
+def try_frames(address, seed, count):
+    """Send frames that are none, or stand where they must not."""
+    for at in range(count):
+        rng = random.Random(f"frames {seed + at}")
+        frames = [any_frame(rng) for _ in range(rng.randint(1, 20))]
+        sent = b"".join(frames)
+        if rng.random() < 0.3:
+            sent = damage("frames", sent, rng)
+        start = PREFACE if rng.random() < 0.95 else rng.randbytes(rng.randrange(40))
+        converse(address, start + frame(SETTINGS, 0, 0) + sent)
+
+
+def try_calls(address, seed, count):
+    """Send the parts of calls in any order."""
+    for at in range(count):
+        rng = random.Random(f"calls {seed + at}")
+        parts = [call_part(rng) for _ in range(rng.randint(2, 25))]
+        converse(address, PREFACE + frame(SETTINGS, 0, 0) + b"".join(parts))
+
+
+def try_messages(address, seed, count):
+    """Send damaged messages as gRPC does, alone and in streams; none may get a status of Python."""
+    asyncio.run(_messages(address, seed, count))
+
+
+async def _messages(address, seed, count):
+    image = (STRIPS / "one-digit.png").read_bytes()
+    valid = pb.RecognizeRequest(
+        image=to_image(image),
+        alternatives=2,
+        constraint=pb.Constraint(pattern=r"\d+", allowed=["0", "12"]),
+    )
+    alone = valid.SerializeToString()
+    in_stream = pb.RecognizeStreamRequest(id="7", request=valid).SerializeToString()
+    codes = Counter()
+
+    async def one(channel, number):
+        rng = random.Random(f"messages {number}")
+        kind = rng.choice(("request", "plain"))
+        try:
+            if rng.random() < 0.5:
+                await channel.unary_unary(SERVICE + rng.choice(("Recognize", "GetModel")))(
+                    damaged(kind, alone, rng), timeout=30
+                )
+            else:
+                sent = [damaged(kind, in_stream, rng) for _ in range(rng.randrange(5))]
+                async for _ in channel.stream_stream(SERVICE + "RecognizeStream")(
+                    iter(sent), timeout=30
+                ):
+                    pass
+        except grpc.aio.AioRpcError as error:
+            codes[error.code().name] += 1
+            if error.code().name in ("UNKNOWN", "INTERNAL"):
+                raise AssertionError(f"seed {number}: {error}") from error
+
+    async with grpc.aio.insecure_channel(
+        address, [("grpc.use_local_subchannel_pool", 1)]
+    ) as channel:
+        for first in range(seed, seed + count, 16):
+            last = min(first + 16, seed + count)
+            await asyncio.gather(*(one(channel, number) for number in range(first, last)))
+
+
+def damaged(kind, message, rng):
+    """A message that is damaged in one place or several, or not at all."""
+    for _ in range(rng.choice((0, 1, 1, 3))):
+        message = damage(kind, message, rng)
+    return message[:200_000]
+
+
+KINDS = {"http2": try_frames, "calls": try_calls, "messages": try_messages}
+
+
+def converse(address, sent):
+    """Send some bytes on a connection of its own, take what comes at once, and hang up."""
+    host, _, port = address.rpartition(":")
+    connection = socket.create_connection((host, int(port)), timeout=10)
+    with connection, contextlib.suppress(OSError):
+        connection.sendall(sent)
+        connection.settimeout(0.002)
+        while connection.recv(2**16):
+            pass
+
+
+def any_frame(rng):
+    """A frame of any kind, on any stream, perhaps with a length that is not its own."""
+    payload = rng.randbytes(rng.choice((0, 1, 4, 5, 6, 8, 9, 40, 300)))
+    kind, flags = rng.choice((*range(10), 10, 99, 255)), rng.choice((0, 1, 4, 5, 8, 32, 255))
+    stream = rng.choice((0, 1, 1, 2, 3, 2**31 - 1, 2**31))
+    if kind == SETTINGS and rng.random() < 0.7:
+        payload = struct.pack(
+            ">HI", rng.randrange(8), rng.choice((0, 1, 2**14, 2**31 - 1, 2**32 - 1))
+        )
+    built = frame(kind, flags, stream, payload)
+    if rng.random() < 0.1:
+        length = rng.choice((0, 1, len(payload) + 1, 2**14, 2**14 + 1, 2**24 - 1))
+        built = struct.pack(">I", length)[1:] + built[3:]
+    return built
+
+
+def call_part(rng):  # noqa: PLR0911 - a kind of frame each
+    """A frame that a call has, in some place of it."""
+    stream = rng.choice(STREAMS)
+    end = END_STREAM if rng.random() < 0.3 else 0
+    match rng.choices(range(8), (8, 8, 1, 2, 1, 1, 1, 1))[0]:
+        case 0:
+            return frame(HEADERS, END_HEADERS | end, stream, headers(rng))
+        case 1:
+            return frame(DATA, end, stream, content(rng))
+        case 2:
+            return frame(RST_STREAM, 0, stream, struct.pack(">I", rng.randrange(14)))
+        case 3:
+            room = rng.choice((1, 65_535, 2**31 - 1))
+            return frame(WINDOW_UPDATE, 0, rng.choice((0, stream)), struct.pack(">I", room))
+        case 4:
+            return frame(PING, rng.randrange(2), 0, rng.randbytes(8))
+        case 5:
+            return frame(PRIORITY, 0, stream, struct.pack(">IB", rng.choice(STREAMS), 9))
+        case 6:
+            return frame(GOAWAY, 0, 0, struct.pack(">II", stream, rng.randrange(14)))
+        case _:
+            block = headers(rng)
+            cut = rng.randrange(len(block))
+            first = frame(HEADERS, end, stream, block[:cut])
+            return first + frame(CONTINUATION, END_HEADERS, stream, block[cut:])
+
+
+def headers(rng):
+    """A call's headers; now and then one is missing, twice there, or not what it must be."""
+    fields = [
+        (":method", rng.choice(("POST", "POST", "POST", "GET", "PUT", ""))),
+        (":scheme", "http"),
+        (":path", rng.choice(PATHS)),
+        (":authority", "test"),
+        ("te", "trailers"),
+        ("content-type", rng.choice(("application/grpc",) * 5 + ("application/grpc+json", "text"))),
+    ]
+    extra = (
+        ("grpc-timeout", rng.choice(TIMEOUTS)),
+        ("grpc-encoding", rng.choice(CODINGS)),
+        ("grpc-accept-encoding", rng.choice(CODINGS)),
+        ("authorization", "Bearer " + "x" * rng.randrange(60)),
+        ("x-request-id", "".join(chr(rng.randrange(256)) for _ in range(rng.randrange(70)))),
+        ("traceparent", "00-" + "f" * rng.randrange(60)),
+        ("x-bin", "%%%" * rng.randrange(20)),
+        ("x-" + "y" * rng.randrange(100), "z" * rng.choice((0, 1, 100, 9000))),
+        ("Upper", "case"),
+        ("", "nameless"),
+    )
+    fields += rng.sample(extra, rng.choice((0, 0, 1, 2, 4)))
+    if rng.random() < 0.1:
+        rng.shuffle(fields)
+    if rng.random() < 0.1:
+        fields.pop(rng.randrange(len(fields)))
+    block = b"".join(field(name, value) for name, value in fields)
+    return damage("headers", block, rng) if rng.random() < 0.1 else block
+
+
+def field(name, value):
+    """A header field that is not indexed (RFC 7541, section 6.2.2)."""
+    return b"\0" + text(name) + text(value)
+
+
+def text(value):
+    """A string literal of HPACK, not compressed (RFC 7541, section 5.2)."""
+    encoded = value.encode("latin-1")
+    size = len(encoded)
+    if size < 127:
+        return bytes([size]) + encoded
+    rest, head = size - 127, bytearray([127])
+    while rest > 127:
+        head.append(rest & 127 | 128)
+        rest >>= 7
+    return bytes([*head, rest]) + encoded
+
+
+def content(rng):
+    """A message's frame, whole or not, whose prefix may lie."""
+    message = rng.randbytes(rng.choice((0, 1, 10, 100, 5000)))
+    declared = len(message) if rng.random() < 0.6 else rng.choice((0, 1, 10**6, 2**31, 2**32 - 1))
+    prefixed = struct.pack(">BI", rng.choice((0, 0, 0, 1, 9)), declared) + message
+    return prefixed[rng.randrange(len(prefixed)) :] if rng.random() < 0.2 else prefixed
+
+
+if __name__ == "__main__":
+    main()
