@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 ALONE = ("vote", "margin", "brevity")  # signs that a text is right, without the second reader
-SIGNS = (*ALONE, "first", "second", "agreement")
+# With it. Margin, brevity and agreement won nothing beside these on held-out strips.
+PAIRED = ("vote", "first", "second")
+SIGNS = (*ALONE, "first", "second", "agreement")  # earlier models have weights of all of them
 # Probabilities nearer to 0 and 1 weigh no more: a text that a reader did not find has 0.
 LEAST, MOST = 1e-4, 1 - 1e-9
 

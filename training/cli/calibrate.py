@@ -23,6 +23,10 @@ def calibrate(
     second_reader: SecondReaderOption = None,
     strips: StripsOption = None,
     held_out: HeldOutOption = False,
+    most: Annotated[
+        int | None,
+        typer.Option(min=1, help="Strips of each folder at most, so that none outweighs others."),
+    ] = None,
     made: Annotated[
         int | None,
         typer.Option(
@@ -54,8 +58,8 @@ def calibrate(
     digits = split(load_digits(data, data_dir))[1] if made else None
     strings = made_strips(digits, seed, made, pages) if digits else []
     second = second_reader_file(model, second_reader)
-    alone = read_all(model, None, strips or [], held_out, strings)
-    both = read_all(model, second, strips or [], held_out, strings) if second else []
+    alone = read_all(model, None, strips or [], held_out, strings, most)
+    both = read_all(model, second, strips or [], held_out, strings, most) if second else []
     options = f"--data {data.value} --made {made} --pages {pages:g} --seed {seed}" if made else ""
     for fitted in fit_to(model, out, alone, second, both, options):
         console.print(promises_table(fitted))

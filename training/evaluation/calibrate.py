@@ -11,7 +11,7 @@ from scipy.stats import beta
 
 from service.recognition.calibration import (
     ALONE,
-    SIGNS,
+    PAIRED,
     Calibration,
     Evidence,
     Logistic,
@@ -201,7 +201,7 @@ def calibration(reads: Sequence[Read], source: str, before: Calibration) -> Cali
     if len(reads) >= ENOUGH:
         before = Calibration(
             alone=_regression_of(reads, ALONE, consulted=False),
-            consulted=_regression_of(reads, SIGNS, consulted=True),
+            consulted=_regression_of(reads, PAIRED, consulted=True),
         )
     odds = np.array([before.log_odds(evidence_of(read)) for read in reads])
     scale, offset = fit(odds, right, prior=bool(before.source))
@@ -316,10 +316,11 @@ def read_all(
     folders: Sequence[Path],
     held_out: bool,
     made: Sequence[tuple[str, list[Made]]],
+    most: int | None = None,
 ) -> list[Reads]:
-    """Read folders of scans, and made strips by their source."""
+    """Read folders of scans, `most` of each at most, and made strips by their source."""
     recognizer = Recognizer(Scorer(model), Scorer(second) if second else None)
-    found = [read_folder(recognizer, folder, held_out) for folder in folders]
+    found = [read_folder(recognizer, folder, held_out, most) for folder in folders]
     return found + [read_strips(recognizer, source, strips) for source, strips in made if strips]
 
 

