@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from functools import cache
 
 import grpc
-import numpy as np
 from PIL import Image
 
 from service.pb import recognizer_pb2 as pb
 from service.pb.recognizer_pb2_grpc import RecognizerServiceStub
 from tests.conftest import STRIPS
+from tests.fuzz.damage import chunk
 from tests.support.http2 import Connection
 
 MIB = 2**20
@@ -121,10 +121,11 @@ def unsupported():
 
 
 @cache
-def noise():
-    """A page of some 8 MB that no compression makes smaller."""
-    pixels = np.random.default_rng(1).integers(0, 256, (1600, 1700, 3), np.uint8)
-    return request(encoded(Image.fromarray(pixels), compress_level=0))
+def heavy():
+    """A strip in 20 MiB: a PNG with a chunk that nobody knows."""
+    end = chunk(b"IEND", b"")
+    body = strip().removesuffix(end)
+    return request(body + chunk(b"prVt", os.urandom(20 * MIB)) + end)
 
 
 @cache
@@ -145,11 +146,11 @@ async def unsupported_image(target):
     return await recognize(target, unsupported())
 
 
-@kind("OK", "DEADLINE_EXCEEDED", weight=0.3)
+@kind("OK", "DEADLINE_EXCEEDED", weight=0.5)
 async def images_in_streams(target):
-    """Three streams at once, of three large images each."""
+    """Three streams at once, of three images of 20 MiB each."""
     each = pb.RecognizeStreamRequest(
-        id="1", request=pb.RecognizeRequest.FromString(noise())
+        id="1", request=pb.RecognizeRequest.FromString(heavy())
     ).SerializeToString()
 
     async def stream(channel):
@@ -225,7 +226,7 @@ async def short_deadline(target):
 async def hung_up(target):
     """A call whose caller leaves."""
     async with target.channel() as channel:
-        call = channel.unary_unary(RECOGNIZE)(noise())
+        call = channel.unary_unary(RECOGNIZE)(heavy())
         await asyncio.sleep(target.rng.uniform(0, 0.3))
         call.cancel()
         with suppress(asyncio.CancelledError, grpc.aio.AioRpcError):
