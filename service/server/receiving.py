@@ -9,18 +9,23 @@ import asyncio
 import inspect
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any
 
 import grpc
 from google.protobuf.message import DecodeError
 
 from service.errors import DigitstripError, MalformedMessage, Overloaded, TimedOut
+from service.server.connections import Connections
 from service.server.refusal import Refused, method_name, refuse
 
 QUICK_SECONDS = 0.25  # a message that takes longer is a slow one, of which there may be few
 ENDED_SECONDS = 1.0  # from gRPC's saying that no message comes to its saying that the call is over
 # A caller left, or gRPC refused the message, as too large or compressed: it does not say which.
 NOT_RECEIVED_CODE, NOT_RECEIVED = "CANCELLED", "NOT_RECEIVED"
+CHECK_SECONDS = 0.1  # between checks of what has come in part
+CHECKS = 3  # in a row at which a stream has a part of a message, from which that is a slow one
+PART_BYTES = 65_535  # that gRPC holds of any call's message, whether it is read or not
 RETRY_SECONDS = 1.0  # that a refused caller is asked to wait
 
 
@@ -89,8 +94,8 @@ class Receiver(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc ships 
     """Receives every method's requests under the bounds.
 
     At most `slow` messages may take longer than `QUICK_SECONDS` to arrive. When there is one more,
-    the oldest of them is refused: a message that was begun and never finished, or a stream that
-    has been idle for longest.
+    the oldest of them is refused. A stream that waits and has sent no part of a message is none of
+    them, where the kernel says how much came (`Connections`).
 
     Args:
         held: counts what is held.
@@ -104,7 +109,9 @@ class Receiver(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc ships 
         self.slow = slow
         self.seconds = seconds
         self.refused = refused
-        self._slow: dict[asyncio.Timeout, None] = {}  # in the order in which they became slow
+        self.connections = Connections()
+        self._slow: dict[asyncio.Timeout, _Wait] = {}  # in the order in which they became slow
+        self._check: asyncio.TimerHandle | None = None
 
     @property
     def slow_messages(self) -> int:
@@ -116,6 +123,8 @@ class Receiver(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc ships 
     ) -> bytes | None:
         """Return a call's next message, or None at the end of its requests.
 
+        Without `seconds`, the call is a stream, which may wait for as long as it likes.
+
         Read from the context: the iterator of requests that gRPC passes to a handler holds the
         latest message, and itself, until garbage is collected.
 
@@ -126,16 +135,24 @@ class Receiver(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc ships 
         loop = asyncio.get_running_loop()
         evicted = asyncio.Timeout(None)
         begun = loop.time()
-        slow = loop.call_later(QUICK_SECONDS, self._is_slow, evicted)
+        wait = _Wait(context.peer(), seconds is None)
+        if wait.is_stream:
+            self.connections.wait(wait.peer)
+        slow = loop.call_later(QUICK_SECONDS, self._is_slow, evicted, wait)
         try:
             async with asyncio.timeout(seconds), evicted:
-                message = await context.read()
-                return None if message is grpc.aio.EOF else message
+                message: bytes = await context.read()
+                if message is grpc.aio.EOF:
+                    return None
+                self.connections.received(wait.peer, len(message))
+                return message
         except TimeoutError:
             pass
         finally:
             slow.cancel()
             self._slow.pop(evicted, None)
+            if wait.is_stream:
+                self.connections.waited(wait.peer)
         if evicted.expired():
             raise Overloaded(
                 f"the message was not complete after {loop.time() - begun:.1f} s; at most "
@@ -144,12 +161,36 @@ class Receiver(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc ships 
             )
         raise TimedOut(f"the message was not complete after {seconds:g} s")
 
-    def _is_slow(self, evicted: asyncio.Timeout) -> None:
-        self._slow[evicted] = None
-        if len(self._slow) > self.slow:
-            oldest = next(iter(self._slow))
+    def _is_slow(self, evicted: asyncio.Timeout, wait: "_Wait") -> None:
+        self._slow[evicted] = wait
+        wait.checks = CHECKS - 1  # it may have begun its message long ago
+        self._check_slow()
+
+    def _check_slow(self) -> None:
+        """Refuse the oldest of those that hold a part of a message, if they are too many.
+
+        Those that wait with nothing in hand may begin a message at any time, so that they are
+        looked at again and again while there are more of both than may be slow.
+        """
+        if self._check is not None:
+            self._check.cancel()
+            self._check = None
+        if len(self._slow) <= self.slow:
+            return
+        partial = []
+        parts: dict[str, bool] = {}
+        for evicted, wait in self._slow.items():
+            if wait.is_stream and wait.peer not in parts:
+                came = self.connections.in_part(wait.peer)
+                parts[wait.peer] = came is None or came > PART_BYTES
+            wait.checks = wait.checks + 1 if not wait.is_stream or parts[wait.peer] else 0
+            if wait.checks >= CHECKS:
+                partial.append(evicted)
+        loop = asyncio.get_running_loop()
+        for oldest in partial[: max(len(partial) - self.slow, 0)]:
             del self._slow[oldest]
-            oldest.reschedule(asyncio.get_running_loop().time())
+            oldest.reschedule(loop.time())
+        self._check = loop.call_later(CHECK_SECONDS, self._check_slow)
 
     async def intercept_service(
         self,
@@ -289,6 +330,15 @@ class Receiver(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc ships 
             f"at most {self.held.limit:,} are allowed; retry in {RETRY_SECONDS:g} s",
             RETRY_SECONDS,
         )
+
+
+@dataclass(eq=False)
+class _Wait:
+    """A call that waits for a message."""
+
+    peer: str
+    is_stream: bool
+    checks: int = 0  # in a row, at which a part of a message was there
 
 
 async def _respond(responses: Any, context: grpc.aio.ServicerContext) -> None:  # noqa: ANN401

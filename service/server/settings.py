@@ -99,8 +99,7 @@ class Settings(BaseSettings):
         int,
         Field(
             ge=1,
-            description="Messages that arrive slowly, and idle streams, at once; "
-            "past it, the oldest is refused.",
+            description="Messages that arrive slowly at once; past it, the oldest is refused.",
         ),
     ] = 4
     receive_seconds: Annotated[

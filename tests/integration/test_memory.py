@@ -3,7 +3,8 @@
 import os
 import re
 import threading
-from contextlib import closing
+import time
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import grpc
@@ -13,7 +14,7 @@ from service.pb import recognizer_pb2 as pb
 from service.pb.recognizer_pb2_grpc import RecognizerServiceStub
 from service.server.app import UNREAD_BYTES
 from service.server.servicer import SERVICE
-from tests.conftest import until
+from tests.conftest import STRIPS, until
 from tests.support.http2 import Connection
 from tests.support.observed import Observed
 
@@ -141,22 +142,47 @@ def test_a_message_that_stays_unfinished_is_given_up(start_service):
         assert b"the message was not complete after 1 s" in connection.trailers
 
 
-def test_of_too_many_streams_that_wait_the_oldest_is_refused_as_overloaded(start_service):
+STREAM = f"/{SERVICE}/RecognizeStream"
+
+
+def test_of_too_many_streams_that_stop_in_a_message_the_oldest_are_refused(start_service):
+    server = start_service(DIGITSTRIP_WORKERS="1", DIGITSTRIP_MAX_SLOW_MESSAGES="2")
+    with ExitStack() as stack:
+        opened = [stack.enter_context(closing(Connection(server.address))) for _ in range(5)]
+        for connection in opened:
+            connection.listen(1)
+            connection.open(STREAM)
+        time.sleep(1)  # they wait, with nothing in hand
+        for connection in opened:
+            connection.send(bytes(MIB), declared=2 * MIB, seconds=0.1)
+        assert all(connection.until_ended(10) for connection in opened[:3])
+        assert all(b"may take longer than" in each.trailers for each in opened[:3])
+        assert not any(connection.until_ended(0.5) for connection in opened[3:])
+
+
+def test_streams_that_wait_with_nothing_in_hand_are_not_slow_messages(start_service, truths):
     server = start_service(DIGITSTRIP_WORKERS="1", DIGITSTRIP_MAX_SLOW_MESSAGES="1")
-    ended = threading.Event()
+    image = (STRIPS / "one-digit.png").read_bytes()
+    later = threading.Event()
 
-    def requests():
-        ended.wait(30)
-        yield from ()
+    def requests(number):
+        request = pb.RecognizeRequest(image=pb.Image(encoded=image))
+        yield pb.RecognizeStreamRequest(id=f"{number} first", request=request)
+        later.wait(30)
+        yield pb.RecognizeStreamRequest(id=f"{number} second", request=request)
 
-    with grpc.insecure_channel(server.address) as channel:
-        stub = RecognizerServiceStub(channel)
-        oldest, newest = stub.RecognizeStream(requests()), stub.RecognizeStream(requests())
-        until(lambda: oldest.done() or newest.done())
-        ended.set()
-        refused = oldest if oldest.done() else newest
-        assert refused.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
-        assert "may take longer than" in refused.details()
+    options = [("grpc.use_local_subchannel_pool", 1)]  # or all would share a connection
+    with ExitStack() as stack:
+        streams = []
+        for number in range(6):
+            channel = stack.enter_context(grpc.insecure_channel(server.address, options))
+            stub = RecognizerServiceStub(channel)
+            streams += [stub.RecognizeStream(requests(f"{number} {each}")) for each in range(2)]
+        assert all(next(stream).id.endswith("first") for stream in streams)
+        time.sleep(2)
+        later.set()
+        texts = [answer.response.text for stream in streams for answer in stream]
+        assert texts == 12 * [truths["one-digit.png"]]
 
 
 def test_a_compressed_message_is_refused_by_its_headers(server):

@@ -142,7 +142,7 @@ class Live(Collector):
         )
         yield GaugeMetricFamily(
             f"{PREFIX}slow_messages",
-            "Messages that take long to arrive, and idle streams.",
+            "Messages that take long to arrive, and streams that wait for one.",
             self.receiver.slow_messages,
         )
         yield CounterMetricFamily(
