@@ -242,7 +242,7 @@ def call_part(rng):  # noqa: PLR0911 - a kind of frame each
             return frame(GOAWAY, 0, 0, struct.pack(">II", stream, rng.randrange(14)))
         case _:
             block = headers(rng)
-            cut = rng.randrange(len(block))
+            cut = rng.randrange(len(block) + 1)
             first = frame(HEADERS, end, stream, block[:cut])
             return first + frame(CONTINUATION, END_HEADERS, stream, block[cut:])
 
