@@ -9,7 +9,7 @@ from contextlib import suppress
 from enum import IntEnum
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -20,7 +20,33 @@ from service.imaging.files import Source, expand
 if TYPE_CHECKING:
     from service.pb import recognizer_pb2 as pb
 
-err = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
+STDOUT, STDERR = 1, 2
+
+
+class Stderr(Console):
+    """Standard error. What it does not take is lost: no outcome depends on it."""
+
+    def __init__(self) -> None:
+        super().__init__(stderr=True, highlight=False, soft_wrap=True, markup=False)
+
+    def print(self, *objects: Any, **options: Any) -> None:  # noqa: ANN401 - rich's own
+        """Print, unless stderr is full or closed."""
+        try:
+            super().print(*objects, **options)
+        except (OSError, ValueError):
+            discard(STDERR)
+
+    def on_broken_pipe(self) -> None:
+        """Go on where nobody reads stderr; rich would end the command."""
+        discard(STDERR)
+
+
+def discard(stream: int) -> None:
+    """Have what goes to a standard stream go nowhere, also what Python flushes at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
+
+
+err = Stderr()
 
 BROKEN = {  # a constraint
     "IMPOSSIBLE": "no string that is allowed was found; this one is not",
@@ -121,7 +147,7 @@ def draw_picture(
 def notify(sentence: str) -> None:
     """Print a notice on stderr, unless that is full or closed: nothing depends on it."""
     with suppress(OSError, ValueError):
-        if select.select([], [sys.stderr], [], 0)[1]:
+        if select.select([], [sys.stderr], [], 0)[1]:  # a full pipe would hold up a server
             err.print(sentence)
 
 
@@ -130,8 +156,8 @@ def announce(line: str) -> None:
     try:
         if select.select([], [sys.stdout], [], 0)[1]:
             typer.echo(line)
-    except (OSError, ValueError):  # nor is Python to try it again at its end
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    except (OSError, ValueError):
+        discard(STDOUT)
 
 
 def open_standard_streams() -> None:

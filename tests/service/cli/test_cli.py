@@ -12,7 +12,7 @@ from PIL import Image
 
 from service.cli.main import main
 from service.cli.recognition_options import to_rate
-from tests.conftest import ROOT, STRIPS
+from tests.conftest import ROOT, STRIPS, until
 
 NAME = "postcode-ruled.png"
 RECORD = {
@@ -355,3 +355,13 @@ def test_a_record_says_which_channel_was_read(run, tmp_path):
     assert plain["normalization"]["channel"] == "LUMINANCE"
     assert red_on_blue["normalization"]["channel"] in ("RED", "BLUE")
     assert red_on_blue["text"] == plain["text"]
+
+
+@pytest.mark.parametrize("streams", ["2>/dev/full", "<&- >&- 2>&-", "2>&1 | true"])
+def test_a_batch_whose_messages_nobody_takes_is_read_all_the_same(streams, tmp_path):
+    output = tmp_path / "out.jsonl"
+    arguments = f"batch {STRIPS}/one-digit.png --output {output} --progress lines"
+    command = f"{sys.executable} -m service.cli {arguments} {streams}"
+    ended = subprocess.run(["sh", "-c", command], cwd=ROOT, timeout=60, check=False)
+    assert ended.returncode == 0
+    until(lambda: output.exists() and len(output.read_text().splitlines()) == 1)
