@@ -2,7 +2,8 @@
 
 A constraint of a hundred bytes can take half a second of a worker, and nothing in it says so. So
 each costs what it took last. One that was not seen before costs what such ones took on average of
-late, and never nothing: cheap ones may precede a costly one.
+late, and never nothing, since cheap ones may precede a costly one: so much of the queue that a few
+for each worker fill it.
 """
 
 import hashlib
@@ -11,7 +12,7 @@ from collections import OrderedDict
 REMEMBERED = 4096  # constraints
 LATEST = 0.5  # of a constraint's estimate, from one request to the next
 EMA_DECAY = 0.95  # of the average of constraints that were not seen before
-LEAST_SECONDS = 0.05  # of a constraint that was not seen before
+NEW_PER_WORKER = 4  # constraints that were not seen before which fill the queue, at least
 
 
 def key_of(constraint: bytes) -> bytes:
@@ -24,7 +25,7 @@ class ConstraintCosts:
 
     def __init__(self) -> None:
         self._seconds: OrderedDict[bytes, float] = OrderedDict()
-        self._new = LEAST_SECONDS  # moving average of those that were not seen before
+        self._new = 0.0  # moving average of those that were not seen before
 
     def known(self, key: bytes) -> float | None:
         """Return what a constraint takes; None if it was not seen before, or long ago."""
@@ -35,7 +36,7 @@ class ConstraintCosts:
         if not key:
             return 0.0
         known = self._seconds.get(key)
-        return max(known, 0.0) if known is not None else max(self._new, LEAST_SECONDS)
+        return max(self._new if known is None else known, 0.0)
 
     def learn(self, key: bytes, seconds: float) -> None:
         """Update the estimate with what a constraint took; less than 0 if less than expected."""

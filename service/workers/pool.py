@@ -16,7 +16,7 @@ from service.errors import DigitstripError, ServerStopping
 from service.pb import recognizer_pb2 as pb
 from service.recognition.model import ModelFiles
 from service.workers.admission_queue import AdmissionQueue, Answer, Job
-from service.workers.constraint_costs import ConstraintCosts, key_of
+from service.workers.constraint_costs import NEW_PER_WORKER, ConstraintCosts, key_of
 from service.workers.group import WorkerGroup
 from service.workers.worker_config import WorkerConfig
 from service.workers.worker_process import WorkerProcess
@@ -140,9 +140,7 @@ class WorkerPool:
         job = Job(request, pixels, deadline, loop.create_future(), now)
         group = self.large if job.weight > self.size.large_pixels else self.regular
         job.constraint = key_of(request_constraint(request))
-        expected = group.queue.pixels_in(self._constraints.expected(job.constraint))
-        # Half a queue at most, or a costly one would have to wait until the queue is empty.
-        job.constraint_cost = min(expected, group.queue.limit // 2)
+        job.constraint_cost = self._cost_of(job.constraint, group.queue)
         if patient:
             await group.queue.room(job.cost)
         if self._closing:
@@ -156,6 +154,16 @@ class WorkerPool:
         except asyncio.CancelledError:
             any(group.abandon(job) for group in self.groups)
             raise
+
+    def _cost_of(self, constraint: bytes, queue: AdmissionQueue) -> int:
+        """Return what a constraint counts for in a queue, in pixels."""
+        if not constraint:
+            return 0
+        cost = queue.pixels_in(self._constraints.expected(constraint))
+        if self._constraints.known(constraint) is None:
+            cost = max(cost, queue.limit // (NEW_PER_WORKER * queue.workers))
+        # Half a queue at most, or a costly one would have to wait until the queue is empty.
+        return min(cost, queue.limit // 2)
 
     async def close(self) -> None:
         """Kill every worker, also busy ones; jobs that wait are refused."""

@@ -27,7 +27,7 @@ from service.imaging.decode import decode
 from service.pb import recognizer_pb2 as pb
 from service.recognition.model import ModelFiles
 from service.recognition.recognizer import Recognizer
-from service.workers.constraint_costs import LEAST_SECONDS, key_of
+from service.workers.constraint_costs import NEW_PER_WORKER, key_of
 from service.workers.pool import PoolSize, WorkerPool
 from service.workers.worker_config import WorkerConfig
 from tests.conftest import STRIPS, in_a_loop
@@ -259,11 +259,10 @@ async def test_constraints_that_take_long_are_admitted_by_what_they_take():
     async with new_pool() as pool:
         first = await asyncio.gather(*(pool.recognize(costly(at), 17_000) for at in range(20)))
         refused = [answer for answer in first if isinstance(answer, Overloaded)]
-        assert len(refused) >= 8  # though nothing was known of them
-        assert not all(isinstance(answer, Overloaded) for answer in first)
+        assert 20 - NEW_PER_WORKER <= len(refused) < 20  # though nothing was known of them
         later = await asyncio.gather(*(pool.recognize(costly(at), 17_000) for at in range(20, 40)))
         admitted = [answer for answer in later if not isinstance(answer, Overloaded)]
-        assert 1 <= len(admitted) <= 6
+        assert 1 <= len(admitted) <= NEW_PER_WORKER
         assert pool.regular.queue.in_flight == 0
 
 
@@ -276,8 +275,9 @@ async def test_what_failing_constraints_take_is_learned_and_leaves_the_pace_as_i
         for at in range(5):
             assert isinstance(await pool.recognize(costly(at), 17_000), BadConstraint)
         assert pool.regular.queue.expected_seconds(100_000) == pace
-        assert pool._constraints.expected(key_of(b"another")) > LEAST_SECONDS
-        late = await pool.recognize(costly(6), 17_000, seconds_left=LEAST_SECONDS / 3)
+        expected = pool._constraints.expected(key_of(b"another"))
+        assert expected > 0.01
+        late = await pool.recognize(costly(6), 17_000, seconds_left=expected / 4)
         assert isinstance(late, DeadlineTooShort)
         again = await pool.recognize(costly(1), 17_000, seconds_left=0.01)
         assert isinstance(again, DeadlineTooShort)
