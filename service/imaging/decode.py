@@ -349,8 +349,10 @@ def _decoding_bytes(image: ImageFile.ImageFile) -> float:
     held = 1.0  # the gray levels, once the decoder has let go
     if isinstance(image, JpegImagePlugin.JpegImageFile) and image.info.get("progressive"):
         sampling = [(across, down) for _, across, down, _ in image.layer]
-        whole = max(across for across, _ in sampling) * max(down for _, down in sampling)
-        held = 2 * sum(across * down for across, down in sampling) / whole  # coefficients
+        whole = max((across for across, _ in sampling), default=0)
+        whole *= max((down for _, down in sampling), default=0)
+        # Coefficients; where the sampling is damaged, the decoder will complain.
+        held = 2 * sum(across * down for across, down in sampling) / max(whole, 1)
     elif isinstance(image, TiffImagePlugin.TiffImageFile):
         tags, pixels = image.tag_v2, image.width * image.height
         rows = min(_number(tags.get(ROWS_PER_STRIP, image.height)), image.height)

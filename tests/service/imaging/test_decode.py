@@ -912,3 +912,11 @@ def test_a_page_whose_decoder_takes_far_more_memory_than_pixels_is_refused(mode,
         decode(large(mode, kind, **options), limits=limits)
     assert raised.value.pixels == SIDE**2
     assert decode(large("RGB", "JPEG"), limits=limits).gray.shape == (SIDE, SIDE)
+
+
+def test_a_progressive_jpeg_without_sampling_is_damaged():
+    encoded = bytearray(with_pillow(noise(), "JPEG", progressive=True))
+    frame = encoded.index(b"\xff\xc2")
+    encoded[frame + 11] = 0  # the one component's factors
+    with pytest.raises(DamagedImage):
+        decode(bytes(encoded))
