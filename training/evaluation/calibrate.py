@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit
-from scipy.stats import beta
+from scipy.stats import beta, binomtest
 
 from service.recognition.calibration import (
     ALONE,
@@ -34,6 +34,7 @@ FEWEST_OF_A_KIND = 20  # right strips, and wrong ones, to fit a regression on
 RIDGE = 1.0  # pull of a weight towards 0, in strips
 SPREAD = (0.25, 1.0)  # of scale and offset from one source of strips to another, around 1 and 0
 WEIGHTS = (0.3, 0.4, 0.5, 0.6, 0.7)  # of the second reader's vote, tried
+SIGNIFICANT = 0.05  # probability of a chance difference, below which a weight is changed
 RATE = 0.01  # the error rate that a `Promise` is of
 
 
@@ -252,14 +253,25 @@ def promise(source: str, reads: Sequence[Read], by: Calibration) -> Promise:
 def best_weight(reads: Sequence[Read], now: float) -> float:
     """Return the weight of the second reader with which most strips are read right.
 
+    The weight so far stands unless another one is right on significantly more strips of those on
+    which the two differ (an exact sign test, McNemar 1947), and where there are fewer than ENOUGH
+    strips: made pages flatter the reader that learned from more of them.
+
     Args:
         reads: what both readers read, with their texts.
-        now: the weight so far, which stands where there are fewer than ENOUGH strips.
+        now: the weight so far.
     """
     if len(reads) < ENOUGH:
         return now
-    right = {weight: sum(voted(read, weight).right for read in reads) for weight in WEIGHTS}
-    return max(WEIGHTS, key=lambda weight: (right[weight], -abs(weight - 0.5)))
+    right = {
+        weight: np.array([voted(read, weight).right for read in reads])
+        for weight in (*WEIGHTS, now)
+    }
+    best = max(WEIGHTS, key=lambda weight: (int(right[weight].sum()), -abs(weight - now)))
+    won, lost = int((right[best] & ~right[now]).sum()), int((right[now] & ~right[best]).sum())
+    if won + lost == 0 or binomtest(won, won + lost, alternative="greater").pvalue >= SIGNIFICANT:
+        return now
+    return best
 
 
 def voted(read: Read, weight: float) -> Read:

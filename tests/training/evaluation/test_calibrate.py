@@ -18,6 +18,7 @@ from training.data.digits import DatasetError
 from training.evaluation.calibrate import (
     ERROR_RATES,
     FEWEST,
+    best_weight,
     calibrate,
     calibrated,
     calibration,
@@ -289,6 +290,30 @@ def test_a_thousand_strips_fit_the_signs_of_both_and_never_against_them():
     assert min(weights.values()) >= 0
     assert weights["first"] == pytest.approx(0.5, abs=0.15)
     assert weights["second"] == pytest.approx(1, abs=0.2)
+
+
+def disputed(first_right, second_right):
+    """Reads that the readers dispute, each as sure as the other, by who is right."""
+    reads = []
+    for text, count in (("1", first_right), ("2", second_right)):
+        for n in range(count):
+            readers = (
+                ReaderText("first", (Alternative("1", 0.9), Alternative("2", 0.1))),
+                ReaderText("second", (Alternative("2", 0.9), Alternative("1", 0.1))),
+            )
+            evidence = Evidence(0.5, 0.4, 1, 0.9, 0.1)
+            reads.append(Read(f"{text}-{n}", text, "1", 0.5, evidence, readers))
+    return reads
+
+
+def test_another_weight_is_taken_where_it_is_significantly_better():
+    assert best_weight(disputed(400, 600), now=0.4) > 0.5
+    assert best_weight(disputed(600, 400), now=0.6) < 0.5
+
+
+def test_the_weight_so_far_stands_against_what_may_be_chance_and_on_few_strips():
+    assert best_weight(disputed(495, 505), now=0.4) == 0.4
+    assert best_weight(disputed(100, 300), now=0.4) == 0.4
 
 
 def test_few_strips_of_another_source_move_the_log_odds_a_little():
