@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from service.api.images import ImageLike
-from service.api.json_records import decision_word, outcome_word, to_record
+from service.api.json_records import decision_word, outcome_word, reason_words, to_record
 from service.api.options import to_request
 from service.api.service import RecognitionService
 from service.pb import recognizer_pb2 as pb
@@ -42,6 +42,11 @@ class Reading:
     def decision(self) -> str | None:
         """`ACCEPT` or `REVIEW`; None without an `accepted_error_rate`."""
         return decision_word(self.response)
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why the decision is REVIEW, such as `SECOND_LINE`, the gravest first; else empty."""
+        return reason_words(self.response)
 
     @property
     def outcome(self) -> str | None:

@@ -19,6 +19,7 @@ def to_record(source: str, page: int, response: pb.RecognizeResponse) -> dict[st
         "text": response.text,
         "confidence": round(response.confidence, 6),
         "decision": decision_word(response),
+        "reasons": reason_words(response),
         "exact": response.exact,
         "readers": [
             {"reader": each.reader, "text": each.text, "confidence": round(each.confidence, 6)}
@@ -42,6 +43,12 @@ def decision_word(response: pb.RecognizeResponse) -> str | None:
     return str(pb.Decision.Name(response.decision)).removeprefix("DECISION_")
 
 
+def reason_words(response: pb.RecognizeResponse) -> list[str]:
+    """Return why a text is to be reviewed, such as LOW_CONFIDENCE, the gravest reason first."""
+    names = map(pb.ReviewReason.Name, response.review_reasons)
+    return [str(name).removeprefix("REVIEW_REASON_") for name in names]
+
+
 def outcome_word(response: pb.RecognizeResponse) -> str | None:
     """Return FREE, CHANGED, IMPOSSIBLE or UNSEARCHED, or None without a constraint."""
     if not response.constraint_outcome:
@@ -58,13 +65,16 @@ def _constraint_record(response: pb.RecognizeResponse) -> dict[str, Any] | None:
 
 
 def _digit_record(digit: pb.Digit) -> dict[str, Any]:
-    box = digit.extent
     return {
         "label": digit.label,
         "confidence": round(digit.confidence, 6),
-        "extent": [round(edge, 2) for edge in (box.left, box.top, box.right, box.bottom)],
+        "extent": _edges(digit.extent),
         "runners_up": {other.label: round(other.confidence, 6) for other in digit.runners_up},
     }
+
+
+def _edges(box: pb.Box) -> list[float]:
+    return [round(edge, 2) for edge in (box.left, box.top, box.right, box.bottom)]
 
 
 def _normalization_record(done: pb.Normalization) -> dict[str, Any]:
@@ -75,4 +85,13 @@ def _normalization_record(done: pb.Normalization) -> dict[str, Any]:
         "text_band": [round(done.text_band.top, 2), round(done.text_band.bottom, 2)],
         "slant": round(done.slant, 6),
         "view": {"upright": done.view.upright, "scale": done.view.scale},
+        "ink": {
+            "seen": done.ink.seen,
+            "lines": done.ink.lines,
+            **{
+                share: round(getattr(done.ink, share), 4)
+                for share in ("digits", "unexplained", "outside", "removed")
+            },
+            "unexplained_boxes": [_edges(box) for box in done.ink.unexplained_boxes],
+        },
     }

@@ -6,6 +6,7 @@ from service.imaging.page import Channel
 from service.pb import recognizer_pb2 as pb
 from service.recognition.calibration import Calibration
 from service.recognition.decoding.ctc_search import FoundDigit, Outcome
+from service.recognition.ink_account import InkAccount, Reason
 from service.recognition.model_metadata import ModelMetadata
 from service.recognition.normalize import Box, Polarity, Strip
 from service.recognition.recognizer import Decision, Recognition, Recognizer
@@ -34,6 +35,7 @@ DECISIONS = {
     Decision.ACCEPT: pb.DECISION_ACCEPT,
     Decision.REVIEW: pb.DECISION_REVIEW,
 }
+REASONS = {reason: pb.ReviewReason.Value(f"REVIEW_REASON_{reason.name}") for reason in Reason}
 
 
 def to_response(
@@ -49,7 +51,7 @@ def to_response(
             _digit(digit, box) for digit, box in zip(reading.digits, recognition.boxes, strict=True)
         ],
         scores=_score_map(recognition, recognizer.metadata) if include_scores else None,
-        normalization=_normalization(strip, recognition.channel),
+        normalization=_normalization(strip, recognition.channel, recognition.ink),
         model_digest=recognizer.scorer.digest,
         alternatives=[
             pb.Alternative(text=text, confidence=confidence)
@@ -59,6 +61,7 @@ def to_response(
         allowed_probability=reading.allowed,
         exact=reading.exact,
         decision=DECISIONS[recognition.decision],
+        review_reasons=[REASONS[reason] for reason in recognition.reasons],
         readers=[
             pb.ReaderText(reader=each.reader, text=each.text, confidence=each.confidence)
             for each in readers
@@ -109,7 +112,7 @@ def _digit(digit: FoundDigit, box: Box) -> pb.Digit:
     return pb.Digit(
         label=digit.label,
         confidence=digit.confidence,
-        extent=pb.Box(left=box.left, top=box.top, right=box.right, bottom=box.bottom),
+        extent=_box(box),
         runners_up=[
             pb.RunnerUp(label=other.label, confidence=other.confidence)
             for other in digit.runners_up
@@ -138,7 +141,11 @@ def _score_map(recognition: Recognition, metadata: ModelMetadata) -> pb.ScoreMap
     )
 
 
-def _normalization(strip: Strip, channel: Channel) -> pb.Normalization:
+def _box(box: Box) -> pb.Box:
+    return pb.Box(left=box.left, top=box.top, right=box.right, bottom=box.bottom)
+
+
+def _normalization(strip: Strip, channel: Channel, ink: InkAccount) -> pb.Normalization:
     return pb.Normalization(
         polarity=POLARITIES[strip.polarity],
         channel=CHANNELS[channel],
@@ -151,4 +158,13 @@ def _normalization(strip: Strip, channel: Channel) -> pb.Normalization:
         source_height=strip.source_height,
         slant=strip.slant,
         view=pb.View(upright=strip.view.upright, scale=strip.view.scale),
+        ink=pb.Ink(
+            seen=ink.seen,
+            lines=ink.lines,
+            digits=ink.digits,
+            unexplained=ink.unexplained,
+            outside=ink.outside,
+            removed=ink.removed,
+            unexplained_boxes=[_box(each) for each in ink.boxes],
+        ),
     )

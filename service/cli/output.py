@@ -105,7 +105,7 @@ def print_reading(
 
     A text that violates the constraint is reported on stderr, so that the columns stay the same.
     """
-    from service.api.json_records import decision_word, outcome_word, to_record
+    from service.api.json_records import decision_word, outcome_word, reason_words, to_record
 
     if as_json:
         typer.echo(json.dumps(to_record(source.name, page, response)))
@@ -113,6 +113,7 @@ def print_reading(
     name = f"{source.name}#{page + 1}" if page else source.name
     decision = decision_word(response)
     columns = [*([] if alone else [name]), response.text, *([decision] if decision else [])]
+    columns += [" ".join(reason_words(response))] if response.review_reasons else []
     typer.echo("\t".join(columns))
     outcome = outcome_word(response)
     if outcome in BROKEN:

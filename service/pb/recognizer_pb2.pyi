@@ -33,6 +33,17 @@ class Decision(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     DECISION_ACCEPT: _ClassVar[Decision]
     DECISION_REVIEW: _ClassVar[Decision]
 
+class ReviewReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    REVIEW_REASON_UNSPECIFIED: _ClassVar[ReviewReason]
+    REVIEW_REASON_NOTHING_SEEN: _ClassVar[ReviewReason]
+    REVIEW_REASON_SECOND_LINE: _ClassVar[ReviewReason]
+    REVIEW_REASON_UNEXPLAINED_INK: _ClassVar[ReviewReason]
+    REVIEW_REASON_STRUCK_OUT: _ClassVar[ReviewReason]
+    REVIEW_REASON_CUT_OFF: _ClassVar[ReviewReason]
+    REVIEW_REASON_CONSTRAINT: _ClassVar[ReviewReason]
+    REVIEW_REASON_LOW_CONFIDENCE: _ClassVar[ReviewReason]
+
 class Polarity(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     POLARITY_UNSPECIFIED: _ClassVar[Polarity]
@@ -61,6 +72,14 @@ CONSTRAINT_OUTCOME_UNSEARCHED: ConstraintOutcome
 DECISION_UNSPECIFIED: Decision
 DECISION_ACCEPT: Decision
 DECISION_REVIEW: Decision
+REVIEW_REASON_UNSPECIFIED: ReviewReason
+REVIEW_REASON_NOTHING_SEEN: ReviewReason
+REVIEW_REASON_SECOND_LINE: ReviewReason
+REVIEW_REASON_UNEXPLAINED_INK: ReviewReason
+REVIEW_REASON_STRUCK_OUT: ReviewReason
+REVIEW_REASON_CUT_OFF: ReviewReason
+REVIEW_REASON_CONSTRAINT: ReviewReason
+REVIEW_REASON_LOW_CONFIDENCE: ReviewReason
 POLARITY_UNSPECIFIED: Polarity
 POLARITY_DARK_ON_LIGHT: Polarity
 POLARITY_LIGHT_ON_DARK: Polarity
@@ -126,7 +145,7 @@ class GrayRaster(_message.Message):
     def __init__(self, width: _Optional[int] = ..., height: _Optional[int] = ..., pixels: _Optional[bytes] = ...) -> None: ...
 
 class RecognizeResponse(_message.Message):
-    __slots__ = ("text", "confidence", "digits", "scores", "normalization", "model_digest", "alternatives", "constraint_outcome", "allowed_probability", "exact", "decision", "readers", "readers_agree", "second_reader_digest")
+    __slots__ = ("text", "confidence", "digits", "scores", "normalization", "model_digest", "alternatives", "constraint_outcome", "allowed_probability", "exact", "decision", "readers", "readers_agree", "second_reader_digest", "review_reasons")
     TEXT_FIELD_NUMBER: _ClassVar[int]
     CONFIDENCE_FIELD_NUMBER: _ClassVar[int]
     DIGITS_FIELD_NUMBER: _ClassVar[int]
@@ -141,6 +160,7 @@ class RecognizeResponse(_message.Message):
     READERS_FIELD_NUMBER: _ClassVar[int]
     READERS_AGREE_FIELD_NUMBER: _ClassVar[int]
     SECOND_READER_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    REVIEW_REASONS_FIELD_NUMBER: _ClassVar[int]
     text: str
     confidence: float
     digits: _containers.RepeatedCompositeFieldContainer[Digit]
@@ -155,7 +175,8 @@ class RecognizeResponse(_message.Message):
     readers: _containers.RepeatedCompositeFieldContainer[ReaderText]
     readers_agree: bool
     second_reader_digest: str
-    def __init__(self, text: _Optional[str] = ..., confidence: _Optional[float] = ..., digits: _Optional[_Iterable[_Union[Digit, _Mapping]]] = ..., scores: _Optional[_Union[ScoreMap, _Mapping]] = ..., normalization: _Optional[_Union[Normalization, _Mapping]] = ..., model_digest: _Optional[str] = ..., alternatives: _Optional[_Iterable[_Union[Alternative, _Mapping]]] = ..., constraint_outcome: _Optional[_Union[ConstraintOutcome, str]] = ..., allowed_probability: _Optional[float] = ..., exact: _Optional[bool] = ..., decision: _Optional[_Union[Decision, str]] = ..., readers: _Optional[_Iterable[_Union[ReaderText, _Mapping]]] = ..., readers_agree: _Optional[bool] = ..., second_reader_digest: _Optional[str] = ...) -> None: ...
+    review_reasons: _containers.RepeatedScalarFieldContainer[ReviewReason]
+    def __init__(self, text: _Optional[str] = ..., confidence: _Optional[float] = ..., digits: _Optional[_Iterable[_Union[Digit, _Mapping]]] = ..., scores: _Optional[_Union[ScoreMap, _Mapping]] = ..., normalization: _Optional[_Union[Normalization, _Mapping]] = ..., model_digest: _Optional[str] = ..., alternatives: _Optional[_Iterable[_Union[Alternative, _Mapping]]] = ..., constraint_outcome: _Optional[_Union[ConstraintOutcome, str]] = ..., allowed_probability: _Optional[float] = ..., exact: _Optional[bool] = ..., decision: _Optional[_Union[Decision, str]] = ..., readers: _Optional[_Iterable[_Union[ReaderText, _Mapping]]] = ..., readers_agree: _Optional[bool] = ..., second_reader_digest: _Optional[str] = ..., review_reasons: _Optional[_Iterable[_Union[ReviewReason, str]]] = ...) -> None: ...
 
 class ReaderText(_message.Message):
     __slots__ = ("reader", "text", "confidence")
@@ -240,7 +261,7 @@ class Grid(_message.Message):
     def __init__(self, origin_x: _Optional[float] = ..., origin_y: _Optional[float] = ..., step_x: _Optional[float] = ..., step_y: _Optional[float] = ...) -> None: ...
 
 class Normalization(_message.Message):
-    __slots__ = ("polarity", "scale_x", "scale_y", "text_band", "source_width", "source_height", "slant", "view", "channel")
+    __slots__ = ("polarity", "scale_x", "scale_y", "text_band", "source_width", "source_height", "slant", "view", "channel", "ink")
     POLARITY_FIELD_NUMBER: _ClassVar[int]
     SCALE_X_FIELD_NUMBER: _ClassVar[int]
     SCALE_Y_FIELD_NUMBER: _ClassVar[int]
@@ -250,6 +271,7 @@ class Normalization(_message.Message):
     SLANT_FIELD_NUMBER: _ClassVar[int]
     VIEW_FIELD_NUMBER: _ClassVar[int]
     CHANNEL_FIELD_NUMBER: _ClassVar[int]
+    INK_FIELD_NUMBER: _ClassVar[int]
     polarity: Polarity
     scale_x: float
     scale_y: float
@@ -259,7 +281,26 @@ class Normalization(_message.Message):
     slant: float
     view: View
     channel: Channel
-    def __init__(self, polarity: _Optional[_Union[Polarity, str]] = ..., scale_x: _Optional[float] = ..., scale_y: _Optional[float] = ..., text_band: _Optional[_Union[Box, _Mapping]] = ..., source_width: _Optional[int] = ..., source_height: _Optional[int] = ..., slant: _Optional[float] = ..., view: _Optional[_Union[View, _Mapping]] = ..., channel: _Optional[_Union[Channel, str]] = ...) -> None: ...
+    ink: Ink
+    def __init__(self, polarity: _Optional[_Union[Polarity, str]] = ..., scale_x: _Optional[float] = ..., scale_y: _Optional[float] = ..., text_band: _Optional[_Union[Box, _Mapping]] = ..., source_width: _Optional[int] = ..., source_height: _Optional[int] = ..., slant: _Optional[float] = ..., view: _Optional[_Union[View, _Mapping]] = ..., channel: _Optional[_Union[Channel, str]] = ..., ink: _Optional[_Union[Ink, _Mapping]] = ...) -> None: ...
+
+class Ink(_message.Message):
+    __slots__ = ("seen", "lines", "digits", "unexplained", "outside", "removed", "unexplained_boxes")
+    SEEN_FIELD_NUMBER: _ClassVar[int]
+    LINES_FIELD_NUMBER: _ClassVar[int]
+    DIGITS_FIELD_NUMBER: _ClassVar[int]
+    UNEXPLAINED_FIELD_NUMBER: _ClassVar[int]
+    OUTSIDE_FIELD_NUMBER: _ClassVar[int]
+    REMOVED_FIELD_NUMBER: _ClassVar[int]
+    UNEXPLAINED_BOXES_FIELD_NUMBER: _ClassVar[int]
+    seen: bool
+    lines: int
+    digits: float
+    unexplained: float
+    outside: float
+    removed: float
+    unexplained_boxes: _containers.RepeatedCompositeFieldContainer[Box]
+    def __init__(self, seen: _Optional[bool] = ..., lines: _Optional[int] = ..., digits: _Optional[float] = ..., unexplained: _Optional[float] = ..., outside: _Optional[float] = ..., removed: _Optional[float] = ..., unexplained_boxes: _Optional[_Iterable[_Union[Box, _Mapping]]] = ...) -> None: ...
 
 class View(_message.Message):
     __slots__ = ("upright", "scale")

@@ -23,9 +23,10 @@ from service.recognition.decoding.ctc_search import (
     search,
     vote,
 )
+from service.recognition.ink_account import InkAccount, Reason, account
 from service.recognition.model import CPU, ModelFiles, Scorer, Scores
 from service.recognition.model_metadata import Pairing
-from service.recognition.normalize import Box, Strip, View, normalize
+from service.recognition.normalize import Box, Line, Strip, View, normalize
 from service.recognition.stage_timer import StageTimer
 
 FIRST = View(upright=0.5)
@@ -90,7 +91,9 @@ class Recognition:
     boxes: tuple[Box, ...]  # (digits,) each digit's extent in the source image
     strip: Strip  # of the first reader's views, that in which the text is likeliest
     scores: Scores  # (rows, positions, labels) log-probabilities of it; a strip has one row
+    ink: InkAccount  # of the whole page
     decision: Decision | None  # None if no error rate was given
+    reasons: tuple[Reason, ...]  # for the decision REVIEW, the graver first
     seconds: Mapping[str, float]  # by stage: normalize, score, search
     channel: Channel = Channel.LUMINANCE  # what of the page's color was read
 
@@ -179,7 +182,7 @@ class Recognizer:
         timer.took("normalize")
         positions = self.metadata.positions(strip.pixels.shape[1])
         if positions > SEARCHED:
-            recognition = self._recognize_wide(strip, options, timer)
+            recognition = self._recognize_wide(line, strip, options, timer)
             return replace(recognition, channel=page.channel)
         looks = self._look(self.scorer, [strip], options, timer)
         # The largest view must still be searched whole.
@@ -198,26 +201,26 @@ class Recognizer:
         texts = self._more(ballot, looks, options).written(options.constraint)
         reading = replace(reading, alternatives=texts[1 : 1 + options.alternatives])
         readers, evidence = self._compare(ballot, looks, options)
-        timer.took("search")
         look = first[reading.view]
         recognition = self._recognition(
-            reading, readers, evidence, look.strip, look.scores, options, timer
+            reading, readers, evidence, line, look.strip, look.scores, options, timer
         )
         return replace(recognition, channel=page.channel)
 
-    def _recognize_wide(self, strip: Strip, options: Options, timer: StageTimer) -> Recognition:
+    def _recognize_wide(
+        self, line: Line, strip: Strip, options: Options, timer: StageTimer
+    ) -> Recognition:
         """Read a line that is too wide to be searched whole: by the first reader alone."""
         scores = self.scorer.score(strip.pixels)
         timer.took("score")
         strings = max(STRINGS, 1 + options.alternatives)
         reading = decode(scores[0], self.metadata, options.constraint, strings)
-        timer.took("search")
         next_best = reading.alternatives[0].probability if reading.alternatives else 0.0
         next_best = max(next_best, 1 - reading.allowed)
         evidence = Evidence(reading.confidence, next_best, len(reading.digits), reading.confidence)
         reading = replace(reading, alternatives=reading.alternatives[: options.alternatives])
         readers = (ReaderText(FIRST_READER, (Alternative(reading.text, reading.confidence),)),)
-        return self._recognition(reading, readers, evidence, strip, scores, options, timer)
+        return self._recognition(reading, readers, evidence, line, strip, scores, options, timer)
 
     def _look(
         self, scorer: Scorer, strips: Sequence[Strip], options: Options, timer: StageTimer
@@ -295,21 +298,28 @@ class Recognizer:
         reading: Reading,
         readers: tuple[ReaderText, ...],
         evidence: Evidence,
+        line: Line,
         strip: Strip,
         scores: Scores,
         options: Options,
         timer: StageTimer,
     ) -> Recognition:
-        """Calibrate a reading, decide on it, and say where its digits are."""
+        """Calibrate a reading, account for the ink, decide, and say where the digits are."""
         reading = self._calibrated(reading, evidence)
+        ink = self._account(reading, line, strip)
+        decision, reasons = self._decide(reading, ink, options.error_rate)
+        boxes = self._boxes(reading.digits, strip)
+        timer.took("search")
         return Recognition(
             reading,
             readers,
             evidence,
-            self._boxes(reading.digits, strip),
+            boxes,
             strip,
             scores,
-            self._decide(reading, options.error_rate),
+            ink,
+            decision,
+            reasons,
             timer.seconds,
         )
 
@@ -326,12 +336,30 @@ class Recognizer:
             ),
         )
 
-    def _decide(self, reading: Reading, error_rate: float | None) -> Decision | None:
-        """Accept what is sure enough, and what the constraint allows."""
+    def _account(self, reading: Reading, line: Line, strip: Strip) -> InkAccount:
+        """Account for the page's ink by the digits, and by the literals between them."""
+        digits = "".join(digit.label for digit in reading.digits)
+        centers = [self.metadata.center(digit.position) for digit in reading.digits]
+        signs, count = [], 0
+        for character in reading.text if len(reading.text) > len(digits) else "":
+            if count < len(digits) and character == digits[count]:
+                count += 1
+            else:
+                signs.append(count)
+        return account(line, strip, digits, centers, signs)
+
+    def _decide(
+        self, reading: Reading, ink: InkAccount, error_rate: float | None
+    ) -> tuple[Decision | None, tuple[Reason, ...]]:
+        """Accept what is sure enough, what the constraint allows, and whose account balances."""
         if error_rate is None:
-            return None
-        sure = reading.confidence >= self.calibration.threshold(error_rate)
-        return Decision.ACCEPT if sure and reading.satisfied else Decision.REVIEW
+            return None, ()
+        reasons = list(ink.reasons)
+        if not reading.satisfied:
+            reasons.append(Reason.CONSTRAINT)
+        if reading.confidence < self.calibration.threshold(error_rate):
+            reasons.append(Reason.LOW_CONFIDENCE)
+        return Decision.REVIEW if reasons else Decision.ACCEPT, tuple(reasons)
 
     def _boxes(self, digits: tuple[FoundDigit, ...], strip: Strip) -> tuple[Box, ...]:
         """Give each digit the ink nearer to its center than to a neighbor's."""

@@ -17,7 +17,7 @@ from service.batch.durable_files import PARTIAL, beside, writing
 from service.batch.inputs.items import Item
 from service.batch.job import Job
 from service.batch.outputs.pictures import Picture
-from service.batch.outputs.rows import Row, review_reason
+from service.batch.outputs.rows import Row
 from service.batch.outputs.summary import BARS, SHOWN, Summary
 from service.batch.pages import PageStatus, Record
 from service.batch.plan import Place
@@ -32,10 +32,13 @@ Draw = Callable[[Iterable[Place]], Iterator[Picture | None]]
 
 REASONS = {
     "ACCEPT": "sure enough for the error rate that was requested",
+    "NOTHING_SEEN": "there are traces of ink, too faint to be read",
+    "SECOND_LINE": "there are several lines of ink; this is one",
+    "UNEXPLAINED_INK": "there is ink that no digit explains",
+    "STRUCK_OUT": "a line goes through the digits",
+    "CUT_OFF": "digits go on beyond an edge of the image",
+    "CONSTRAINT": "it does not satisfy the constraint",
     "LOW_CONFIDENCE": "not sure enough for the error rate that was requested",
-    "NO_DIGITS": "no digits were found, and it is not sure that there are none",
-    "IMPOSSIBLE": "no string that satisfies the constraint was found; this one does not",
-    "UNSEARCHED": "too wide to search for a string that satisfies the constraint",
 }
 
 STYLE = """
@@ -234,8 +237,9 @@ class Report:
     def _card(self, row: Row, picture: Picture | None) -> str:
         shown = "<small>its picture is gone</small>" if picture is None else _drawn(picture, row)
         decision = row["decision"] or ""
-        reason = decision if decision == "ACCEPT" else review_reason(row)
-        why = f"<small>{html.escape(REASONS.get(reason, reason))}</small>" if reason else ""
+        reasons = ["ACCEPT"] if decision == "ACCEPT" else row["reasons"]
+        why = "; ".join(REASONS.get(reason, reason) for reason in reasons)
+        why = f"<small>{html.escape(why)}</small>" if why else ""
         text = html.escape(row["text"])
         reading = f"<code>{text}</code>" if text else "<small>no digits</small>"
         return (

@@ -12,8 +12,6 @@ from service.pb import recognizer_pb2 as pb
 
 Row = dict[str, Any]
 
-BROKEN = ("IMPOSSIBLE", "UNSEARCHED")  # outcomes in which the text breaks the constraint
-
 # A row's columns, in order; digits, alternatives and the like are nested. Pages count from 1.
 COLUMNS = (
     "source",
@@ -23,6 +21,7 @@ COLUMNS = (
     "text",
     "confidence",
     "decision",
+    "reasons",
     "exact",
     "readers",
     "alternatives",
@@ -67,6 +66,7 @@ def failed_page(
             "page": page + 1,
             "id": item.id,
             "sha256": sha256,
+            "reasons": [],
             "readers": [],
             "alternatives": [],
             "digits": [],
@@ -87,15 +87,6 @@ def failed_page(
 def may_pass(error: DigitstripError) -> bool:
     """Whether reading the same item later may succeed: an extra is installed, a disk is back."""
     return not isinstance(error, InputError) or isinstance(error, UnreadableSource)
-
-
-def review_reason(row: Row) -> str | None:
-    """Return in one word why a reading is to be reviewed, or None if it is not."""
-    if row["decision"] != "REVIEW":
-        return None
-    if row["constraint"] is not None and row["constraint"]["outcome"] in BROKEN:
-        return str(row["constraint"]["outcome"])
-    return "LOW_CONFIDENCE" if row["text"] else "NO_DIGITS"
 
 
 def to_json(row: Row) -> bytes:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from service.batch.job import CsvFormat
-from service.batch.outputs.rows import COLUMNS, Row, review_reason
+from service.batch.outputs.rows import COLUMNS, Row
 from service.batch.pages import PageResult
 from service.errors import SettingsError, quoted
 from service.extras import needs
@@ -106,7 +106,7 @@ def cells_of(row: Row) -> Row:
     """Return a row's values by the columns of a CSV: those of the error have their own."""
     error = row["error"] or {}
     cells = row | {key: error.get(key) for key in ("code", "message")}
-    cells["reason"] = error.get("reason") or review_reason(row)
+    cells["reason"] = error.get("reason") or " ".join(row["reasons"]) or None
     cells |= {key: None if row[key] is None else json.dumps(row[key]) for key in NESTED}
     cells["exact"] = None if row["exact"] is None else str(row["exact"]).lower()
     return cells
@@ -169,6 +169,9 @@ def schema_of(scores: bool) -> Any:  # noqa: ANN401 - pyarrow is not imported wi
 
     text, number, whole = pa.string(), pa.float64(), pa.int32()
     view = pa.struct([("upright", number), ("scale", number)])
+    shares = [(share, number) for share in ("digits", "unexplained", "outside", "removed")]
+    boxes = pa.list_(pa.list_(number))
+    ink = pa.struct([("seen", pa.bool_()), ("lines", whole), *shares, ("unexplained_boxes", boxes)])
     columns = {
         "source": text,
         "page": whole,
@@ -177,6 +180,7 @@ def schema_of(scores: bool) -> Any:  # noqa: ANN401 - pyarrow is not imported wi
         "text": text,
         "confidence": number,
         "decision": text,
+        "reasons": pa.list_(text),
         "exact": pa.bool_(),
         "readers": pa.list_(pa.struct([("reader", text), ("text", text), ("confidence", number)])),
         "alternatives": pa.list_(pa.struct([("text", text), ("confidence", number)])),
@@ -199,6 +203,7 @@ def schema_of(scores: bool) -> Any:  # noqa: ANN401 - pyarrow is not imported wi
                 ("text_band", pa.list_(number)),
                 ("slant", number),
                 ("view", view),
+                ("ink", ink),
             ]
         ),
         "error": pa.struct([("code", text), ("reason", text), ("message", text)]),

@@ -6,7 +6,10 @@ import numpy.typing as npt
 
 from service.imaging.page import Gray
 
-LEAST_CONTRAST = 12  # gray levels between ink and paper, below which a page is blank
+LEAST_CONTRAST = 12  # gray levels between ink and paper, below which no ink is made out
+TRACE = 2.0  # gray levels of smoothed ink, from which a page without ink is not blank, either
+ABOVE_NOISE = 6.0  # standard deviations of smoothed noise, the same
+STROKES = 0.005  # of a page's area, that traces cover at least
 
 Mask = npt.NDArray[np.bool_]  # (height, width)
 
@@ -19,3 +22,18 @@ def find_ink(ink: Gray) -> Mask:
         return np.zeros_like(mask)
     contrast = float(ink[mask].mean()) - float(ink[~mask].mean())
     return mask if contrast >= LEAST_CONTRAST else np.zeros_like(mask)
+
+
+def has_traces(ink: Gray) -> bool:
+    """Whether a page on which no ink is made out has traces of some: it is not blank, then.
+
+    Smoothed over the width of a stroke, noise averages out, and what has a shape remains.
+
+    Args:
+        ink: (height, width) uint8, gray levels above the local background.
+    """
+    side = max(ink.shape[0] // 24, 3) | 1
+    smooth = cv2.blur(ink.astype(np.float32), (side, side))
+    noise = 1.4826 * float(np.median(np.abs(ink - smooth))) / side
+    peak = float(np.quantile(smooth, 1 - STROKES) - np.median(smooth))
+    return bool(peak >= max(TRACE, ABOVE_NOISE * noise))

@@ -112,6 +112,7 @@ class WorkingPage:
     mask: Mask  # (height, width) where ink is
     erased: Mask  # (height, width) where printed lines were
     to_source: Matrix  # from this page's points to the source image's
+    seen: bool = True  # False where traces of ink are too faint to be told from the paper
 
 
 @dataclass(frozen=True)

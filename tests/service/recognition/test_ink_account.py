@@ -1,0 +1,142 @@
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.imaging.decode import decode
+from service.recognition.decoding.regex import pattern
+from service.recognition.ink_account import Reason
+from service.recognition.model import ModelFiles
+from service.recognition.normalize import normalize
+from service.recognition.recognizer import Decision, Options, Recognizer
+from tests.conftest import STRIPS
+
+PAPER, INK = 235, 40
+LENIENT = Options(error_rate=0.5)
+ACCOUNTS = {Reason.NOTHING_SEEN, Reason.SECOND_LINE, Reason.UNEXPLAINED_INK}
+ACCOUNTS |= {Reason.STRUCK_OUT, Reason.CUT_OFF}
+
+
+@pytest.fixture(scope="module")
+def recognizer():
+    return Recognizer.load(ModelFiles.read())
+
+
+def strip(name="account-small.png", height=48):
+    """An example strip on paper of one level, `height` pixels high."""
+    gray = decode((STRIPS / name).read_bytes()).gray
+    width = round(gray.shape[1] * height / gray.shape[0])
+    small = cv2.resize(gray, (width, height), interpolation=cv2.INTER_AREA)
+    low, high = np.quantile(small, [0.01, 0.5])
+    return np.clip(INK + (small - low) * (PAPER - INK) / (high - low), INK, PAPER).astype(np.uint8)
+
+
+def padded(gray, above=0, below=0, left=0, right=0):
+    return cv2.copyMakeBorder(
+        gray, above, below, left, right, cv2.BORDER_CONSTANT, value=(PAPER, PAPER, PAPER, PAPER)
+    )
+
+
+def stroke(gray, start, stop, thickness=3):
+    drawn = gray.copy()
+    cv2.line(drawn, start, stop, (INK, INK, INK), thickness, cv2.LINE_AA)
+    return drawn
+
+
+def reasons(recognizer, gray, options=LENIENT):
+    found = recognizer.recognize(gray, options)
+    assert (found.decision is Decision.REVIEW) == bool(found.reasons)
+    assert set(found.ink.reasons) <= set(found.reasons)
+    return ACCOUNTS & set(found.reasons)
+
+
+@pytest.mark.parametrize("name", [path.name for path in sorted(STRIPS.glob("*.[!c]*"))])
+def test_the_ink_of_the_example_strips_balances(recognizer, name):
+    found = recognizer.recognize(decode((STRIPS / name).read_bytes()))
+    assert found.ink.reasons == ()
+    assert found.ink.lines == 1
+    assert found.ink.unexplained + found.ink.outside < 0.02
+
+
+def test_a_second_line_is_named_and_listed(recognizer):
+    first, second = strip(), strip("two-digits.png")
+    page = padded(first, below=20)
+    page = np.vstack([page, padded(second, right=page.shape[1] - second.shape[1])])
+    found = recognizer.recognize(page, Options(error_rate=0.5))
+    assert Reason.SECOND_LINE in found.reasons
+    assert found.ink.lines == 2
+    assert found.ink.outside > 0.1
+    assert all(box.top > first.shape[0] for box in found.ink.boxes)
+    assert len(found.ink.boxes) == 2
+
+
+def test_a_slash_and_a_dash_behind_a_string_are_unexplained(recognizer):
+    page = padded(strip("two-digits.png"), right=60)
+    width = page.shape[1]
+    page = stroke(page, (width - 52, 38), (width - 44, 10))
+    page = stroke(page, (width - 30, 24), (width - 14, 24))
+    assert reasons(recognizer, page) == {Reason.UNEXPLAINED_INK}
+
+
+def test_a_dash_before_a_string_is_unexplained_and_one_behind_it_is_not(recognizer):
+    page = padded(strip("two-digits.png"), left=40, right=40)
+    width = page.shape[1]
+    assert reasons(recognizer, stroke(page, (8, 25), (26, 25))) == {Reason.UNEXPLAINED_INK}
+    assert reasons(recognizer, stroke(page, (width - 26, 25), (width - 8, 25))) == set()
+
+
+def test_a_dash_that_the_pattern_names_is_explained_in_its_place_alone(recognizer):
+    page = padded(strip("two-digits.png"), left=40)
+    page = stroke(page, (8, 25), (26, 25))
+    assert not reasons(recognizer, page, Options(pattern(r"-\d\d"), error_rate=0.5))
+    assert reasons(recognizer, page, Options(pattern(r"\d-\d"), error_rate=0.5))
+
+
+@pytest.mark.parametrize("rise", [0, 3, -4])
+def test_a_line_through_the_digits_strikes_them_out(recognizer, rise):
+    page = strip()
+    page = stroke(page, (4, 24 + rise), (page.shape[1] - 4, 24 - rise))
+    assert Reason.STRUCK_OUT in reasons(recognizer, page)
+
+
+def test_digits_that_go_on_beyond_the_left_edge_are_cut_off(recognizer):
+    page = strip("one-digit.png")
+    columns = np.flatnonzero((page < (PAPER + INK) / 2).any(axis=0))
+    edge = (columns[0] + columns[-1]) // 2  # in the midst of a zero: its left side is gone
+    page = padded(page[:, edge - 8 :], right=30)
+    page[:, :3] = np.minimum(page[:, :3], page[:, 3:4])
+    page[12:36, 0] = INK
+    assert Reason.CUT_OFF in reasons(recognizer, page)
+
+
+def test_most_digits_at_the_lower_edge_are_cut_off(recognizer):
+    page = strip()
+    rows = np.flatnonzero((page < (PAPER + INK) / 2).any(axis=1))
+    page = page[: (rows[0] + 2 * rows[-1]) // 3]
+    assert Reason.CUT_OFF in reasons(recognizer, page)
+
+
+def test_traces_too_faint_to_read_are_not_blank_paper(recognizer):
+    faint = (PAPER - (PAPER - strip().astype(float)) * 8 / (PAPER - INK)).round().astype(np.uint8)
+    found = recognizer.recognize(faint, Options(error_rate=0.5))
+    assert found.reading.text == ""
+    assert not found.ink.seen
+    assert found.reasons[0] is Reason.NOTHING_SEEN
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(0, 4), st.integers(8, 200), st.integers(8, 300))
+def test_blank_paper_with_grain_is_blank(seed, grain, height, width):
+    rng = np.random.default_rng(seed)
+    paper = np.clip(rng.normal(PAPER, grain, (height, width)), 0, 255).astype(np.uint8)
+    page = normalize(paper).page
+    assert page.seen
+    assert not page.mask.any()
+
+
+def test_shares_sum_to_the_whole(recognizer):
+    ink = recognizer.recognize(strip()).ink
+    assert ink.digits + ink.unexplained + ink.outside + ink.removed == pytest.approx(1)
+    ink = recognizer.recognize(np.full((48, 200), PAPER, np.uint8)).ink
+    assert (ink.seen, ink.lines, ink.boxes, ink.reasons) == (True, 0, (), ())
+    assert ink.digits == ink.unexplained == ink.outside == ink.removed == 0
