@@ -26,6 +26,7 @@ SHORT = ("source", "page", "id", "text", "confidence", "decision", "reason")
 CSV_COLUMNS = tuple(
     each
     for column in COLUMNS
+    if column != "reasons"  # they are in the column `reason`, with that of a failure
     for each in (("code", "reason", "message") if column == "error" else (column,))
 )
 FORMULA = re.compile(r"'*[=+\-@\t\r]")  # what a spreadsheet may run, guarded or not

@@ -21,6 +21,7 @@ RECORD = {
     "text",
     "confidence",
     "decision",
+    "reasons",
     "exact",
     "readers",
     "alternatives",
@@ -247,14 +248,14 @@ def test_alternatives_are_in_the_json(call, command):
 def test_a_decision_is_a_column_of_its_own(call, tmp_path, command):
     (tmp_path / "codes.txt").write_text("68761")
     asked = ["--allowed", tmp_path / "codes.txt", "--accept-errors", "0.1%"]
-    assert call(command, STRIPS / NAME, *asked).stdout == b"68761\tREVIEW\n"
+    assert call(command, STRIPS / NAME, *asked).stdout == b"68761\tREVIEW\tLOW_CONFIDENCE\n"
     two = call(command, STRIPS / NAME, STRIPS / NAME, *asked)
-    assert two.stdout.decode() == f"{STRIPS / NAME}\t68761\tREVIEW\n" * 2
+    assert two.stdout.decode() == f"{STRIPS / NAME}\t68761\tREVIEW\tLOW_CONFIDENCE\n" * 2
     assert json.loads(call(command, STRIPS / NAME, *asked, "--json").stdout)["decision"] == "REVIEW"
 
 
 @pytest.mark.parametrize(
-    ("rate", "decision"), [("50%", "ACCEPT"), ("0.5", "ACCEPT"), (".4", "REVIEW")]
+    ("rate", "decision"), [("50%", "ACCEPT"), ("0.5", "ACCEPT"), (".4", "REVIEW\tLOW_CONFIDENCE")]
 )
 def test_a_reading_is_accepted_by_the_models_own_thresholds(
     run, truths, calibrated_model, rate, decision

@@ -18,6 +18,7 @@ ROW = dict.fromkeys(COLUMNS) | {
     "text": "02821",
     "confidence": 0.5,
     "decision": "REVIEW",
+    "reasons": ["SECOND_LINE", "LOW_CONFIDENCE"],
     "alternatives": [],
     "digits": [],
 }
@@ -58,12 +59,10 @@ def test_a_text_keeps_its_zeros_in_a_spreadsheet(tmp_path):
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"decision": "ACCEPT"}, None),
+        ({"decision": "ACCEPT", "reasons": []}, None),
         ({"error": {"code": "X", "reason": "DAMAGED_IMAGE", "message": "m"}}, "DAMAGED_IMAGE"),
-        ({"constraint": {"outcome": "IMPOSSIBLE", "allowed_probability": 0.0}}, "IMPOSSIBLE"),
+        ({}, "SECOND_LINE LOW_CONFIDENCE"),
     ],
 )
 def test_the_reason_is_that_of_the_failure_or_of_the_review(change, reason):
     assert cells_of(ROW | change)["reason"] == reason
-    if "decision" not in change and "error" not in change:
-        assert cells_of(ROW)["reason"]
