@@ -23,7 +23,7 @@ from service.recognition.views import Matrix
 PIECE = 16_384  # columns whose components are found at once
 MOST_BOXES = 20  # of unexplained ink that are listed
 
-# Limits of the account. `digitstrip-train trouble` counts what each costs on clean strings.
+# Limits of the account; `benchmarks/trouble_pages.py` counts what they catch and what they cost.
 REACH = 0.6  # to either side of a digit's center, what ink it explains
 SLACK = 0.35  # above and below the band, the same
 EXPLAINED = 0.5  # share of a component's ink in reach of digits, from which it is theirs
@@ -33,6 +33,10 @@ LEAST_REST = 0.2  # ink that a digit's component may have out of reach: two thir
 LINE_SIDE = 0.4  # height of a component that makes a line of its own
 LINE_AREA = 0.06  # ink of one: half a 1
 OVERLAP = 0.3  # of the lower component's height, from which two stand in one line
+THIN = 0.25  # shorter side of what is left of a printed line, at most
+LONG = 1.6  # longer side of such a piece away from the image's edge, at least
+HAIR, NEAR = 0.08, 0.4  # thickness of a hairline, and how near to the image's edge one is left out
+HOLLOW = 0.15  # share of its box that a corner of a frame fills, at most
 STRIKE = 1.2  # length of a level stroke through the digits' middle, at least
 STRUCK = 0.7  # share of the digits' whole width that it has, at least
 TILTS = (0.0, -0.03, 0.03, -0.06, 0.06)  # of such a stroke, tangents
@@ -115,12 +119,15 @@ def account(
     middles = (found.top + found.bottom) / 2
     within = (middles >= band[0] - SLACK * unit) & (middles <= band[1] + SLACK * unit)
     strange = counts & ~theirs | (theirs & (found.area - found.theirs >= LEAST_REST * unit**2))
+    printed = _printed(found, page.mask.shape, unit)
+    strange &= ~printed
     for number in signs:
         strange &= ~_between(found, to_page, centers, number, unit, band)
     # A dash ends many an amount, and is no digit. So does `/-`, whose slash looks like a 1.
-    if digits and digits[-1] != "1":
-        strange &= ~_dashes(found, to_page, centers, unit, band)
-    lines = _lines(found, unit)
+    if digits:
+        dashes = _dashes(found, to_page, centers, unit, band)
+        strange = strange | (dashes & counts) if digits[-1] == "1" else strange & ~dashes
+    lines = _lines(found, ~printed, unit)
     reasons = []
     if not page.seen:
         reasons.append(Reason.NOTHING_SEEN)
@@ -224,9 +231,32 @@ def _dashes(
     return np.asarray(flat & behind, np.bool_)
 
 
-def _lines(found: _Components, unit: float) -> int:
+def _printed(found: _Components, shape: tuple[int, ...], unit: float) -> npt.NDArray[np.bool_]:
+    """Return which components are pieces of printed lines, that were not removed as such.
+
+    They are straight, so their boxes are thin, and they are long or run along the image's edge. A
+    corner of a frame has a large box that it hardly fills.
+    """
+    height, width = shape[0], shape[1]
+    upright = found.width <= THIN * unit
+    level = found.height <= THIN * unit
+    beside = (found.left <= 1) | (found.right >= width - 1)
+    above = (found.top <= 1) | (found.bottom >= height - 1)
+    thin = upright & (beside | (found.height >= LONG * unit))
+    thin |= level & (above | (found.width >= LONG * unit))
+    # A hairline near the edge is thinner than a pen's stroke, which could be of a 1.
+    near = (found.left <= NEAR * unit) | (found.right >= width - NEAR * unit)
+    thin |= (found.width <= HAIR * unit) & near
+    near = (found.top <= NEAR * unit) | (found.bottom >= height - NEAR * unit)
+    thin |= (found.height <= HAIR * unit) & near
+    large = np.minimum(found.width, found.height) >= unit
+    corner = large & (beside | above) & (found.area <= HOLLOW * found.width * found.height)
+    return np.asarray(thin | corner, np.bool_)
+
+
+def _lines(found: _Components, chosen: npt.NDArray[np.bool_], unit: float) -> int:
     """Count the lines of ink: runs of rows of components as high as digits, one above the other."""
-    tall = (found.height >= LINE_SIDE * unit) & (found.area >= LINE_AREA * unit**2)
+    tall = (found.height >= LINE_SIDE * unit) & (found.area >= LINE_AREA * unit**2) & chosen
     if not tall.any():
         return 0
     top, bottom = found.top[tall], found.bottom[tall]
