@@ -149,7 +149,9 @@ def notify(sentence: str) -> None:
     """Print a notice on stderr, unless that is full or closed: nothing depends on it."""
     with suppress(OSError, ValueError):
         if select.select([], [sys.stderr], [], 0)[1]:  # a full pipe would hold up a server
-            err.print(sentence)
+            # Unbuffered, so that nothing is left to flush: a disk that is full may have room again,
+            # and the log lines that come after are written, or counted as lost.
+            os.write(sys.stderr.fileno(), f"{sentence}\n".encode())
 
 
 def announce(line: str) -> None:

@@ -95,7 +95,9 @@ class Token:
 
 def _read_token(file: Path) -> str:
     try:
-        content = read_regular(file).decode("ascii").strip()
+        # /dev/stdin and <(command), which is /dev/fd/N, are pipes that the user means.
+        read = Path.read_bytes if file.is_relative_to("/dev") else read_regular
+        content = read(file).decode("ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"cannot read the token file {file}: {error}") from error
     return _checked(content, f"the token in {file}")

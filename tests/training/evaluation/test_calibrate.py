@@ -239,7 +239,7 @@ def test_the_service_decides_as_the_new_thresholds_promise(written, plain, valid
             new = after.recognize(strip.gray(), Options(error_rate=rate))
             assert new.reading.text == old.reading.text
             assert old.decision is Decision.REVIEW
-            enough = new.reading.confidence >= by.thresholds[0].confidence
+            enough = new.reading.confidence >= by.thresholds[0].confidence and not new.ink.reasons
             assert new.decision is (Decision.ACCEPT if enough else Decision.REVIEW)
             decisions.add(new.decision)
     assert decisions == {Decision.ACCEPT, Decision.REVIEW}
