@@ -87,10 +87,10 @@ def test_every_call_that_is_not_received_is_counted_and_logged(tmp_path):
         until(lambda: refusals(server, "Check") == malformed)
         slow = ("DEADLINE_EXCEEDED", 1)
         until(lambda: refusals(server, "Recognize")[1].get("TIMED_OUT") == slow)
-        for reason, count in (("MALFORMED_MESSAGE", 2), ("TIMED_OUT", 1)):
-            assert server.figures("refused_total", reason=reason) == count
-        # gRPC may end a call before the server's code hears of it; then it is counted nowhere.
-        assert server.figures("refused_total", reason="NOT_RECEIVED") <= 2
+        assert server.figures("refused_total", reason="TIMED_OUT") == 1
+        # Of a call that gRPC ends itself, the server's code may hear nothing, or an empty message.
+        kinds = ("MALFORMED_MESSAGE", "NOT_RECEIVED")
+        assert 2 <= sum(server.figures("refused_total", reason=kind) for kind in kinds) <= 4
     finally:
         assert server.stop()[0] == 0
 
@@ -148,7 +148,8 @@ def test_of_too_many_streams_that_stop_in_a_message_the_oldest_are_refused(start
         time.sleep(1)  # they wait, with nothing in hand
         for connection in opened:
             connection.send(bytes(MIB), declared=2 * MIB, seconds=0.1)
-        assert all(connection.until_ended(10) for connection in opened[:3])
+            time.sleep(0.5)  # so that it is clear, on a busy machine too, which is older
+        assert all(connection.until_ended(20) for connection in opened[:3])
         assert all(b"may take longer than" in each.trailers for each in opened[:3])
         assert not any(connection.until_ended(0.5) for connection in opened[3:])
 
