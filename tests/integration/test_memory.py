@@ -145,10 +145,10 @@ def test_of_too_many_streams_that_stop_in_a_message_the_oldest_are_refused(start
         for connection in opened:
             connection.listen(1)
             connection.open(STREAM)
+            time.sleep(0.2)  # so that it is clear which is older
         time.sleep(1)  # they wait, with nothing in hand
         for connection in opened:
             connection.send(bytes(MIB), declared=2 * MIB, seconds=0.1)
-            time.sleep(0.5)  # so that it is clear, on a busy machine too, which is older
         assert all(connection.until_ended(20) for connection in opened[:3])
         assert all(b"may take longer than" in each.trailers for each in opened[:3])
         assert not any(connection.until_ended(0.5) for connection in opened[3:])
