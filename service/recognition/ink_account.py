@@ -18,9 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 from service.recognition.normalize import DIGIT_HEIGHT, Box, Line, Strip
-from service.recognition.views import Matrix
+from service.recognition.normalize.ink_mask import PIECE, components
+from service.recognition.views import Matrix, compose, inverse
 
-PIECE = 16_384  # columns whose components are found at once
 MOST_BOXES = 20  # of unexplained ink that are listed
 
 # Limits of the account; `benchmarks/trouble_pages.py` counts what they catch and what they cost.
@@ -35,7 +35,9 @@ LINE_AREA = 0.06  # ink of one: half a 1
 OVERLAP = 0.3  # of the lower component's height, from which two stand in one line
 THIN = 0.25  # shorter side of what is left of a printed line, at most
 LONG = 1.6  # longer side of such a piece away from the image's edge, at least
-HAIR, NEAR = 0.08, 0.4  # thickness of a hairline, and how near to the image's edge one is left out
+HAIR = 0.6  # pen strokes, that a hairline is thick at most
+NEAR = 0.4  # how near to the image's edge one is
+ONE_LOW, ONE_HIGH = 0.6, 1.4  # height of what could be a 1
 HOLLOW = 0.15  # share of its box that a corner of a frame fills, at most
 STRIKE = 1.2  # length of a level stroke through the digits' middle, at least
 STRUCK = 0.7  # share of the digits' whole width that it has, at least
@@ -107,11 +109,11 @@ def account(
             between that digit and the one before is the literal's.
     """
     page = line.page
-    to_page = _compose(_inverse(page.to_source), strip.to_source)
+    to_page = compose(inverse(page.to_source), strip.to_source)
     band = _rows(page.to_source, line.band.top, line.band.bottom)
     zone = _zone(page.mask.shape, to_page, centers, band)
     found = _components(page.mask, zone)
-    total = float(found.area.sum()) + np.count_nonzero(page.erased)
+    total = float(found.area.sum() + np.count_nonzero(page.erased))
     unit = max(band[1] - band[0], 1.0)
     counts = np.maximum(found.width, found.height) >= LEAST_SIDE * unit
     counts &= found.area >= LEAST_AREA * unit**2
@@ -119,7 +121,7 @@ def account(
     middles = (found.top + found.bottom) / 2
     within = (middles >= band[0] - SLACK * unit) & (middles <= band[1] + SLACK * unit)
     strange = counts & ~theirs | (theirs & (found.area - found.theirs >= LEAST_REST * unit**2))
-    printed = _printed(found, page.mask.shape, unit)
+    printed = _printed(found, page.mask.shape, unit, _stroke_width(page.mask))
     strange &= ~printed
     for number in signs:
         strange &= ~_between(found, to_page, centers, number, unit, band)
@@ -155,15 +157,12 @@ def account(
 
 
 def _components(mask: npt.NDArray[np.bool_], zone: npt.NDArray[np.uint8]) -> _Components:
-    """Find connected ink, piece by piece: the map of components takes four bytes a pixel."""
+    """Find connected ink, and how much of it is in reach of digits."""
     pieces, within = [], []
-    for left in range(0, mask.shape[1], PIECE):
-        piece = mask[:, left : left + PIECE].view(np.uint8)
-        count, labels, stats, _ = cv2.connectedComponentsWithStats(piece, connectivity=8)
-        covered = labels[zone[:, left : left + PIECE] > 0]
-        within.append(np.bincount(covered, minlength=count)[1:])
-        stats[:, cv2.CC_STAT_LEFT] += left
-        pieces.append(stats[1:])
+    for left, labels, found in components(mask):
+        covered = labels[zone[:, left : left + labels.shape[1]] > 0]
+        within.append(np.bincount(covered, minlength=len(found) + 1)[1:])
+        pieces.append(found)
     stats = np.concatenate(pieces).astype(np.float64)
     theirs = np.concatenate(within).astype(np.float64)
     left, top, width, height, area = stats.T
@@ -231,27 +230,48 @@ def _dashes(
     return np.asarray(flat & behind, np.bool_)
 
 
-def _printed(found: _Components, shape: tuple[int, ...], unit: float) -> npt.NDArray[np.bool_]:
+def _printed(
+    found: _Components, shape: tuple[int, ...], unit: float, stroke: float
+) -> npt.NDArray[np.bool_]:
     """Return which components are pieces of printed lines, that were not removed as such.
 
-    They are straight, so their boxes are thin, and they are long or run along the image's edge. A
-    corner of a frame has a large box that it hardly fills.
+    They are straight, so their boxes are thin; and they are long, or run along the image's edge, or
+    near it and are thinner than the pen's strokes. What could be a 1 at the edge is none. A corner
+    of a frame has a large box that it hardly fills.
+
+    Args:
+        found: connected ink.
+        shape: of the page, (height, width).
+        unit: height of the text's band, pixels.
+        stroke: width of the pen's strokes, pixels.
     """
     height, width = shape[0], shape[1]
-    upright = found.width <= THIN * unit
-    level = found.height <= THIN * unit
-    beside = (found.left <= 1) | (found.right >= width - 1)
-    above = (found.top <= 1) | (found.bottom >= height - 1)
-    thin = upright & (beside | (found.height >= LONG * unit))
-    thin |= level & (above | (found.width >= LONG * unit))
-    # A hairline near the edge is thinner than a pen's stroke, which could be of a 1.
-    near = (found.left <= NEAR * unit) | (found.right >= width - NEAR * unit)
-    thin |= (found.width <= HAIR * unit) & near
-    near = (found.top <= NEAR * unit) | (found.bottom >= height - NEAR * unit)
-    thin |= (found.height <= HAIR * unit) & near
+    beside = np.minimum(found.left, width - found.right)
+    above = np.minimum(found.top, height - found.bottom)
+    one = (found.height >= ONE_LOW * unit) & (found.height <= ONE_HIGH * unit)
+    hair = HAIR * stroke
+    upright = (found.width <= THIN * unit) & (
+        (found.height >= LONG * unit)
+        | ((beside <= 1) & ~one)
+        | ((beside > 1) & (beside <= NEAR * unit) & (found.width <= hair))
+    )
+    level = (found.height <= THIN * unit) & (
+        (found.width >= LONG * unit)
+        | (above <= 1)
+        | ((above > 1) & (above <= NEAR * unit) & (found.height <= hair))
+    )
     large = np.minimum(found.width, found.height) >= unit
-    corner = large & (beside | above) & (found.area <= HOLLOW * found.width * found.height)
-    return np.asarray(thin | corner, np.bool_)
+    corner = large & (np.minimum(beside, above) <= 1)
+    corner &= found.area <= HOLLOW * found.width * found.height
+    return np.asarray(upright | level | corner, np.bool_)
+
+
+def _stroke_width(mask: npt.NDArray[np.bool_]) -> float:
+    """Estimate how wide strokes are, by what an erosion takes from both their sides, pixels."""
+    ink = mask.view(np.uint8)
+    area = cv2.countNonZero(ink)
+    inner = cv2.countNonZero(cv2.erode(ink, np.ones((3, 3), np.uint8))) if area else 0
+    return 2 / max(1 - inner / max(area, 1), 0.05)
 
 
 def _lines(found: _Components, chosen: npt.NDArray[np.bool_], unit: float) -> int:
@@ -286,20 +306,24 @@ def _struck(
     columns = np.flatnonzero(zone[first:last].any(axis=0))
     if not columns.size:
         return False
-    part = ink[first:last, columns[0] : columns[-1] + 1].view(np.uint8)
+    # Of a line that is longer than a piece, its beginning speaks for the whole.
+    stop = min(columns[-1] + 1, columns[0] + PIECE)
+    part = ink[first:last, columns[0] : stop].view(np.uint8)
     height, width = part.shape
     length = max(round(STRIKE * unit), round(STRUCK * width), 3)
-    row = np.ones((1, length), np.uint8)
     thick = np.ones((2 * max(round(0.04 * unit), 1) + 1, 1), np.uint8)
     for tilt in TILTS:
         sheared = np.array([[1, 0, 0], [tilt, 1, -tilt * (width - 1) / 2]])
         level = cv2.warpAffine(part, sheared, (width, height), flags=cv2.INTER_NEAREST)
-        if (
-            cv2.countNonZero(level)
-            and cv2.morphologyEx(cv2.dilate(level, thick), cv2.MORPH_OPEN, row, borderValue=0).any()
-        ):
+        if _longest_run(cv2.dilate(level, thick) > 0) >= length:
             return True
     return False
+
+
+def _longest_run(ink: npt.NDArray[np.bool_]) -> int:
+    """Return how long the longest run of ink is in any row, pixels."""
+    gaps = np.flatnonzero(~np.pad(ink, ((0, 0), (1, 1))))
+    return int(np.diff(gaps).max()) - 1
 
 
 def _cut_off(
@@ -337,12 +361,3 @@ def _rows(to_source: Matrix, top: float, bottom: float) -> tuple[float, float]:
     """Return rows of the source image on the working page."""
     scale, offset = float(to_source[1, 1]), float(to_source[1, 2])
     return (top - offset) / scale, (bottom - offset) / scale
-
-
-def _inverse(matrix: Matrix) -> Matrix:
-    return np.asarray(np.linalg.inv(np.vstack([matrix, [0, 0, 1]]))[:2], np.float64)
-
-
-def _compose(after: Matrix, before: Matrix) -> Matrix:
-    """Return the map that does one and then the other."""
-    return np.asarray(after @ np.vstack([before, [0, 0, 1]]), np.float64)

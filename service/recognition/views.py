@@ -88,3 +88,13 @@ def view(line: Gray, matrix: Matrix) -> Gray:
     centered = matrix.copy()
     centered[:, 2] += matrix[:, :2] @ [0.5, 0.5] - 0.5
     return np.asarray(cv2.warpAffine(line, centered, size, flags=cv2.INTER_LINEAR), np.uint8)
+
+
+def inverse(matrix: Matrix) -> Matrix:
+    """Return the map back."""
+    return np.asarray(np.linalg.inv(np.vstack([matrix, [0, 0, 1]]))[:2], np.float64)
+
+
+def compose(after: Matrix, before: Matrix) -> Matrix:
+    """Return the map that does one and then the other."""
+    return np.asarray(after @ np.vstack([before, [0, 0, 1]]), np.float64)

@@ -6,9 +6,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from service.recognition.normalize.ink_mask import Mask
-
-PIECE = 16_384  # columns whose components are found at once
+from service.recognition.normalize.ink_mask import Mask, components
 
 
 def find_band(mask: Mask) -> tuple[float, float]:
@@ -17,11 +15,7 @@ def find_band(mask: Mask) -> tuple[float, float]:
     Ink counts by its area: specks, dots and dashes hardly do. One tall stroke or a small zero
     does not decide.
     """
-    ink = mask.view(np.uint8)
-    # Piece by piece: the map of components takes four bytes a pixel.
-    pieces = [ink[:, left : left + PIECE] for left in range(0, ink.shape[1], PIECE)]
-    found = [cv2.connectedComponentsWithStats(piece, connectivity=8)[2] for piece in pieces]
-    boxes = np.concatenate([stats[1:] for stats in found]).astype(np.float64)  # without the paper
+    boxes = np.concatenate([stats for _, _, stats in components(mask)]).astype(np.float64)
     if not len(boxes):
         return 0.0, float(mask.shape[0])
     usual = weighted_median(boxes[:, cv2.CC_STAT_HEIGHT], boxes[:, cv2.CC_STAT_AREA])

@@ -1,5 +1,7 @@
 """Where the ink is."""
 
+from collections.abc import Iterator
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +12,8 @@ LEAST_CONTRAST = 12  # gray levels between ink and paper, below which no ink is 
 TRACE = 2.0  # gray levels of smoothed ink, from which a page without ink is not blank, either
 ABOVE_NOISE = 6.0  # standard deviations of smoothed noise, the same
 STROKES = 0.005  # of a page's area, that traces cover at least
+
+PIECE = 16_384  # columns that are looked at once, where more would take too much memory
 
 Mask = npt.NDArray[np.bool_]  # (height, width)
 
@@ -32,6 +36,24 @@ def has_traces(ink: Gray) -> bool:
     Args:
         ink: (height, width) uint8, gray levels above the local background.
     """
+    return any(_has_traces(ink[:, left : left + PIECE]) for left in range(0, ink.shape[1], PIECE))
+
+
+def components(mask: Mask) -> Iterator[tuple[int, npt.NDArray[np.int32], npt.NDArray[np.int32]]]:
+    """Find connected ink, piece by piece: the map of components takes four bytes a pixel.
+
+    Yields:
+        A piece's first column; its map, (height, columns), 0 where there is no ink; and OpenCV's
+        statistics of each component, (components, 5), in columns of the page.
+    """
+    for left in range(0, mask.shape[1], PIECE):
+        piece = mask[:, left : left + PIECE].view(np.uint8)
+        _, labels, stats, _ = cv2.connectedComponentsWithStats(piece, connectivity=8)
+        stats[:, cv2.CC_STAT_LEFT] += left
+        yield left, np.asarray(labels, np.int32), np.asarray(stats[1:], np.int32)
+
+
+def _has_traces(ink: Gray) -> bool:
     side = max(ink.shape[0] // 24, 3) | 1
     smooth = cv2.blur(ink.astype(np.float32), (side, side))
     noise = 1.4826 * float(np.median(np.abs(ink - smooth))) / side

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from service.imaging.page import Gray
 from service.recognition.normalize.ink_mask import Mask
 from service.recognition.normalize.polarity import Polarity
-from service.recognition.views import HEIGHT, Matrix, slant_of, view, view_matrix
+from service.recognition.views import HEIGHT, Matrix, inverse, slant_of, view, view_matrix
 
 DIGIT_HEIGHT = 20  # that the text's band is scaled to, pixels
 
@@ -139,7 +139,7 @@ class Line:
         """Return the strip that a view shows."""
         slant = view_.upright * self.slant if view_.upright else 0.0
         matrix = view_matrix(slant, view_.scale, view_.scale)
-        back = np.linalg.inv(np.vstack([matrix, [0, 0, 1]]))[:2]
+        back = inverse(matrix)
         back[:, 2] += [self.origin_x * self.scale_x, self.origin_y * self.scale_y]
         to_source = back / np.array([[self.scale_x], [self.scale_y]])
         return Strip(

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from service.imaging.decode import decode
 from service.recognition.decoding.regex import pattern
-from service.recognition.ink_account import Reason
+from service.recognition.ink_account import Reason, account
 from service.recognition.model import ModelFiles
 from service.recognition.normalize import normalize
 from service.recognition.recognizer import Decision, Options, Recognizer
@@ -132,6 +132,30 @@ def test_blank_paper_with_grain_is_blank(seed, grain, height, width):
     page = normalize(paper).page
     assert page.seen
     assert not page.mask.any()
+
+
+def test_what_could_be_a_digit_at_the_edge_is_no_piece_of_a_printed_line(recognizer):
+    page = padded(strip("two-digits.png"), left=14)
+    line = normalize(stroke(page, (0, 18), (0, 32), 5))
+    found = recognizer.recognize(page)
+    unit = found.strip.band.bottom - found.strip.band.top
+    centers = [recognizer.metadata.center(digit.position) for digit in found.reading.digits]
+    unread = account(line, line.strip(found.strip.view), "45", centers)
+    assert Reason.UNEXPLAINED_INK in unread.reasons
+    assert unread.boxes[0].left == 0
+    assert unread.boxes[0].bottom - unread.boxes[0].top == pytest.approx(unit, rel=0.5)
+
+
+def test_a_frames_side_along_the_edge_is_a_printed_line(recognizer):
+    page = padded(strip(), left=14)
+    page = stroke(page, (0, 0), (0, page.shape[0] - 1), 5)
+    assert reasons(recognizer, page) == set()
+
+
+def test_the_account_of_a_very_wide_page_takes_time_by_its_width(recognizer):
+    line = normalize(np.tile(strip(), (1, 400)))
+    found = account(line, line.strip(), "1", [line.pixels.shape[1] / 2])
+    assert Reason.UNEXPLAINED_INK in found.reasons
 
 
 def test_shares_sum_to_the_whole(recognizer):
