@@ -16,7 +16,7 @@ SEED = 14
 
 
 def main() -> None:
-    """Print the share of cells read exactly, and of empty ones told to be empty."""
+    """Print the share of cells read exactly, and of empty ones read as empty."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data-dir", type=Path, help="MNIST's four files")
     parser.add_argument("--count", type=int, default=2000)

@@ -65,7 +65,7 @@ class Reason(StrEnum):
 class InkAccount:
     """What became of the ink of a page; shares are of all its ink, printed lines included."""
 
-    seen: bool  # False on a page with traces of ink that are too faint to be told from noise
+    seen: bool  # False on a page with traces of ink that are too faint to be read
     lines: int  # of ink
     digits: float  # share that the digits explain
     unexplained: float  # share in the band that they do not

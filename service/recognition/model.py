@@ -61,7 +61,7 @@ class Scorer:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
-        options.log_severity_level = 4  # what it refuses is raised, and told by us
+        options.log_severity_level = 4  # what it refuses is raised, and reported by the service
         options.enable_mem_pattern = False  # widths differ from run to run
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:

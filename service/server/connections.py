@@ -2,7 +2,7 @@
 
 gRPC says of a message only that it is whole. What the kernel received on a connection, less what
 was received whole, bounds what gRPC holds of messages that are not. So a stream that waits with
-nothing in hand is told from one whose message was begun and does not end.
+nothing in hand is distinguished from one whose message was begun and does not end.
 """
 
 import socket

@@ -71,7 +71,7 @@ class Frames:
 def _head(encoded: bytes) -> Head:
     try:
         head = json.loads(encoded)
-    except RecursionError as error:  # which no depth of ours reaches
+    except RecursionError as error:  # no answer of a worker is nested as deep
         raise ValueError("a frame's head is nested too deeply") from error
     if not isinstance(head, dict):
         raise ValueError(f"a frame's head is a {type(head).__name__}")

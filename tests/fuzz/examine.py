@@ -24,7 +24,7 @@ class Finding(AssertionError):
 
 
 def examine(kind, data, recognizer, sparing=False):
-    """Put an input through; only errors of ours are allowed.
+    """Put an input through; only Digitstrip's errors are allowed.
 
     Reading takes longest by far: `sparing`, most images are only decoded.
     """

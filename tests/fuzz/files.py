@@ -85,7 +85,7 @@ def tars(image):
 
 
 def examine_file(kind, data):
-    """Put an input through what reads its kind; only errors of ours are allowed."""
+    """Put an input through what reads its kind; only Digitstrip's errors are allowed."""
     if kind == "frames":
         examine_frames(data)
         return

@@ -83,9 +83,11 @@ def run(kind, seconds, seed, tell=False):
     if status != 0:
         watch.findings.append(f"exit status {status}: {said[-2000:]}")
     if tell:
-        told = "; ".join(f"before seed {seed + tried}: {each}" for each in watch.findings) or "none"
+        found = (
+            "; ".join(f"before seed {seed + tried}: {each}" for each in watch.findings) or "none"
+        )
         took, start, end = time.monotonic() - began, watch.start >> 20, watch.end >> 20
-        print(f"{kind:10}{tried:>10,}{took:>9.0f}{start:>11}{end:>6}  {told}", flush=True)
+        print(f"{kind:10}{tried:>10,}{took:>9.0f}{start:>11}{end:>6}  {found}", flush=True)
     return len(watch.findings)
 
 

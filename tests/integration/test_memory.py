@@ -57,11 +57,11 @@ def refusals(server, method):
         if name == "digitstrip_requests_total" and dict(labels)["method"] == method
     }
     logged = [line for line in server.logged("calls refused") if line["method"] == method]
-    told = {}
+    summed = {}
     for line in logged:
-        calls = told.get(line["reason"], ("", 0))[1] + line["calls"]
-        told[line["reason"]] = line["code"], calls
-    return counted, told
+        calls = summed.get(line["reason"], ("", 0))[1] + line["calls"]
+        summed[line["reason"]] = line["code"], calls
+    return counted, summed
 
 
 def test_every_call_that_is_not_received_is_counted_and_logged(tmp_path):

@@ -1,7 +1,7 @@
 """Cells of forms, drawn without the code that removes their lines: boxes, rules, combs, empty ones.
 
 Each cell comes twice, with its printed lines and without them, from the same digits at the same
-places, so that what the lines cost can be told from what the digits cost.
+places, so that the cost of the lines can be separated from that of the digits.
 """
 
 from collections.abc import Sequence

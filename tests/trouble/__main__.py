@@ -146,11 +146,11 @@ class Calls:
     async def behave(self):
         """Have a strip read; try again where the server is busy, as clients do."""
         name = self.rng.choice(list(self.texts))
-        asked = request(STRIPS / name)
+        message = request(STRIPS / name)
         began = time.monotonic()
         while True:
             try:
-                answer = await self.stub.Recognize(asked, timeout=PATIENCE)
+                answer = await self.stub.Recognize(message, timeout=PATIENCE)
             except grpc.aio.AioRpcError as error:
                 code = error.code().name
                 if code in BUSY and time.monotonic() - began < PATIENCE:

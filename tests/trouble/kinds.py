@@ -212,8 +212,8 @@ async def costly_constraint(target):
     low, high = target.rng.randrange(9), target.rng.randrange(9, 99)
     constraint = pb.Constraint(pattern=COSTLY + rf"\d{{{low},{high}}}")
     image = pb.Image(encoded=strip())
-    asked = pb.RecognizeRequest(image=image, constraint=constraint)
-    return await recognize(target, asked.SerializeToString())
+    message = pb.RecognizeRequest(image=image, constraint=constraint)
+    return await recognize(target, message.SerializeToString())
 
 
 @kind("OK", "DEADLINE_EXCEEDED")

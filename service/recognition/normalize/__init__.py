@@ -64,4 +64,4 @@ def normalize(gray: Gray, aspect: float = 1.0) -> Line:
         top, bottom = 0.0, float(page.shape[0])
         ink = np.zeros_like(ink)
     to_source = np.diag([gray.shape[1] / page.shape[1], gray.shape[0] / page.shape[0], 1])[:2]
-    return cut(gray, WorkingPage(ink, mask, erased, to_source, seen), polarity, top, bottom)
+    return cut(gray, ink, WorkingPage(mask, erased, to_source, seen), polarity, top, bottom)

@@ -14,15 +14,17 @@ from service.recognition.views import FIELD, MARGIN
 MOST_ENLARGEMENT = 4  # of a page; digits of fewer than 5 pixels cannot be read anyway
 
 
-def cut(gray: Gray, page: WorkingPage, polarity: Polarity, top: float, bottom: float) -> Line:
+def cut(
+    gray: Gray, ink: Gray, page: WorkingPage, polarity: Polarity, top: float, bottom: float
+) -> Line:
     """Scale the band to the digits' height, the ink to full brightness, and set it in a line."""
-    height, width = page.ink.shape
+    height, width = ink.shape
     scale = min(DIGIT_HEIGHT / max(bottom - top, 1), MOST_ENLARGEMENT)
     middle, reach = (top + bottom) / 2, FIELD / 2 / scale
     first, last = max(math.floor(middle - reach), 0), min(math.ceil(middle + reach) + 1, height)
     size = (max(round(width * scale), 1), max(round((last - first) * scale), 1))
     scaled = cv2.resize(
-        page.ink[first:last], size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+        ink[first:last], size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     )
     scale_x, scale_y = size[0] / width, size[1] / (last - first)
     above = round((middle - first) * scale_y - FIELD / 2)  # rows cut off; added, if negative

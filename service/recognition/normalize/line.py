@@ -11,7 +11,6 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from service.imaging.page import Gray
 from service.recognition.normalize.ink_mask import Mask
 from service.recognition.normalize.polarity import Polarity
 from service.recognition.views import HEIGHT, Matrix, inverse, slant_of, view, view_matrix
@@ -108,11 +107,10 @@ class Strip:
 class WorkingPage:
     """The whole page at the working size, as the line was found on it."""
 
-    ink: Gray  # (height, width) gray levels above the paper, without the printed lines
     mask: Mask  # (height, width) where ink is
     erased: Mask  # (height, width) where printed lines were
     to_source: Matrix  # from this page's points to the source image's
-    seen: bool = True  # False where traces of ink are too faint to be told from the paper
+    seen: bool = True  # False where traces of ink are too faint to be read
 
 
 @dataclass(frozen=True)

@@ -247,11 +247,13 @@ def test_alternatives_are_in_the_json(call, command):
 @BOTH
 def test_a_decision_is_a_column_of_its_own(call, tmp_path, command):
     (tmp_path / "codes.txt").write_text("68761")
-    asked = ["--allowed", tmp_path / "codes.txt", "--accept-errors", "0.1%"]
-    assert call(command, STRIPS / NAME, *asked).stdout == b"68761\tREVIEW\tLOW_CONFIDENCE\n"
-    two = call(command, STRIPS / NAME, STRIPS / NAME, *asked)
+    options = ["--allowed", tmp_path / "codes.txt", "--accept-errors", "0.1%"]
+    assert call(command, STRIPS / NAME, *options).stdout == b"68761\tREVIEW\tLOW_CONFIDENCE\n"
+    two = call(command, STRIPS / NAME, STRIPS / NAME, *options)
     assert two.stdout.decode() == f"{STRIPS / NAME}\t68761\tREVIEW\tLOW_CONFIDENCE\n" * 2
-    assert json.loads(call(command, STRIPS / NAME, *asked, "--json").stdout)["decision"] == "REVIEW"
+    assert (
+        json.loads(call(command, STRIPS / NAME, *options, "--json").stdout)["decision"] == "REVIEW"
+    )
 
 
 @pytest.mark.parametrize(

@@ -201,4 +201,4 @@ def test_a_line_keeps_the_page_it_was_found_on_and_what_was_erased_there():
     (left, right), (top, bottom) = page.to_source @ np.array(corners)
     assert (left, top, right, bottom) == pytest.approx((801, 100, 831, 280), abs=5)
     assert page.erased.any(axis=0).all()
-    assert not page.ink[page.erased].any()
+    assert not (page.mask & page.erased).any()

@@ -73,8 +73,8 @@ def request(image=NAME, page=0):
 
 
 async def read(pool, image=NAME, page=0, **how):
-    asked = request(image, page)
-    serialized = asked.SerializeToString()
+    message = request(image, page)
+    serialized = message.SerializeToString()
     answer = await pool.recognize(serialized, request_pixels(serialized), **how)
     if isinstance(answer, DigitstripError):
         raise answer
@@ -247,11 +247,11 @@ async def test_a_page_larger_than_declared_is_recognized_by_the_worker_for_large
 
 def costly(number):
     """A small request whose constraint takes a worker long; no two are alike."""
-    asked = request("one-digit.png")
-    asked.constraint.pattern = rf"\d*{number % 10}\d{{8}}"
-    asked.constraint.check_digit = pb.CHECK_DIGIT_MOD97
-    asked.constraint.length.max = 200 + number // 10
-    return asked.SerializeToString()
+    message = request("one-digit.png")
+    message.constraint.pattern = rf"\d*{number % 10}\d{{8}}"
+    message.constraint.check_digit = pb.CHECK_DIGIT_MOD97
+    message.constraint.length.max = 200 + number // 10
+    return message.SerializeToString()
 
 
 @in_a_loop
