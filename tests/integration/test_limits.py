@@ -17,9 +17,9 @@ SMALL = pb.RecognizeRequest(image=to_image(STRIP))
 LARGE = pb.RecognizeRequest(image=to_image(STRIP), include_scores=True)
 
 
-def stay_open(ended):
+def stay_open(ended, *requests):
+    yield from requests
     ended.wait(60)
-    yield from ()
 
 
 def test_a_connection_that_is_too_old_ends_and_the_client_goes_on_with_another(start_service):
@@ -60,8 +60,9 @@ def test_calls_and_connections_over_the_limit_wait_or_are_refused(start_service)
     ended = threading.Event()
     with grpc.insecure_channel(server.address) as channel:
         stub = RecognizerServiceStub(channel)
-        stream = stub.RecognizeStream(stay_open(ended))
-        grpc.channel_ready_future(channel).result(30)
+        first = pb.RecognizeStreamRequest(id="first", request=SMALL)
+        stream = stub.RecognizeStream(stay_open(ended, first))
+        assert next(stream).id == "first"  # the stream has the connection's one place
         second = stub.Recognize.future(SMALL, timeout=60)
         with pytest.raises(grpc.FutureTimeoutError):
             second.result(1)
