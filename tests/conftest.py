@@ -29,8 +29,11 @@ from service.recognition.recognizer import Recognizer
 
 ROOT = Path(__file__).parent.parent
 STRIPS = ROOT / "examples" / "strips"
-settings.register_profile("busy", deadline=None)  # tests hold on a busy machine, too
-settings.load_profile("busy")
+# Tests hold on a busy machine, and draw the same examples in every run; to draw others, and more:
+# pytest --hypothesis-profile explore.
+settings.register_profile("same", deadline=None, derandomize=True)
+settings.register_profile("explore", deadline=None, max_examples=1000)
+settings.load_profile("same")
 LONGEST = 60.0  # seconds that a test in a loop may take
 
 

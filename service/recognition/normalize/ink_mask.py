@@ -10,7 +10,7 @@ from service.imaging.page import Gray
 
 LEAST_CONTRAST = 12  # gray levels between ink and paper, below which no ink is made out
 TRACE = 2.0  # gray levels of smoothed ink, from which a page without ink is not blank, either
-ABOVE_NOISE = 6.0  # standard deviations of smoothed noise, the same
+ABOVE_NOISE = 8.0  # standard deviations of smoothed noise, the same
 STROKES = 0.005  # of a page's area, that traces cover at least
 
 PIECE = 16_384  # columns that are looked at once, where more would take too much memory
@@ -55,7 +55,10 @@ def components(mask: Mask) -> Iterator[tuple[int, npt.NDArray[np.int32], npt.NDA
 
 def _has_traces(ink: Gray) -> bool:
     side = max(ink.shape[0] // 24, 3) | 1
-    smooth = cv2.blur(ink.astype(np.float32), (side, side))
-    noise = 1.4826 * float(np.median(np.abs(ink - smooth))) / side
-    peak = float(np.quantile(smooth, 1 - STROKES) - np.median(smooth))
+    above = ink.astype(np.float32) - np.median(ink)
+    # Paper surrounds the page: mirrored, the same noise would count twice along the edges.
+    smooth = cv2.blur(above, (side, side), borderType=cv2.BORDER_CONSTANT)
+    low, median, high = np.quantile(smooth, [0.16, 0.5, 1 - STROKES]).tolist()
+    noise = max(1.4826 * float(np.median(np.abs(above - smooth))) / side, median - low)
+    peak = high - median
     return bool(peak >= max(TRACE, ABOVE_NOISE * noise))
