@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
@@ -65,6 +65,18 @@ PlaintextTokenOption = Annotated[
     bool,
     typer.Option("--plaintext-token", help="Allow the token to leave this machine without TLS."),
 ]
+# The environment variables of these options, which a server's environment may have, too.
+VARIABLES = frozenset(
+    get_args(option)[1].envvar
+    for option in (
+        AddressesOption,
+        CaOption,
+        CertificateOption,
+        KeyOption,
+        ServerNameOption,
+        TokenFileOption,
+    )
+)
 
 
 def silence_grpc() -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from service.cli.connection_options import silence_grpc
+from service.cli.connection_options import VARIABLES, silence_grpc
 from service.cli.output import Exit, announce, notify
 from service.cli.recognition_options import ModelOption, SecondReaderOption
 
@@ -50,8 +50,9 @@ def serve(
     yield_to_workers()
     from service.server.app import serve as run
     from service.server.observability.logs import logging_to_stderr
-    from service.server.settings import load_settings
+    from service.server.settings import check_variables, load_settings
 
+    check_variables(os.environ, VARIABLES)
     settings = load_settings(
         config,
         listen=listen,

@@ -1,9 +1,13 @@
 """The server's settings, from flags, environment (DIGITSTRIP_*) and file; built once."""
 
+import re
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Self, cast
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -19,6 +23,12 @@ from service.workers.cpu_quota import usable_cpus
 from service.workers.pool import PoolSize
 from service.workers.worker_config import WorkerConfig
 
+PREFIX = "DIGITSTRIP_"  # of the settings' environment variables
+# What Kubernetes and Docker set for a service of that name: DIGITSTRIP_PORT_50051_TCP_ADDR.
+SERVICE_LINK = re.compile(
+    r"(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
+)
+
 
 def host_and_port(listen: str) -> str:
     """Validate host:port; gRPC would wrap a port past 65535 around."""
@@ -33,7 +43,7 @@ def host_and_port(listen: str) -> str:
 class Settings(BaseSettings):
     """The settings; flags take precedence over the environment, and that over the file."""
 
-    model_config = SettingsConfigDict(env_prefix="DIGITSTRIP_", extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
 
     listen: Annotated[
         str,
@@ -211,6 +221,30 @@ class Settings(BaseSettings):
         return PoolSize(self.workers, self.queue_pixels, self.large_pixels, self.image_seconds)
 
 
+def check_variables(environment: Mapping[str, str], others: Iterable[str] = ()) -> None:
+    """Refuse a DIGITSTRIP_ variable that sets nothing: misspelled, it would leave a default.
+
+    Args:
+        environment: the variables and their values.
+        others: names that other commands know, such as DIGITSTRIP_ADDRESS.
+
+    Raises:
+        SettingsError: names the variable and the one that it resembles most.
+    """
+    known = {name.upper() for name in Settings.model_fields}
+    known |= {name.removeprefix(PREFIX) for name in others}
+    for variable in sorted(environment):
+        prefix, name = variable[: len(PREFIX)], variable[len(PREFIX) :].upper()
+        if prefix.upper() == PREFIX and name not in known and not SERVICE_LINK.fullmatch(name):
+            raise SettingsError(f"{variable} is no setting{_hint(name, known, PREFIX)}")
+
+
+def _hint(name: str, known: Iterable[str], prefix: str = "") -> str:
+    """Return the end of a sentence that refuses a name: which known one may be meant, if any."""
+    nearest = get_close_matches(name, sorted(known), n=1)
+    return f"; did you mean {prefix}{nearest[0]}?" if nearest else ""
+
+
 def load_settings(file: Path | None = None, **flags: object) -> Settings:
     """Build the settings.
 
@@ -240,13 +274,18 @@ def load_settings(file: Path | None = None, **flags: object) -> Settings:
     try:
         return WithFile(**cast(dict[str, Any], given))
     except ValidationError as error:
-        complaints = "; ".join(
-            f"{'.'.join(map(str, each['loc']))} = {each['input']!r}: {each['msg']}"
-            if each["loc"]
-            else each["msg"]
-            for each in error.errors()
-        )
+        complaints = "; ".join(_complaint(each) for each in error.errors())
         raise SettingsError(f"bad settings: {complaints}") from error
     except ValueError as error:  # a file that is no TOML, a variable that is no JSON
         where = f" in {file} or the environment" if file else " in the environment"
         raise SettingsError(f"bad settings{where}: {error}") from error
+
+
+def _complaint(error: ErrorDetails) -> str:
+    """Return what pydantic says of a setting: its name, the value seen and what is allowed."""
+    if not error["loc"]:
+        return error["msg"]
+    name = ".".join(map(str, error["loc"]))
+    if error["type"] == "extra_forbidden":
+        return f"{name} is no setting{_hint(name, Settings.model_fields)}"
+    return f"{name} = {error['input']!r}: {error['msg']}"
