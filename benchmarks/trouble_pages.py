@@ -19,7 +19,6 @@ from tests.support.form_cells import cells
 from training.data.digits import load_mnist
 
 SEED = 15
-RATE = 0.01
 
 Page = npt.NDArray[np.uint8]
 Trouble = Callable[[Page, Page, np.random.Generator], Page]
@@ -113,6 +112,58 @@ def marks(page: Page, _: Page, rng: np.random.Generator) -> Page:
     return ring
 
 
+def lone_mark(page: Page, _: Page, rng: np.random.Generator) -> Page:
+    """Leave no digits, but a tick, a punched hole or a fold."""
+    paper, ink = levels(page)
+    height, width = max(page.shape[0], 40), max(page.shape[1], 60)
+    found = np.clip(rng.normal(paper, 1, (height, width)), 0, 255).astype(np.uint8)
+    x, y, size = rng.uniform(0.3, 0.7) * width, height / 2, rng.uniform(0.15, 0.3) * height
+    kind = rng.integers(3)
+    if kind == 0:
+        thick = max(round(rng.uniform(0.15, 0.3) * size), 1)
+        ends = [(x - size, y + rng.uniform(0, 0.4) * size), (x - size / 3, y + size)]
+        corners = np.rint([*ends, (x + size, y - size)]).astype(np.int32)
+        return cv2.polylines(found, [corners], False, ink, thick, cv2.LINE_AA)
+    if kind == 1:
+        return cv2.circle(found, (round(x), round(y)), round(size), ink, -1, cv2.LINE_AA)
+    shade = round(paper - rng.uniform(0.2, 0.6) * (paper - ink))
+    lean = rng.uniform(-0.1, 0.1) * height
+    return cv2.line(found, (round(x + lean), -1), (round(x - lean), height), shade, 2, cv2.LINE_AA)
+
+
+def slashes(page: Page, other: Page, rng: np.random.Generator) -> Page:
+    """Set a slash that is taller than the digits between two groups of them."""
+    top, _left, bottom, right = inked(page)
+    tall, height = bottom - top, max(page.shape[0], other.shape[0])
+    page = widened(page, max(round(0.9 * tall) - (page.shape[1] - right), 0))
+    lean = rng.uniform(0.1, 0.3) * tall
+    reach, x = rng.uniform(0.15, 0.3) * tall, page.shape[1] - 0.45 * tall
+    thick = max(round(rng.uniform(0.07, 0.16) * tall), 1)
+    page = drawn(page, (x - lean, bottom + reach), (x + lean, top - reach), thick)
+    pair = [
+        np.pad(each, ((0, height - each.shape[0]), (0, 0)), constant_values=levels(each)[0])
+        for each in (page, other)
+    ]
+    pair[1] = np.clip(pair[1].astype(int) + levels(page)[0] - levels(other)[0], 0, 255)
+    return np.hstack(pair).astype(np.uint8)
+
+
+def letters(page: Page, _: Page, rng: np.random.Generator) -> Page:
+    """Write a word instead, or behind the digits."""
+    top, _left, bottom, right = inked(page)
+    paper, ink = levels(page)
+    word = "".join(rng.choice(list("ABCDEFGHJKLMNPQRTUVWXYabdefhkmnprty"), rng.integers(2, 5)))
+    scale = (bottom - top) / 22
+    if rng.random() < 0.5:
+        page = np.full((page.shape[0], 1), paper, np.uint8)
+        right = 0
+    start = right + round(0.3 * (bottom - top))
+    page = widened(page, max(round((24 * len(word) + 30) * scale) - (page.shape[1] - start), 0))
+    font = int(rng.choice([cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_SCRIPT_COMPLEX]))
+    thick = max(round(scale), 1)
+    return cv2.putText(page, word, (start, bottom), font, scale, ink, thick, cv2.LINE_AA)
+
+
 TROUBLES: dict[str, Trouble] = {
     "two lines": two_lines,
     "struck out": struck,
@@ -120,6 +171,9 @@ TROUBLES: dict[str, Trouble] = {
     "cut off": cut_off,
     "faint": faint,
     "tick, cross, blot": marks,
+    "lone mark": lone_mark,
+    "slash between": slashes,
+    "letters": letters,
 }
 
 
@@ -129,12 +183,15 @@ def main() -> None:
     parser.add_argument("--data-dir", type=Path, help="MNIST's four files")
     parser.add_argument("--count", type=int, default=3000)
     parser.add_argument("--seed", type=int, default=SEED)
+    parser.add_argument(
+        "--error-rate", type=float, default=0.01, help="tolerated of what is accepted"
+    )
     args = parser.parse_args()
     recognizer = Recognizer.load(ModelFiles.read())
     digits = load_mnist(args.data_dir)[1]
     images = digits.images[:, 2:-2, 2:-2]  # without the window's margin
     made = cells(images, digits.labels, args.seed, args.count, empty=0.0)
-    options, rng = Options(error_rate=RATE), np.random.default_rng(args.seed)
+    options, rng = Options(error_rate=args.error_rate), np.random.default_rng(args.seed)
     many: Counter[str] = Counter()
     accepted: Counter[str] = Counter()
     sure: Counter[str] = Counter()  # would be, but for the account
@@ -145,11 +202,14 @@ def main() -> None:
         clean["accepted"] += found.decision is Decision.ACCEPT
         clean["lost"] += bool(found.reasons) and Reason.LOW_CONFIDENCE not in found.reasons
         name = list(TROUBLES)[number % len(TROUBLES)]
-        page = TROUBLES[name](cell.plain, made[number - 1].plain, rng)
+        other = made[number - 1]
+        page = TROUBLES[name](cell.plain, other.plain, rng)
         found = recognizer.recognize(page, options)
         many[name] += 1
         # A mark may be seen for what it is; what is still read right is no false ACCEPT.
-        right = name in ("/- behind it", "faint") and found.reading.text == cell.text
+        readable = {"/- behind it": cell.text, "faint": cell.text}
+        readable["slash between"] = cell.text + other.text
+        right = found.reading.text == readable.get(name)
         accepted[name] += found.decision is Decision.ACCEPT and not right
         sure[name] += not right and Reason.LOW_CONFIDENCE not in found.reasons
     print("| trouble | pages | sure enough | accepted |\n|---|---|---|---|")

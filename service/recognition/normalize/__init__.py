@@ -9,7 +9,7 @@ from service.imaging.page import Gray
 from service.recognition.normalize.background import remove_background
 from service.recognition.normalize.band import find_band
 from service.recognition.normalize.cut import cut
-from service.recognition.normalize.ink_mask import find_ink, has_traces
+from service.recognition.normalize.ink_mask import find_blots, find_ink, has_traces
 from service.recognition.normalize.line import (
     DIGIT_HEIGHT,
     INK,
@@ -56,6 +56,7 @@ def normalize(gray: Gray, aspect: float = 1.0) -> Line:
     ink = remove_background(bright)
     mask = find_ink(ink)
     seen = bool(mask.any()) or not has_traces(ink)
+    blots = find_blots(bright, mask)
     erased = find_rules(mask)
     ink, mask = np.where(erased, np.uint8(0), ink), mask & ~erased
     if mask.any():
@@ -64,4 +65,4 @@ def normalize(gray: Gray, aspect: float = 1.0) -> Line:
         top, bottom = 0.0, float(page.shape[0])
         ink = np.zeros_like(ink)
     to_source = np.diag([gray.shape[1] / page.shape[1], gray.shape[0] / page.shape[0], 1])[:2]
-    return cut(gray, ink, WorkingPage(mask, erased, to_source, seen), polarity, top, bottom)
+    return cut(gray, ink, WorkingPage(mask | blots, erased, to_source, seen), polarity, top, bottom)

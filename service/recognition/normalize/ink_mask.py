@@ -28,6 +28,21 @@ def find_ink(ink: Gray) -> Mask:
     return mask if contrast >= LEAST_CONTRAST else np.zeros_like(mask)
 
 
+def find_blots(bright: Gray, mask: Mask) -> Mask:
+    """Return what is as dark as the ink, but wider than any stroke, and was taken for paper.
+
+    Args:
+        bright: (height, width) uint8, the page, ink brighter than its surroundings.
+        mask: of its ink.
+    """
+    if not mask.any():
+        return np.zeros_like(mask)
+    paper, ink = _median(bright, ~mask), _median(bright, mask)
+    dark = (bright >= (paper + 2 * ink) / 3) & ~mask
+    opened = cv2.morphologyEx(dark.view(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    return np.asarray(opened > 0, np.bool_)
+
+
 def has_traces(ink: Gray) -> bool:
     """Whether a page on which no ink is made out has traces of some: it is not blank, then.
 
@@ -51,6 +66,12 @@ def components(mask: Mask) -> Iterator[tuple[int, npt.NDArray[np.int32], npt.NDA
         _, labels, stats, _ = cv2.connectedComponentsWithStats(piece, connectivity=8)
         stats[:, cv2.CC_STAT_LEFT] += left
         yield left, np.asarray(labels, np.int32), np.asarray(stats[1:], np.int32)
+
+
+def _median(levels: Gray, where: Mask) -> int:
+    """Return the median gray level of some pixels; 0 of none."""
+    counts = cv2.calcHist([levels], [0], where.view(np.uint8), [256], [0, 256]).ravel()
+    return int(np.searchsorted(np.cumsum(counts), counts.sum() / 2))
 
 
 def _has_traces(ink: Gray) -> bool:

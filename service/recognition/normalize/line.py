@@ -107,7 +107,7 @@ class Strip:
 class WorkingPage:
     """The whole page at the working size, as the line was found on it."""
 
-    mask: Mask  # (height, width) where ink is
+    mask: Mask  # (height, width) where ink is, blots that are no strokes among it
     erased: Mask  # (height, width) where printed lines were
     to_source: Matrix  # from this page's points to the source image's
     seen: bool = True  # False where traces of ink are too faint to be read

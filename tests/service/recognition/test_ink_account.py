@@ -164,3 +164,106 @@ def test_shares_sum_to_the_whole(recognizer):
     ink = recognizer.recognize(np.full((48, 200), PAPER, np.uint8)).ink
     assert (ink.seen, ink.lines, ink.boxes, ink.reasons) == (True, 0, (), ())
     assert ink.digits == ink.unexplained == ink.outside == ink.removed == 0
+
+
+def accounted(page, digits, columns):
+    """The account of a page on which digits are read at columns of it, one each."""
+    line = normalize(page)
+    found = line.strip()
+    middle = found.pixels.shape[0] / 2
+    scale, lean, left = found.to_source[0]
+    return account(line, found, digits, [(x - lean * middle - left) / scale for x in columns])
+
+
+def paper(width=160, height=64):
+    return np.full((height, width), PAPER, np.uint8)
+
+
+def seven(page, left):
+    """A 7 of 40 pixels: no part of it is level in its middle."""
+    page = stroke(page, (left, 12), (left + 20, 12))
+    return stroke(page, (left + 20, 12), (left + 6, 52))
+
+
+def one(page, left, top=12, bottom=52):
+    return stroke(page, (left + 4, top), (left, bottom))
+
+
+@pytest.mark.parametrize("radius", [9, 16, 22])
+def test_a_blot_is_no_digit(radius):
+    page = paper()
+    cv2.circle(page, (60, 32), radius, (INK, INK, INK, INK), -1, cv2.LINE_AA)
+    assert accounted(page, "0", [60]).reasons == (Reason.UNEXPLAINED_INK,)
+
+
+def test_a_blot_over_a_digit_strikes_it_out():
+    page = seven(seven(paper(), 20), 110)
+    cv2.rectangle(page, (58, 14), (94, 50), (INK, INK, INK, INK), -1)
+    assert accounted(page, "787", [32, 76, 122]).reasons == (Reason.STRUCK_OUT,)
+
+
+@pytest.mark.parametrize(
+    "arms", [[(30, 36), (40, 52), (68, 14)], [(34, 30), (40, 52), (60, 12)]], ids=["wide", "steep"]
+)
+def test_a_tick_is_no_1(arms):
+    page = stroke(stroke(paper(90), arms[0], arms[1], 4), arms[1], arms[2], 4)
+    assert accounted(page, "1", [45]).reasons == (Reason.UNEXPLAINED_INK,)
+
+
+@pytest.mark.parametrize(
+    "flag", [[(50, 12), (30, 34)], [(50, 12), (34, 50)], [(50, 12), (40, 16)]], ids=str
+)
+def test_a_1_with_a_flag_is_a_1(flag):
+    page = stroke(stroke(paper(90), *flag, 4), (50, 12), (46, 52), 4)
+    assert accounted(page, "1", [47]).reasons == ()
+
+
+def test_a_1_with_a_foot_is_a_1():
+    page = stroke(stroke(paper(90), (46, 12), (46, 52), 4), (34, 52), (58, 52), 4)
+    assert accounted(page, "1", [46]).reasons == ()
+
+
+def test_a_slash_between_digits_is_no_1():
+    page = seven(seven(paper(), 20), 100)
+    slash = stroke(page, (82, 2), (66, 62), 4)
+    assert accounted(slash, "717", [32, 74, 112]).reasons == (Reason.UNEXPLAINED_INK,)
+    assert accounted(one(page, 72), "717", [32, 74, 112]).reasons == ()
+
+
+def test_a_tall_1_before_digits_is_a_1():
+    page = one(seven(seven(paper(), 60), 110), 20, 5, 58)
+    assert accounted(page, "177", [22, 72, 122]).reasons == ()
+
+
+def test_a_fold_from_edge_to_edge_is_no_1():
+    fold = stroke(paper(), (80, -5), (83, 70), 2)
+    assert Reason.UNEXPLAINED_INK in accounted(fold, "1", [81]).reasons
+    tight = one(paper(14), 4, 0, 64)
+    assert accounted(tight, "1", [6]).reasons == ()
+
+
+def test_a_single_digit_at_one_edge_is_cut_off():
+    page = seven(paper(60), 20)
+    assert accounted(page[:40], "7", [32]).reasons == (Reason.CUT_OFF,)
+    assert accounted(page[20:], "7", [32]).reasons == (Reason.CUT_OFF,)
+    assert accounted(page[11:54], "7", [32]).reasons == ()
+
+
+def test_a_stroke_through_a_single_digit_strikes_it_out():
+    page = paper(100)
+    cv2.ellipse(page, (50, 32), (11, 19), 0, 0, 360, (INK, INK, INK, INK), 3, cv2.LINE_AA)
+    assert accounted(page, "0", [50]).reasons == ()
+    struck = stroke(page, (30, 34), (70, 31))
+    assert accounted(struck, "0", [50]).reasons == (Reason.STRUCK_OUT,)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.integers(1, 60), st.floats(0.02, 0.98))
+def test_every_page_has_an_account(seed, height, width, share):
+    rng = np.random.default_rng(seed)
+    page = np.where(rng.random((height, width)) < share, INK, PAPER).astype(np.uint8)
+    found = accounted(page, "111", [width * each for each in (0.2, 0.5, 0.8)])
+    assert (
+        found.digits + found.unexplained + found.outside + found.removed
+        == pytest.approx(1, abs=1e-6)
+        or not normalize(page).page.mask.any()
+    )

@@ -1,0 +1,29 @@
+"""Digits that go on beyond the image's edges."""
+
+import numpy as np
+
+from service.recognition.ink_account.page_ink import PageInk
+
+CUT_SIDE = 0.45  # contact with the left or the right edge, of a digit that is cut off
+CUT_DIGITS = 0.75  # share of digits at the upper or the lower edge, from which they are cut off
+ROOM = 0.15  # paper at the other edge, without which a single digit's image is tight, not cut off
+
+
+def cut_off(ink: PageInk) -> bool:
+    """Tell digits that go on beyond an edge of the image."""
+    digits = ink.theirs & ink.counts
+    if not digits.any():
+        return False
+    height, width = ink.mask.shape
+    for at_edge, column in ((ink.left <= 0, 0), (ink.right >= width, width - 1)):
+        contact = np.count_nonzero(ink.mask[:, column])
+        if (digits & at_edge).any() and contact >= CUT_SIDE * ink.unit:
+            return True
+    above, below = ink.top[digits].min(), height - ink.bottom[digits].max()
+    for at_edge, room in ((ink.top <= 0, below), (ink.bottom >= height, above)):
+        touching, all_of_them = np.count_nonzero(digits & at_edge), np.count_nonzero(digits)
+        if touching < CUT_DIGITS * all_of_them:
+            continue
+        if all_of_them > 1 or room >= ROOM * ink.unit:
+            return True
+    return False

@@ -1,0 +1,183 @@
+"""Ink that is no digit: printed lines, dashes, slashes, blots, and the literals of a pattern."""
+
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from service.recognition.ink_account.page_ink import PageInk, Which
+from service.recognition.normalize.ink_mask import Mask
+
+THIN = 0.25  # shorter side of what is left of a printed line, at most
+LONG = 1.6  # longer side of such a piece away from the image's edge, at least
+HAIR = 0.6  # pen strokes, that a hairline is thick at most
+NEAR = 0.4  # how near to the image's edge one is
+ONE_LOW, ONE_HIGH = 0.6, 1.4  # height of what could be a 1
+HOLLOW = 0.15  # share of its box that a corner of a frame fills, at most
+DASH_HEIGHT = 0.4  # of a dash, at most
+SIGN_HEIGHT, SIGN_WIDTH = 1.6, 1.3  # of a dash, a slash or another literal, at most
+SOLID = 0.64  # share of the square round it that a blot or a punched hole fills, at least
+TALL = 1.3  # height of a slash between digits, in heights of the ink beside it, at least
+NEIGHBORS = 4  # components to either side that it is compared with
+JUTS = 0.1  # what it juts out above and below that ink, the same
+WIDE = 0.9  # width of an image, in its heights, from which a stroke over all of one is a fold
+STRAIGHT = 0.16  # spread of a straight stroke's ink across its axis, in spreads along it, at most
+
+ARM, ARM_TOP = 0.1, 0.25  # height of a tick's short arm, at least, and where it ends, at most
+LEAST_TICK = 10  # pixels of height, below which an arm cannot be told
+ARM_FEET = (0.6, 0.7, 0.8, 0.9)  # heights, from the top, above which a tick's arms may be two
+
+
+def printed(ink: PageInk) -> Which:
+    """Return which components are pieces of printed lines, that were not removed as such.
+
+    They are straight, so their boxes are thin; and they are long, or run along the image's edge, or
+    near it and are thinner than the pen's strokes. What could be a 1 at the edge is none. A corner
+    of a frame has a large box that it hardly fills.
+    """
+    height, width = ink.mask.shape
+    unit, hair = ink.unit, HAIR * _stroke_width(ink.mask)
+    beside = np.minimum(ink.left, width - ink.right)
+    above = np.minimum(ink.top, height - ink.bottom)
+    one = (ink.height >= ONE_LOW * unit) & (ink.height <= ONE_HIGH * unit)
+    upright = (ink.width <= THIN * unit) & (
+        (ink.height >= LONG * unit)
+        | ((beside <= 1) & ~one)
+        | ((beside > 1) & (beside <= NEAR * unit) & (ink.width <= hair))
+    )
+    level = (ink.height <= THIN * unit) & (
+        (ink.width >= LONG * unit)
+        | (above <= 1)
+        | ((above > 1) & (above <= NEAR * unit) & (ink.height <= hair))
+    )
+    large = np.minimum(ink.width, ink.height) >= unit
+    corner = large & (np.minimum(beside, above) <= 1)
+    corner &= ink.area <= HOLLOW * ink.width * ink.height
+    return np.asarray(upright | level | corner, np.bool_)
+
+
+def between(ink: PageInk, number: int) -> Which:
+    """Return which components a literal explains: those of its place and size.
+
+    Args:
+        ink: of the page.
+        number: of the digit before which the literal stands, from 0.
+    """
+    ends = [-np.inf, *ink.centers, np.inf]
+    y = sum(ink.band) / 2
+    left, right = (ink.x_of(column, y) for column in ends[number : number + 2])
+    middle = (ink.left + ink.right) / 2
+    small = (ink.height <= SIGN_HEIGHT * ink.unit) & (ink.width <= SIGN_WIDTH * ink.unit)
+    near = np.abs((ink.top + ink.bottom) / 2 - y) <= 0.8 * ink.unit
+    return np.asarray((middle > left) & (middle < right) & small & near, np.bool_)
+
+
+def dashes(ink: PageInk) -> Which:
+    """Return which components are dashes behind the last digit."""
+    flat = (ink.height <= DASH_HEIGHT * ink.unit) & (ink.width >= 1.5 * ink.height)
+    flat &= ink.width <= SIGN_WIDTH * ink.unit
+    middle = (ink.top + ink.bottom) / 2
+    flat &= (middle >= ink.band[0] + 0.15 * ink.unit) & (middle <= ink.band[1])
+    behind = ink.left >= ink.to_page[0, 0] * ink.centers[-1] + ink.to_page[0, 2]
+    return np.asarray(flat & behind, np.bool_)
+
+
+def blots(ink: PageInk) -> Which:
+    """Return which components are solid: as wide as high, and nearly full, as no digit is."""
+    return np.asarray(ink.counts & (ink.area >= SOLID * ink.longer**2), np.bool_)
+
+
+def slashes(ink: PageInk, digits: str) -> Which:
+    """Return which components, read as a 1, are straight strokes that no 1 is.
+
+    They stand between other ink in the digits' reach and jut out of it above and below, or they
+    run from the image's upper edge to its lower one, as a fold does.
+    """
+    found = np.zeros(len(ink.area), np.bool_)
+    row = np.flatnonzero(ink.theirs & ink.counts)
+    row = row[np.argsort(ink.left[row], kind="stable")]
+    places = {which: place for place, which in enumerate(row.tolist())}
+    height, width = ink.mask.shape
+    for which in _ones(ink, digits):
+        place = places[which]
+        others = np.concatenate(
+            [row[max(place - NEIGHBORS, 0) : place], row[place + 1 :][:NEIGHBORS]]
+        )
+        through = (
+            ink.top[which] <= 1 and ink.bottom[which] >= height - 1 and width >= WIDE * ink.unit
+        )
+        if through or _juts_out(ink, which, others):
+            found[which] = _straight(ink.ink_of(which))
+    return found
+
+
+def ticks(ink: PageInk, digits: str) -> Which:
+    """Return which components are ticks, and no 1: a short arm rises to the left of the foot.
+
+    The flag of a 1 begins at its head instead, and what is above its foot hangs together.
+    """
+    found = np.zeros(len(ink.area), np.bool_)
+    for which in _ones(ink, digits):
+        found[which] = _has_arm(ink.ink_of(which))
+    return found
+
+
+def _ones(ink: PageInk, digits: str) -> Iterator[int]:
+    """Find the components that are read as a 1."""
+    if "1" not in digits:
+        return
+    for which in np.flatnonzero(ink.theirs & ink.counts).tolist():
+        number = ink.digit_of(which)
+        if number is not None and digits[number] == "1":
+            yield which
+
+
+def _has_arm(mask: Mask) -> bool:
+    height = len(mask)
+    if height < LEAST_TICK:
+        return False
+    for foot in ARM_FEET:
+        upper, lower = np.split(mask.view(np.uint8), [round(foot * height)])
+        if cv2.connectedComponents(lower)[0] != 2:  # the background is one
+            continue
+        _, _, stats, _ = cv2.connectedComponentsWithStats(upper, connectivity=8)
+        parts = stats[1:][stats[1:, cv2.CC_STAT_HEIGHT] >= ARM * height]
+        if len(parts) != 2:
+            continue
+        arm = parts[parts[:, cv2.CC_STAT_LEFT].argmin()]
+        ends = arm[cv2.CC_STAT_TOP] + arm[cv2.CC_STAT_HEIGHT] == len(upper)
+        if ends and arm[cv2.CC_STAT_TOP] >= ARM_TOP * height:
+            return True
+    return False
+
+
+def _juts_out(ink: PageInk, which: int, others: npt.NDArray[np.intp]) -> bool:
+    if not (ink.left[others] < ink.left[which]).any():
+        return False
+    if not (ink.right[others] > ink.right[which]).any():
+        return False
+    height = float(np.median(ink.height[others]))
+    top, bottom = float(np.median(ink.top[others])), float(np.median(ink.bottom[others]))
+    return bool(
+        ink.height[which] >= TALL * height
+        and ink.top[which] <= top - JUTS * height
+        and ink.bottom[which] >= bottom + JUTS * height
+    )
+
+
+def _straight(mask: Mask) -> bool:
+    """Tell a straight stroke, by the spread of its ink along its axis and across it."""
+    points = np.argwhere(mask).astype(np.float64)
+    if len(points) < 4:
+        return False
+    across, along = np.sqrt(np.maximum(np.linalg.eigvalsh(np.cov(points.T)), 0))
+    return bool(across <= STRAIGHT * along)
+
+
+def _stroke_width(mask: Mask) -> float:
+    """Estimate how wide strokes are, by what an erosion takes from both their sides, pixels."""
+    ink = mask.view(np.uint8)
+    area = cv2.countNonZero(ink)
+    inner = cv2.countNonZero(cv2.erode(ink, np.ones((3, 3), np.uint8))) if area else 0
+    return 2 / max(1 - inner / max(area, 1), 0.05)

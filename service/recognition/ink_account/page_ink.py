@@ -1,0 +1,149 @@
+"""The connected ink of a page, and how much of it is in reach of the digits read there."""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from service.recognition.normalize import DIGIT_HEIGHT, Line, Strip
+from service.recognition.normalize.ink_mask import Mask, components
+from service.recognition.views import Matrix, compose, inverse
+
+Floats = npt.NDArray[np.float64]  # (components,)
+Which = npt.NDArray[np.bool_]  # (components,)
+
+REACH = 0.6  # to either side of a digit's center, what ink it explains
+SLACK = 0.35  # above and below the band, the same
+EXPLAINED = 0.5  # share of a component's ink in reach of digits, from which it is theirs
+BESIDE = 0.25  # how far beside a component its digit's center may lie
+LEAST_SIDE = 0.3  # longer side of a component that counts
+LEAST_AREA = 0.02  # ink of a component that counts: half a dash
+
+
+@dataclass(frozen=True)
+class PageInk:
+    """Connected ink; arrays have an entry for each component, in pixels of the working page."""
+
+    mask: Mask  # (height, width) ink, without printed lines that were removed
+    erased: Mask  # (height, width) those
+    band: tuple[float, float]  # rows between which the text stands
+    centers: Sequence[float]  # of the digits, ascending, columns of the strip
+    to_page: Matrix  # from points of the strip
+    zone: npt.NDArray[np.uint8]  # (height, width) 1 in reach of digits
+    left: Floats
+    top: Floats
+    width: Floats
+    height: Floats
+    area: Floats
+    in_reach: Floats  # of the area
+
+    @classmethod
+    def of(cls, line: Line, strip: Strip, centers: Sequence[float]) -> "PageInk":
+        """Find the connected ink of a page, given the centers of its digits in a strip."""
+        page = line.page
+        to_page = compose(inverse(page.to_source), strip.to_source)
+        scale, offset = float(page.to_source[1, 1]), float(page.to_source[1, 2])
+        band = (line.band.top - offset) / scale, (line.band.bottom - offset) / scale
+        zone = _zone(page.mask.shape, to_page, centers, band)
+        pieces, within = [], []
+        for first, labels, found in components(page.mask):
+            covered = labels[zone[:, first : first + labels.shape[1]] > 0]
+            within.append(np.bincount(covered, minlength=len(found) + 1)[1:])
+            pieces.append(found)
+        left, top, width, height, area = np.concatenate(pieces).astype(np.float64).T
+        return cls(
+            mask=page.mask,
+            erased=page.erased,
+            band=band,
+            centers=centers,
+            to_page=to_page,
+            zone=zone,
+            left=left,
+            top=top,
+            width=width,
+            height=height,
+            area=area,
+            in_reach=np.concatenate(within).astype(np.float64),
+        )
+
+    @property
+    def unit(self) -> float:
+        """Height of the text's band."""
+        return max(self.band[1] - self.band[0], 1.0)
+
+    @property
+    def bottom(self) -> Floats:
+        """Rows below the components."""
+        return self.top + self.height
+
+    @property
+    def right(self) -> Floats:
+        """Columns right of the components."""
+        return self.left + self.width
+
+    @property
+    def longer(self) -> Floats:
+        """Longer sides."""
+        return np.maximum(self.width, self.height)
+
+    @property
+    def counts(self) -> Which:
+        """Whether they are large enough to matter."""
+        large = self.longer >= LEAST_SIDE * self.unit
+        return np.asarray(large & (self.area >= LEAST_AREA * self.unit**2), np.bool_)
+
+    @property
+    def theirs(self) -> Which:
+        """Whether digits explain them."""
+        return np.asarray(self.in_reach >= EXPLAINED * self.area, np.bool_)
+
+    def x_of(self, column: float, y: float) -> float:
+        """Return where a column of the strip crosses a row of the page."""
+        row = (y - self.to_page[1, 2]) / self.to_page[1, 1]
+        return float(self.to_page[0, 0] * column + self.to_page[0, 1] * row + self.to_page[0, 2])
+
+    def ink_of(self, which: int) -> Mask:
+        """Return a component's own ink, in its box."""
+        top, left = int(self.top[which]), int(self.left[which])
+        bottom, right = int(self.bottom[which]), int(self.right[which])
+        part = self.mask[top:bottom, left:right].view(np.uint8)
+        _, labels, stats, _ = cv2.connectedComponentsWithStats(part, connectivity=8)
+        own = 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())
+        return np.asarray(labels == own, np.bool_)
+
+    def digit_of(self, which: int) -> int | None:
+        """Return the number of the digit that a component is; None of none, or of several."""
+        y = float(self.top[which] + self.bottom[which]) / 2
+        ends = np.array([self.left[which], self.right[which]]) - self.x_of(0, y)
+        left, right = (ends / self.to_page[0, 0]).tolist()
+        if bisect_right(self.centers, right) - bisect_left(self.centers, left) > 1:
+            return None
+        middle = (left + right) / 2
+        near = bisect_left(self.centers, middle)
+        numbers = range(max(near - 1, 0), min(near + 1, len(self.centers)))
+        number = min(numbers, key=lambda each: abs(self.centers[each] - middle))
+        reach = (right - left) / 2 + BESIDE * DIGIT_HEIGHT
+        return number if abs(self.centers[number] - middle) <= reach else None
+
+
+def _zone(
+    shape: tuple[int, ...], to_page: Matrix, centers: Sequence[float], band: tuple[float, float]
+) -> npt.NDArray[np.uint8]:
+    """Draw what is in reach of digits: a parallelogram each, as slanted as the strip."""
+    zone = np.zeros(shape, np.uint8)
+    reach, slack = REACH * DIGIT_HEIGHT, SLACK * (band[1] - band[0])
+    corners = []
+    for row in (band[0] - slack, band[1] + slack):
+        y = (row - to_page[1, 2]) / to_page[1, 1]  # of the strip
+        columns = np.add.outer(np.asarray(centers, np.float64), [-reach, reach])
+        x = to_page[0, 0] * columns + to_page[0, 1] * y + to_page[0, 2]
+        corners.append(np.stack([x, np.full_like(x, row)], axis=-1))
+    if centers:
+        upper, lower = corners
+        outlines = np.concatenate([upper, lower[:, ::-1]], axis=1).round().astype(np.int32)
+        for outline in outlines:
+            cv2.fillConvexPoly(zone, outline, 1)
+    return zone
