@@ -71,12 +71,12 @@ def reading(model: Path, strips: Strips) -> None:
     show("half the slant taken away", once(half, summed), strips)
     recognizer = Recognizer(scorer)
     show("the other views where unsure: as shipped", shipped(recognizer), strips)
-    told = dict(zip((id(gray) for gray, _ in strips), (text for _, text in strips), strict=True))
+    truths = dict(zip((id(gray) for gray, _ in strips), (text for _, text in strips), strict=True))
     show(
-        "as shipped, the true length told",
+        "as shipped, given the true length",
         lambda gray: (
             recognizer.recognize(
-                gray, Options(length(len(told[id(gray)]), len(told[id(gray)])))
+                gray, Options(length(len(truths[id(gray)]), len(truths[id(gray)])))
             ).reading.text
         ),
         strips,

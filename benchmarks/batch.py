@@ -1,7 +1,7 @@
 """What a batch costs beside the bare pipeline, and what it keeps in memory.
 
 The bare pipeline is one process a worker, each with one session, that turns bytes into text in a
-loop: no rows, no order, no journal, nothing survives it. Both read the same strips, made anew
+loop: no rows, no order, no journal, nothing survives it. Both read the same strips, made again
 from the examples' digits, in turn.
 """
 
@@ -142,18 +142,18 @@ def main() -> None:
             if not folder.exists():
                 folder.mkdir(parents=True)
                 make_strips(folder, count, seed=1, ordinary=args.ordinary)
-            bare_told, batch_told = [], []
+            bare_rates, batch_rates = [], []
             for _ in range(max(args.rounds, 1) if number == 0 else 1):
                 if number == 0 and args.rounds:
-                    bare_told.append(time_bare(folder, args.workers))
-                *told, peaks = time_batch(folder, count, args.workers, output)
-                batch_told.append(told)
+                    bare_rates.append(time_bare(folder, args.workers))
+                *rates, peaks = time_batch(folder, count, args.workers, output)
+                batch_rates.append(rates)
             print(f"{count:>9,} strips")
             for index, what in enumerate(("second", "processor second")):
-                speeds = [told[index] for told in batch_told]
+                speeds = [rates[index] for rates in batch_rates]
                 line = f"{statistics.median(speeds):7,.0f} items a {what}"
-                if bare_told:
-                    alone = [told[index] for told in bare_told]
+                if bare_rates:
+                    alone = [rates[index] for rates in bare_rates]
                     ratios = [each / one for each, one in zip(speeds, alone, strict=True)]
                     line += f"; bare {statistics.median(alone):,.0f}; ratio "
                     line += f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to "

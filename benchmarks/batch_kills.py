@@ -1,6 +1,6 @@
 """kill -9 at random moments: the parent or a worker; resumed, the output must be the same bytes.
 
-Every trial begins a run anew and kills at a random moment of it. Where the parent was hit, the
+Every trial starts a run and kills at a random moment of it. Where the parent was hit, the
 same command is started again, killed once more at random in every third trial, and ended.
 """
 
@@ -77,12 +77,12 @@ def main() -> None:
         for trial in range(args.trials):
             kind, worker = FORMATS[trial % 3], trial % 2 == 1
             output = home / f"trial-{trial}.{kind}"
-            told, kills = [], 1 if trial % 3 else 2
+            killed, kills = [], 1 if trial % 3 else 2
             running = start(folder, output)
             for _ in range(kills):
                 wait = rng.uniform(0.3, 0.9 * longest / kills)
                 time.sleep(wait)
-                told.append(f"{kill_one(running, rng, worker)} at {wait:.2f} s")
+                killed.append(f"{kill_one(running, rng, worker)} at {wait:.2f} s")
                 if running.poll() is not None or not worker:
                     running.communicate()
                     running = start(folder, output)
@@ -91,7 +91,7 @@ def main() -> None:
             left = sorted(path.name for path in home.glob(f"trial-{trial}.{kind}.*"))
             different += not same
             print(
-                f"{trial + 1:>3} {kind:8} killed {', '.join(told)}: exit {running.returncode}, "
+                f"{trial + 1:>3} {kind:8} killed {', '.join(killed)}: exit {running.returncode}, "
                 f"{'the same bytes' if same else 'DIFFERENT'}, left beside it: {', '.join(left)}"
                 f"{' ' + said.decode() if said else ''}",
                 flush=True,

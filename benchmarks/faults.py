@@ -78,12 +78,12 @@ class Load:
 
     def __init__(self, server: Served, seconds: float) -> None:
         self.tally = Tally()
-        self._told = (closed_loop, server.address, ASKED, CLIENTS, seconds)
+        self._arguments = (closed_loop, server.address, ASKED, CLIENTS, seconds)
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
 
     def _run(self) -> None:
-        self.tally = run(*self._told)
+        self.tally = run(*self._arguments)
 
     def running(self) -> bool:
         """Say whether they still send."""
@@ -103,10 +103,10 @@ def outcome(server: Served, tally: Tally, seen: str) -> Outcome:
         after = run(closed_loop, server.address, ASKED, 1, 0.2)
         well = bool(after.answered) and not after.failed
     status = server.stop()
-    told = (
+    counts = (
         f"{len(tally.answered):,} answered, {len(tally.refused):,} refused, others {tally.failed}"
     )
-    seen = f"{seen}; {told if tally.sent else 'no other load'}; exit status {status}"
+    seen = f"{seen}; {counts if tally.sent else 'no other load'}; exit status {status}"
     return Outcome(seen, sum(tally.failed.values()), well and status == 0)
 
 
@@ -131,8 +131,8 @@ def clients_vanish(seconds: float) -> Outcome:
     with Served() as server:
         load, vanished = Load(server, seconds), 0
         while load.running():
-            told = (closed_loop, server.address, ASKED, 8, 60.0)
-            client = context.Process(target=run, args=told)
+            arguments = (closed_loop, server.address, ASKED, 8, 60.0)
+            client = context.Process(target=run, args=arguments)
             client.start()
             time.sleep(min(3.0, seconds / 2))
             kill(client.pid or 0)
@@ -191,9 +191,9 @@ def short_deadlines(seconds: float) -> Outcome:
 
     with Served() as server:
         load = Load(server, seconds)
-        told = asyncio.run(hurried(server.address))
-        late = told.failed.pop("DEADLINE_EXCEEDED", 0)
-        seen = f"{late:,} calls of 1 ms: all DEADLINE_EXCEEDED, but for {told.failed or 'none'}"
+        tally = asyncio.run(hurried(server.address))
+        late = tally.failed.pop("DEADLINE_EXCEEDED", 0)
+        seen = f"{late:,} calls of 1 ms: all DEADLINE_EXCEEDED, but for {tally.failed or 'none'}"
         return outcome(server, load.end(), seen)
 
 

@@ -83,9 +83,9 @@ def by_clients(encoded: list[bytes], seconds: float) -> dict[str, Any]:
 def show(name: str, tally: Any) -> dict[str, Any]:  # noqa: ANN401 - a Tally, from another process
     """Print a row and return its figures."""
     figures: dict[str, Any] = tally.figures()
-    told = figures["answered_ms"]
+    latencies = figures["answered_ms"]
     print(
-        f"{name:24}{tally.rate:>10.1f}{told['p50']:>9.1f}{told['p99']:>9.1f}"
+        f"{name:24}{tally.rate:>10.1f}{latencies['p50']:>9.1f}{latencies['p99']:>9.1f}"
         f"{len(tally.refused):>9}{sum(tally.failed.values()):>8}",
         flush=True,
     )

@@ -125,10 +125,10 @@ def show(
     )
     print(f"  after p50 {answered['p50']:.0f} ms, p99 {answered['p99']:.0f} ms")
     if refused:
-        told = f"p50 {refused['p50']:.1f} ms, p99 {refused['p99']:.1f} ms"
-        print(f"refused {len(tally.refused):,}, {told}")
+        latency = f"p50 {refused['p50']:.1f} ms, p99 {refused['p99']:.1f} ms"
+        print(f"refused {len(tally.refused):,}, {latency}")
     print(f"failed otherwise: {tally.failed or 'none'}")
-    print(f"health: {figures['health']['told']}, p99 {figures['health']['ms']['p99']:.0f} ms")
+    print(f"health: {figures['health']['statuses']}, p99 {figures['health']['ms']['p99']:.0f} ms")
     print(f"memory: {first:.0f} MiB in the first third, {last:.0f} MiB in the last")
     soon = recovery(after, calm)
     print(f"recovered after {soon:.2f} s" if soon is not None else "did not recover within 3 s")

@@ -30,9 +30,9 @@ def main() -> None:
     files = [source.read() for source in expand(args.scans)]
     spent: dict[str, float] = {}
 
-    def timed(step: str, work: Callable[..., Any], *told: object) -> Any:  # noqa: ANN401 - whatever the step gives
+    def timed(step: str, work: Callable[..., Any], *arguments: object) -> Any:  # noqa: ANN401 - whatever the step gives
         began = time.thread_time()
-        done = work(*told)
+        done = work(*arguments)
         spent[step] = spent.get(step, 0) + time.thread_time() - began
         return done
 

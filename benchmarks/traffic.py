@@ -302,9 +302,9 @@ async def close(opened: Iterable[grpc.aio.Channel]) -> None:
     await asyncio.gather(*(channel.close() for channel in opened))
 
 
-def run(load: Callable[..., Any], *told: object) -> Any:  # noqa: ANN401 - whatever the load gives
-    """Run a load to its end; a function that another process can be told to call."""
-    return asyncio.run(load(*told))
+def run(load: Callable[..., Any], *arguments: object) -> Any:  # noqa: ANN401 - whatever the load gives
+    """Run a load to its end; a function, so that another process can call it."""
+    return asyncio.run(load(*arguments))
 
 
 @contextmanager
@@ -323,7 +323,7 @@ def warm_up() -> None:
 
 async def health(address: str, seconds: float, every: float = 0.25) -> dict[str, Any]:
     """Ask for the server's health again and again; count the answers, and how soon."""
-    told: dict[str, int] = {}
+    statuses: dict[str, int] = {}
     took = []
     (channel,) = channels(address, 1)
     stub = health_pb2_grpc.HealthStub(channel)
@@ -334,11 +334,11 @@ async def health(address: str, seconds: float, every: float = 0.25) -> dict[str,
             name = health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)
         except grpc.aio.AioRpcError as error:
             name = error.code().name
-        told[name] = told.get(name, 0) + 1
+        statuses[name] = statuses.get(name, 0) + 1
         took.append(time.monotonic() - sent)
         await asyncio.sleep(every)
     await channel.close()
-    return {"told": told, "ms": percentiles(took)}
+    return {"statuses": statuses, "ms": percentiles(took)}
 
 
 def is_serving(address: str) -> bool:

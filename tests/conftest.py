@@ -242,7 +242,7 @@ def until(condition, seconds=30):
 
 
 class Figures:
-    """What a server tells Prometheus, asked for anew each time."""
+    """A server's metrics, fetched again each time."""
 
     def __init__(self, address):
         self.url = f"http://{address}/metrics"

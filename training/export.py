@@ -57,14 +57,14 @@ def latest(run: Path) -> Path:
 
 
 def stages(training: str) -> list[dict[str, Any]]:
-    """Return what the stages told of themselves, from a model's training digest."""
-    told: dict[str, Any] = json.loads(training)
-    if "stages" in told:
-        found: list[dict[str, Any]] = told["stages"]
+    """Return the records of the training stages, from a model's training digest."""
+    record: dict[str, Any] = json.loads(training)
+    if "stages" in record:
+        found: list[dict[str, Any]] = record["stages"]
         return found
     # Before there was a second stage, a digest was the first one's.
-    told["held_out_digits"] = told.pop("validation_digits", 0)
-    return [{"stage": WindowStage.name, **told}]
+    record["held_out_digits"] = record.pop("validation_digits", 0)
+    return [{"stage": WindowStage.name, **record}]
 
 
 def network_name(training: str) -> str:
@@ -150,7 +150,7 @@ def write_metadata(model: Path, metadata: ModelMetadata, out: Path) -> None:
 
 
 def prove(network: Network, path: Path) -> float:
-    """Insist that an ONNX file scores strips of many sizes as the network does.
+    """Check that an ONNX file scores strips of many sizes as the network does.
 
     Raises:
         ModelError: says where they differ and by how much.

@@ -109,7 +109,7 @@ class Docker:
 
 @dataclass
 class Checks:
-    """What held and what did not, told as it is found."""
+    """What held and what did not, printed as it is found."""
 
     passed: int = 0
     failed: list[str] = field(default_factory=list)
@@ -172,14 +172,14 @@ def small(docker: Docker, tag: str) -> str:
 def labeled(docker: Docker, tag: str) -> str:
     """The image tells its version, user, health and entry point."""
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
-    told = docker(
+    inspected = docker(
         "image", "inspect", "-f",
         '{{index .Config.Labels "org.opencontainers.image.version"}} {{.Config.User}} '
         "{{.Config.Healthcheck.Test}} {{.Config.Entrypoint}}",
         tag,
     )  # fmt: skip
-    assert told == f"{version} 10001:10001 [CMD digitstrip health] [digitstrip]", told
-    return told
+    assert inspected == f"{version} 10001:10001 [CMD digitstrip health] [digitstrip]", inspected
+    return inspected
 
 
 def serves(container: Container, began: float) -> str:

@@ -4,7 +4,7 @@
 
 serves the shipped model, lets a Prometheus watch it (the program of Debian's package `prometheus`),
 sends more and more strips from processes of their own, past what the queue takes, kills a reader,
-loads the model anew, and then asks Prometheus what the dashboard's panels ask it. Loopback only.
+reloads the model, and then asks Prometheus what the dashboard's panels ask it. Loopback only.
 """
 
 import argparse
@@ -41,7 +41,7 @@ STEP_SECONDS = 2
 # Clients that send as fast as they are answered, for equal parts of the run. The last but one is
 # more than the queue takes.
 PHASES = (1, 2, 4, 96, 3)
-LEAST_PAUSE = 0.05  # seconds until a refused client asks again, if it is not told how long
+LEAST_PAUSE = 0.05  # seconds until a refused client asks again, if the refusal names none
 CONSTRAINTS = (
     None,
     pb.Constraint(length=pb.LengthRange(min=4, max=12)),
@@ -89,8 +89,13 @@ def free_port() -> int:
 def serving(metrics: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """Run the service; yields its process and its address."""
     command = [sys.executable, "-m", "service.cli", "serve", "--listen", "127.0.0.1:0"]
-    told = os.environ | {"DIGITSTRIP_LOG_FORMAT": "none", "DIGITSTRIP_METRICS_LISTEN": metrics}
-    with subprocess.Popen(command, cwd=ROOT, env=told, stdout=subprocess.PIPE, text=True) as run:
+    environment = os.environ | {
+        "DIGITSTRIP_LOG_FORMAT": "none",
+        "DIGITSTRIP_METRICS_LISTEN": metrics,
+    }
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
+    ) as run:
         try:
             assert run.stdout is not None
             yield run, next(line.split()[-1] for line in run.stdout if line.startswith("serving"))
@@ -126,7 +131,7 @@ def ask(url: str, expression: str, began: float, ended: float) -> list[dict[str,
 
 
 def run_load(run: subprocess.Popen[str], address: str, minutes: float) -> None:
-    """Send strips in all phases; kill a reader and load the model anew on the way."""
+    """Send strips in all phases; kill a worker and reload the model on the way."""
     seconds = 60 * minutes / len(PHASES)
     for number, clients in enumerate(PHASES):
         sender = multiprocessing.Process(target=send, args=(address, clients, seconds))

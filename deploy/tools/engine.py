@@ -38,7 +38,7 @@ def engine() -> Iterator[dict[str, str]]:
     if shutil.which("docker") and _answers(dict(os.environ)):
         yield dict(os.environ)
         return
-    _insist_on_debian()
+    _require_debian()
     path = _unpack()
     work = Path(tempfile.mkdtemp(prefix="digitstrip-engine.", dir=CACHE))
     environment = os.environ | {
@@ -63,7 +63,7 @@ def _answers(environment: dict[str, str]) -> bool:
     return asked.returncode == 0
 
 
-def _insist_on_debian() -> None:
+def _require_debian() -> None:
     release = Path("/etc/os-release")
     if not (release.is_file() and "VERSION_CODENAME=bookworm" in release.read_text()):
         raise NoEngineError("no Docker engine runs here, and this is not Debian 12")

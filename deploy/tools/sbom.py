@@ -2,8 +2,8 @@
 
     python deploy/tools/sbom.py out/sbom.cdx.json [--image digitstrip]
 
-lists the packages that `deploy/requirements.txt` locks, with their hashes; their licenses are told
-by the same versions, as set-up installs them. With a built image, Debian's packages as well.
+lists the packages that `deploy/requirements.txt` locks, with their hashes; their licenses are those
+of the same versions, as set-up installs them. With a built image, Debian's packages as well.
 """
 
 import argparse
@@ -55,10 +55,10 @@ def python_components() -> Iterator[Component]:
 
 def licenses(name: str) -> list[License]:
     """Return what the installed package says of its license; nothing if it does not say."""
-    told = metadata.metadata(name)
-    classifiers = told.get_all("Classifier", [])
+    fields = metadata.metadata(name)
+    classifiers = fields.get_all("Classifier", [])
     names = [each.rpartition(" :: ")[2] for each in classifiers if each.startswith("License ::")]
-    said = told["License-Expression"] or told["License"] or " AND ".join(names)
+    said = fields["License-Expression"] or fields["License"] or " AND ".join(names)
     return [LicenseFactory().make_from_string(said.splitlines()[0])] if said else []
 
 

@@ -179,8 +179,8 @@ def test_a_pod_is_confined_and_may_call_nobody():
 
 def test_a_pod_is_given_the_time_that_a_drain_takes():
     pod = manifest("Deployment")["spec"]["template"]["spec"]
-    told = {each["name"]: each["value"] for each in pod["containers"][0]["env"]}
-    delay = float(told["DIGITSTRIP_DRAIN_DELAY_SECONDS"])
+    environment = {each["name"]: each["value"] for each in pod["containers"][0]["env"]}
+    delay = float(environment["DIGITSTRIP_DRAIN_DELAY_SECONDS"])
     grace = Settings.model_fields["grace_seconds"].default
     assert pod["terminationGracePeriodSeconds"] > delay + grace
 
@@ -219,7 +219,7 @@ def test_compose_keeps_to_its_specification_and_mounts_what_is_there():
             assert port.startswith("127.0.0.1:"), f"{name}: {port}"
 
 
-def test_the_dashboard_and_alerts_name_only_metrics_that_the_service_tells(start_service):
+def test_the_dashboard_and_alerts_name_only_metrics_that_the_service_has(start_service):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         listen = f"127.0.0.1:{free.getsockname()[1]}"
@@ -227,9 +227,9 @@ def test_the_dashboard_and_alerts_name_only_metrics_that_the_service_tells(start
     with Client(server.address) as client:
         client.recognize((STRIPS / "one-digit.png").read_bytes())
     with urllib.request.urlopen(f"http://{listen}/metrics", timeout=10) as answer:
-        told = answer.read().decode()
+        exposed = answer.read().decode()
     known = {"up"}  # Prometheus's own
-    for name, kind in re.findall(r"^# TYPE (\w+) (\w+)$", told, re.MULTILINE):
+    for name, kind in re.findall(r"^# TYPE (\w+) (\w+)$", exposed, re.MULTILINE):
         known |= (
             {f"{name}_{part}" for part in ("bucket", "count", "sum")}
             if kind == "histogram"

@@ -61,8 +61,8 @@ def try_kind(kind, folder, seconds, args):
         if len(new) >= MOST_FINDINGS or ends - time.monotonic() < 2:
             break
     start, end, most = memory or ("-", "-", "-")
-    told = ", ".join(path.name for path in new) or "none"
-    print(f"{kind:10}{inputs:>10,}{seconds:>9.0f}{start:>11}{end:>6}{most:>6}  {told}", flush=True)
+    names = ", ".join(path.name for path in new) or "none"
+    print(f"{kind:10}{inputs:>10,}{seconds:>9.0f}{start:>11}{end:>6}{most:>6}  {names}", flush=True)
     return len(new)
 
 

@@ -1,4 +1,4 @@
-"""One process that tries inputs of one kind until it is told to stop, or until one breaks it.
+"""One process that tries inputs of one kind until it is stopped, or until one breaks it.
 
 With atheris, inputs are chosen by the code that they reach (libFuzzer); without, at random.
 """
@@ -96,7 +96,7 @@ def search(one, valid):
         data = atheris.Mutate(data, longest)
         return damage("png", data, rng)[:longest] if args.kind == "png" else data
 
-    told = {
+    options = {
         "max_total_time": args.seconds,
         "max_len": LONGEST_INPUT,
         "timeout": LONGEST,
@@ -104,7 +104,7 @@ def search(one, valid):
         "seed": args.seed,
         "artifact_prefix": f"{args.folder}/{args.kind}-",
     }
-    flags = [f"-{name}={value}" for name, value in told.items()]
+    flags = [f"-{name}={value}" for name, value in options.items()]
     atheris.Setup([sys.argv[0], *flags, str(corpus)], one, custom_mutator=mutate)
     atheris.Fuzz()
 

@@ -60,15 +60,15 @@ def mend_png(data, rng):
         name, body = data[at + 4 : at + 8], data[at + 8 : at + 8 + length]
         if name == b"IDAT" and rng.random() < 0.3:
             body = repacked(body, rng)
-        told = length if rng.random() < 0.05 else None
-        parts.append(chunk(name, body, told))
+        stated = length if rng.random() < 0.05 else None
+        parts.append(chunk(name, body, stated))
         at += 12 + length
     return b"".join(parts)
 
 
-def chunk(name, body, told=None):
+def chunk(name, body, stated=None):
     """A chunk of a PNG, which can tell a false length."""
-    length = struct.pack(">L", len(body) if told is None else told)
+    length = struct.pack(">L", len(body) if stated is None else stated)
     return length + name + body + struct.pack(">L", zlib.crc32(name + body))
 
 

@@ -1,4 +1,4 @@
-"""The faults of benchmarks/faults.py, each for a moment: outcomes are told, no time is measured."""
+"""The faults of benchmarks/faults.py, each for a moment: what comes of them, not how fast."""
 
 import shutil
 import sys

@@ -102,7 +102,7 @@ def test_workers_hold_no_socket(read_something):
 
 def test_workers_load_onnxruntime_with_its_telemetry_switched_off():
     """The variable is read when the library loads, so it must stand before."""
-    told = subprocess.run(
+    printed = subprocess.run(
         [
             sys.executable,
             "-c",
@@ -119,4 +119,4 @@ def test_workers_load_onnxruntime_with_its_telemetry_switched_off():
         check=True,
         cwd=ROOT,
     ).stdout
-    assert told.strip() == "1"
+    assert printed.strip() == "1"

@@ -20,8 +20,8 @@ def test_the_example_strips_are_read_from_node(node, service, truths, way):
     files = [STRIPS / name for name in NAMES]
     ended = node("read.js", *way, "--address", service.address, *files)
     assert ended.returncode == 0, ended.stderr
-    told = [line.split("\t")[:2] for line in ended.stdout.splitlines()]
-    assert sorted(told) == sorted([str(STRIPS / name), truths[name]] for name in NAMES)
+    lines = [line.split("\t")[:2] for line in ended.stdout.splitlines()]
+    assert sorted(lines) == sorted([str(STRIPS / name), truths[name]] for name in NAMES)
 
 
 @pytest.mark.parametrize("way", [[], ["--stream"]], ids=["one by one", "stream"])

@@ -35,7 +35,7 @@ class Loaded(Observed):
         return super().stop()
 
     def hold(self):
-        """Keep the worker at work on an image until it is told to go on; returns its call."""
+        """Keep the worker at work on an image until `go_on`; returns its call."""
         self.signal_workers(signal.SIGSTOP)
         held = self.stub.Recognize.future(REQUEST)
         until(lambda: self.figures("queue_pixels", group="regular"))

@@ -53,7 +53,7 @@ def exchange(model, content):
     new.replace(model)
 
 
-def test_sighup_loads_the_model_anew_and_a_bad_one_changes_nothing(start, model, calibrated_model):
+def test_sighup_reloads_the_model_and_a_bad_one_changes_nothing(start, model, calibrated_model):
     server = start()
     (old, _) = digests(server)
     exchange(model, b"no model at all")
@@ -69,8 +69,8 @@ def test_sighup_loads_the_model_anew_and_a_bad_one_changes_nothing(start, model,
     until(lambda: reloads(server, "ok") == 1)
     new, reads = digests(server)
     assert new == reads != old
-    (told,) = until(lambda: server.logged("model reloaded"))
-    assert told["model"] == new[:12]
+    (event,) = until(lambda: server.logged("model reloaded"))
+    assert event["model"] == new[:12]
     infos = [key for key in server.figures.all() if key[0] == "digitstrip_model_info"]
     assert [dict(labels)["digest"] for _, *labels in infos] == [new]
 
@@ -92,7 +92,7 @@ def test_a_model_of_another_geometry_changes_nothing(start, model):
     assert digests(server) == (old, old)
 
 
-def test_a_watched_model_is_loaded_anew_when_its_file_changes(start, model, calibrated_model):
+def test_a_watched_model_is_reloaded_when_its_file_changes(start, model, calibrated_model):
     server = start(DIGITSTRIP_WATCH_MODEL="true")
     old, _ = digests(server)
     exchange(model, calibrated_model.read_bytes())

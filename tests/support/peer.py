@@ -1,4 +1,4 @@
-"""A small server of the schema that answers as a test tells it, over real gRPC."""
+"""A small server of the schema that answers as a test wants, over real gRPC."""
 
 import threading
 from concurrent import futures
@@ -17,7 +17,7 @@ from service.pb.recognizer_pb2_grpc import (
 
 
 class Peer(RecognizerServiceServicer):
-    """Answers every image with its own bytes as the text, unless told to fail.
+    """Answers every image with its own bytes as the text, unless it is to fail.
 
     Args:
         failures: what the first images get instead of an answer, one each; None is an answer.

@@ -178,7 +178,7 @@ def test_folding_normalization_away_changes_no_score(context, pixels):
     torch.testing.assert_close(score(folded, pixels), score(context, pixels), atol=1e-4, rtol=0)
 
 
-def test_a_network_is_built_anew_from_its_weights_folded_or_not(context, pixels):
+def test_a_network_is_rebuilt_from_its_weights_folded_or_not(context, pixels):
     for network in (context, context.folded().eval()):
         again = ContextNet.of(network.state_dict()).eval()
         torch.testing.assert_close(score(again, pixels), score(network, pixels), atol=0, rtol=0)

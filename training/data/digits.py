@@ -172,7 +172,7 @@ def download(file: IdxFile, cache: Path | None = None, mirrors: Sequence[str] = 
 
 
 def read_idx(path: Path, file: IdxFile) -> npt.NDArray[np.uint8]:
-    """Read one IDX file and insist that it is the published one.
+    """Read one IDX file and check that it is the published one.
 
     Raises:
         DatasetError: names the file, what was expected and what was found.

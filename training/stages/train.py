@@ -189,7 +189,7 @@ def fit(
     Args:
         folder: where the run lives.
         stage: what is learned, from what, how.
-        before: what the stages before have told of themselves, kept with the weights.
+        before: the records of the stages before, kept with the weights.
         initial: the weights to begin with; None draws them.
         device: "cpu" or "cuda".
         workers: processes that make batches; the batches do not depend on how many.
@@ -256,7 +256,7 @@ def fit(
                 save_whole(
                     {
                         "weights": run.average.module.state_dict(),
-                        "training": json.dumps({"stages": [*run.before, told(run)]}),
+                        "training": json.dumps({"stages": [*run.before, record(run)]}),
                     },
                     folder / "best.pt",
                 )
@@ -279,7 +279,7 @@ def learning_rate_factor(step: int, steps: int, warmup: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(steps - rise, 1)))
 
 
-def told(run: Run) -> dict[str, Any]:
+def record(run: Run) -> dict[str, Any]:
     """Return, JSON-ready, what the weights were made from: data, config and figures."""
     best = vars(run.best) if run.best else None
     return {"stage": run.stage.name, **run.stage.describe(), "validation": best}

@@ -102,8 +102,8 @@ class HeldOutWindows:
         loss = F.nll_loss(of_windows, self.window_labels) + F.nll_loss(
             of_strips.flatten(0, 1), self.strip_labels.flatten()
         )
-        told = of_strips.argmax(-1)
-        wrong = (told != self.strip_labels) & (self.strip_labels != IGNORED)
+        predicted = of_strips.argmax(-1)
+        wrong = (predicted != self.strip_labels) & (self.strip_labels != IGNORED)
         nothing = self.strip_labels == NONE
         return Judgment(
             loss=loss.item(),

@@ -114,8 +114,8 @@ def _formatter(format_: LogFormat) -> logging.Formatter:
     )
 
 
-def _add_time(_: object, __: str, told: EventDict) -> EventDict:
+def _add_time(_: object, __: str, entry: EventDict) -> EventDict:
     """Say when it happened, not when it was written."""
-    when = datetime.fromtimestamp(told["_record"].created, UTC)
-    told["timestamp"] = f"{when:%Y-%m-%dT%H:%M:%S.%fZ}"
-    return told
+    when = datetime.fromtimestamp(entry["_record"].created, UTC)
+    entry["timestamp"] = f"{when:%Y-%m-%dT%H:%M:%S.%fZ}"
+    return entry

@@ -121,9 +121,9 @@ def test_decisions_follow_the_thresholds_that_the_model_tells(client):
 
 
 def test_the_calibration_is_described(calibrated):
-    told = calibrated.get_model().calibration
-    assert told.source == "no strips at all"
-    assert [(each.error_rate, each.confidence) for each in told.thresholds] == [(0.5, 0.0)]
+    described = calibrated.get_model().calibration
+    assert described.source == "no strips at all"
+    assert [(each.error_rate, each.confidence) for each in described.thresholds] == [(0.5, 0.0)]
 
 
 def test_the_view_that_was_read_is_told(client):

@@ -116,7 +116,7 @@ def test_a_token_goes_with_every_call(peer):
     assert [call["authorization"] for call in peer.calls] == ["Bearer s3cret"] * 3
 
 
-def test_a_token_file_is_read_anew_when_it_changes(peer, tmp_path, monkeypatch):
+def test_a_token_file_is_reloaded_when_it_changes(peer, tmp_path, monkeypatch):
     monkeypatch.setattr(file_watcher, "SECONDS", 0)
     file = tmp_path / "token"
     file.write_text("first\n")
@@ -131,8 +131,8 @@ def test_a_token_file_is_read_anew_when_it_changes(peer, tmp_path, monkeypatch):
         new.write_text("third")
         new.replace(file)
         client.get_model()
-    told = [call["authorization"].removeprefix("Bearer ") for call in peer.calls]
-    assert told == ["first", "first", "second", "second", "third"]
+    sent = [call["authorization"].removeprefix("Bearer ") for call in peer.calls]
+    assert sent == ["first", "first", "second", "second", "third"]
 
 
 @pytest.mark.parametrize("content", ["", "two words", "kn\u00f6del", "new\nline"])

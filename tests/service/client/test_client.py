@@ -333,10 +333,10 @@ def test_an_error_of_the_callers_is_raised_when_the_rest_is_answered(connect, pe
         raise KeyError("mine")
 
     answers = connect(peers().address).recognize_many(images())
-    told = [next(answers) for _ in range(3)]
+    first_three = [next(answers) for _ in range(3)]
     with pytest.raises(KeyError, match="mine"):
         next(answers)
-    assert sorted(texts(told)) == whole(3)
+    assert sorted(texts(first_three)) == whole(3)
 
 
 def test_a_wish_that_makes_no_sense_is_told_before_anything_is_sent(connect, peers):

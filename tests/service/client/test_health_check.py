@@ -70,5 +70,5 @@ def test_a_listening_address_is_asked_from_its_own_machine(listen, asked):
 
 
 def test_the_variable_of_platforms_outweighs_ours():
-    told = {"LISTEN": "0.0.0.0:8000", "DIGITSTRIP_LISTEN": "0.0.0.0:9000"}
-    assert listening_address(told) == "127.0.0.1:8000"
+    environment = {"LISTEN": "0.0.0.0:8000", "DIGITSTRIP_LISTEN": "0.0.0.0:9000"}
+    assert listening_address(environment) == "127.0.0.1:8000"

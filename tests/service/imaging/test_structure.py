@@ -76,7 +76,7 @@ def tiff_of_pages_that_share_tags(pages, tags):
     directories = bytearray(size * (pages + tags) + 8)
     for page in range(pages):
         struct.pack_into("<Q", directories, size * page + 12, tags - 1)
-    for page in range(pages - 1):  # what follows is told behind each directory's last tag
+    for page in range(pages - 1):  # the offset of the next stands behind each directory's last tag
         end = size * (page + tags - 1) + 20
         struct.pack_into("<Q", directories, end, first + size * (page + 1) + 12)
     return struct.pack("<2sHHHQ", b"II", 43, 8, 0, first + 12) + bytes(directories)

@@ -73,9 +73,9 @@ def test_every_image_of_a_stream_is_a_line_under_the_calls_id(server, stub):
     call = stub.RecognizeStream(iter(asked), metadata=(("x-request-id", "mine-3"),))
     assert len(list(call)) == 3
     assert dict(call.trailing_metadata())["x-request-id"] == "mine-3"
-    told = lines(server, "mine-3", 3)
-    assert sorted(line["image"] for line in told) == [1, 2, 3]
-    assert sorted(line["code"] for line in told) == ["INVALID_ARGUMENT", "OK", "OK"]
+    logged = lines(server, "mine-3", 3)
+    assert sorted(line["image"] for line in logged) == [1, 2, 3]
+    assert sorted(line["code"] for line in logged) == ["INVALID_ARGUMENT", "OK", "OK"]
 
 
 @pytest.mark.parametrize("asked", [None, "", "with spaces", "x" * 65])
@@ -132,7 +132,7 @@ def test_nothing_is_logged_where_nothing_is_wanted(start_service):
 
 
 def test_a_line_says_when_it_happened_not_when_it_was_written(capsys):
-    record = logging.LogRecord("service", logging.INFO, "here.py", 1, "told", (), None)
+    record = logging.LogRecord("service", logging.INFO, "here.py", 1, "done", (), None)
     record.created = 1e9
     with logging_to_stderr(LogFormat.JSON):
         LOGGER.handle(record)
@@ -141,7 +141,7 @@ def test_a_line_says_when_it_happened_not_when_it_was_written(capsys):
 
 def test_logging_ends_with_what_it_was_asked_for(capsys):
     with logging_to_stderr(LogFormat.JSON) as lines:
-        logging.getLogger("service.of.a.test").info("told", extra={"number": 1})
+        logging.getLogger("service.of.a.test").info("done", extra={"number": 1})
     assert not LOGGER.handlers
     assert lines.lost == 0
     assert '"number": 1' in capsys.readouterr().err

@@ -45,8 +45,8 @@ def server(tmp_path_factory, calibrated_model):
 
 
 def labels(figures, name):
-    """The labels under which a figure is told."""
-    return [dict(labels) for told, *labels in figures if told == f"digitstrip_{name}"]
+    """The labels of a figure's samples."""
+    return [dict(labels) for sample, *labels in figures if sample == f"digitstrip_{name}"]
 
 
 def test_calls_are_counted_by_method_and_code(server):

@@ -17,12 +17,12 @@ HOST = "127.0.0.1"
 
 
 def environment(folder, mutual=False):
-    """What a server is told: its certificate, and whose clients it hears."""
-    told = {
+    """The settings of a server: its certificate, and whose clients it hears."""
+    settings = {
         "DIGITSTRIP_TLS_CERTIFICATE": str(folder / f"{HOST}.pem"),
         "DIGITSTRIP_TLS_KEY": str(folder / f"{HOST}.key"),
     }
-    return told | ({"DIGITSTRIP_TLS_CLIENT_CA": str(folder / "ca.pem")} if mutual else {})
+    return settings | ({"DIGITSTRIP_TLS_CLIENT_CA": str(folder / "ca.pem")} if mutual else {})
 
 
 @pytest.fixture
@@ -123,16 +123,16 @@ def test_certificates_exchanged_on_disk_are_shown_and_broken_ones_are_not(start,
 
 
 @pytest.mark.parametrize(
-    ("told", "complaint"),
+    ("flags", "complaint"),
     [
         ({"tls_key": "key.pem"}, "tls_certificate and tls_key belong together; one is missing"),
         ({"tls_certificate": "c.pem"}, "tls_certificate and tls_key belong together"),
         ({"tls_client_ca": "ca.pem"}, "tls_client_ca needs tls_certificate and tls_key"),
     ],
 )
-def test_half_of_what_tls_needs_is_a_sentence(told, complaint):
+def test_half_of_what_tls_needs_is_a_sentence(flags, complaint):
     with pytest.raises(SettingsError, match=complaint):
-        load_settings(**told)
+        load_settings(**flags)
 
 
 @pytest.mark.parametrize("broken", ["missing", "no key", "of another", "no roots"])

@@ -144,7 +144,7 @@ def test_without_tracing_opentelemetry_is_not_imported():
         "assert not load_settings().tracing\n"
         "print([name for name in sys.modules if name.startswith('opentelemetry')])"
     )
-    told = subprocess.run(
+    printed = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT
     ).stdout
-    assert told.strip() == "[]"
+    assert printed.strip() == "[]"

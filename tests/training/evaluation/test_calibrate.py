@@ -149,11 +149,11 @@ def test_thresholds_keep_their_promise_on_strings_drawn_alike():
 
 def test_a_promise_counts_what_the_threshold_of_one_in_a_hundred_accepts():
     probabilities = [0.99] * 99 + [0.5] * 101
-    told = reads_of(probabilities, [True] * 99 + [False] * 101)
-    by = calibration(told, "", Calibration())
-    found = promise("some", told, by)
+    strips_read = reads_of(probabilities, [True] * 99 + [False] * 101)
+    by = calibration(strips_read, "", Calibration())
+    found = promise("some", strips_read, by)
     assert (found.strips, found.coverage, found.risk) == (200, 99 / 200, 0)
-    before = promise("some", told, Calibration())
+    before = promise("some", strips_read, Calibration())
     assert (before.coverage, before.risk) == (0, 0)  # no threshold: nothing is accepted
     assert found.error < before.error
 
@@ -171,14 +171,14 @@ def plain(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def told(plain, validation):
+def strips_read(plain, validation):
     return read_all(plain, None, [], False, made_strips(validation, 3, 160, 0.5))
 
 
 @pytest.fixture(scope="module")
-def written(plain, told, tmp_path_factory):
+def written(plain, strips_read, tmp_path_factory):
     out = tmp_path_factory.mktemp("calibrated") / "model.onnx"
-    return out, calibrate(plain, out, told)
+    return out, calibrate(plain, out, strips_read)
 
 
 def test_made_strips_are_pages_and_strings_as_shared(validation):
@@ -199,17 +199,17 @@ def test_a_calibrated_model_differs_in_its_calibration_alone(written, plain):
     assert new.calibration.source == "made pages (80) and synthetic strings (80)"
 
 
-def test_a_calibration_is_repeatable_to_the_byte(written, plain, told, tmp_path):
+def test_a_calibration_is_repeatable_to_the_byte(written, plain, strips_read, tmp_path):
     again = tmp_path / "again.onnx"
-    calibrate(plain, again, told)
+    calibrate(plain, again, strips_read)
     assert again.read_bytes() == written[0].read_bytes()
 
 
 def test_calibrating_a_calibrated_model_in_place_changes_nothing(written, validation, tmp_path):
     model = tmp_path / "model.onnx"
     model.write_bytes(written[0].read_bytes())
-    told = read_all(model, None, [], False, made_strips(validation, 3, 160, 0.5))
-    calibrate(model, model, told)
+    strips_read = read_all(model, None, [], False, made_strips(validation, 3, 160, 0.5))
+    calibrate(model, model, strips_read)
     assert model.read_bytes() == written[0].read_bytes()
 
 

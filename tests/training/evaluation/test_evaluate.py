@@ -91,8 +91,8 @@ def test_synthetic_strips_are_dark_on_light_and_as_long_as_asked(digits):
 def test_strips_are_read_as_the_service_reads_them(scorer, digits):
     strips = list(synthetic_strips(digits, 1, 6))
     recognizer = Recognizer(scorer)
-    told = read_strips(recognizer, "synthetic", strips)
-    for strip, read in zip(strips, told.reads, strict=True):
+    done = read_strips(recognizer, "synthetic", strips)
+    for strip, read in zip(strips, done.reads, strict=True):
         reading = recognizer.recognize(strip.gray()).reading
         assert read == Read(strip.name, strip.text, reading.text, reading.confidence)
 
@@ -100,10 +100,10 @@ def test_strips_are_read_as_the_service_reads_them(scorer, digits):
 def test_every_mistake_keeps_its_page_and_nothing_else_does(digits):
     strips = list(synthetic_strips(digits, 1, 4))
     wrong = Made("wrong", "123456789", strips[0].gray())
-    told = read_strips(Recognizer(Scorer()), "synthetic", [*strips, wrong])
-    assert [mistake.read for mistake in told.mistakes] == [r for r in told.reads if not r.right]
-    assert told.mistakes[-1].read.truth == "123456789"
-    np.testing.assert_array_equal(told.mistakes[-1].page, wrong.page)
+    done = read_strips(Recognizer(Scorer()), "synthetic", [*strips, wrong])
+    assert [mistake.read for mistake in done.mistakes] == [r for r in done.reads if not r.right]
+    assert done.mistakes[-1].read.truth == "123456789"
+    np.testing.assert_array_equal(done.mistakes[-1].page, wrong.page)
 
 
 def test_no_strips_at_all_are_refused(scorer):
@@ -114,10 +114,10 @@ def test_no_strips_at_all_are_refused(scorer):
 @pytest.mark.parametrize("content", [b"", b"text, not pixels", b"\x89PNG\r\n\x1a\n cut"])
 def test_what_is_no_image_is_set_aside_with_its_reason(scorer, folder, content):
     (folder / "b.png").write_bytes(content)
-    told = read_folder(Recognizer(scorer), folder, held_out=False)
-    assert [read.source for read in told.reads] == ["a.png"]
-    assert list(told.unreadable) == ["b.png"]
-    assert told.unreadable["b.png"].startswith("the ")
+    done = read_folder(Recognizer(scorer), folder, held_out=False)
+    assert [read.source for read in done.reads] == ["a.png"]
+    assert list(done.unreadable) == ["b.png"]
+    assert done.unreadable["b.png"].startswith("the ")
 
 
 def test_a_folder_without_one_readable_image_is_refused_with_a_reason(scorer, folder):
@@ -144,11 +144,11 @@ def test_held_out_scans_are_those_that_training_leaves_out(scorer, tmp_path):
         Image.fromarray(np.full((4, 4), shade, np.uint8)).save(tmp_path / f"{shade}.png")
         rows.append(f"{shade}.png,{shade}\n")
     (tmp_path / "labels.csv").write_text("file,text\n" + "".join(rows))
-    told = read_folder(Recognizer(scorer), tmp_path, held_out=True)
+    done = read_folder(Recognizer(scorer), tmp_path, held_out=True)
     kept = [scan.name for scan in read_scans(tmp_path) if scan.held_out]
     assert 0 < len(kept) < 30
-    assert [read.source for read in told.reads] == kept
-    assert told.source == f"{tmp_path.name}, held out"
+    assert [read.source for read in done.reads] == kept
+    assert done.source == f"{tmp_path.name}, held out"
     assert len(read_folder(Recognizer(scorer), tmp_path, held_out=False).reads) == 60
 
 

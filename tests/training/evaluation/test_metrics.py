@@ -190,13 +190,13 @@ def test_coverage_rises_along_the_curve_and_with_the_error_allowed(rows):
 def test_coverage_at_a_rate_is_the_greatest_with_no_more_risk(rows):
     confidences, right = arrays(rows)
     found = coverage(confidences, right)
-    for rate, told in zip(RATES, found.at.values(), strict=True):
+    for rate, highest in zip(RATES, found.at.values(), strict=True):
         shares = [
             (confidences >= least).mean()
             for least in confidences
             if (~right[confidences >= least]).mean() <= rate
         ]
-        assert told == pytest.approx(max(shares, default=0))
+        assert highest == pytest.approx(max(shares, default=0))
 
 
 def test_a_curve_told_by_hand():

@@ -55,12 +55,12 @@ OLD = {
 
 def test_stages_tell_all_that_a_card_needs(config, training, validation):
     data = SequenceData(training), SequenceData(validation)
-    for stage, told in (
+    for stage, described in (
         (WindowStage(config, training, validation, "mnist"), WINDOWS),
         (SequenceStage(config, SequenceConfig(), *data, ["mnist"]), SEQUENCES),
     ):
-        assert stage.name == told["stage"]
-        assert told.keys() - {"stage", "validation"} <= stage.describe().keys()
+        assert stage.name == described["stage"]
+        assert described.keys() - {"stage", "validation"} <= stage.describe().keys()
     assert VALIDATION.keys() <= {field.name for field in fields(Progressed)}
 
 
@@ -80,10 +80,12 @@ def figures_of(training, calibration=None):
 
 def test_a_card_shows_both_readers_alone_and_together(tmp_path):
     figures = figures_of({"stages": [SEQUENCES]})
-    told = json.dumps({"stages": [SEQUENCES | {"network": "context", "note": "Not undisturbed."}]})
+    second_stages = json.dumps(
+        {"stages": [SEQUENCES | {"network": "context", "note": "Not undisturbed."}]}
+    )
     second = SecondReaderFigures(
         digest="1" * 64,
-        metadata=replace(figures.metadata, training=told),
+        metadata=replace(figures.metadata, training=second_stages),
         windows=figures.windows,
         first_alone=figures.sources,
         second_alone=figures.sources,

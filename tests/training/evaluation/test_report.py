@@ -39,12 +39,12 @@ def test_a_share_is_told_with_its_interval():
 
 def test_the_json_has_every_figure_and_every_read(figures, tmp_path):
     write_json(figures, tmp_path / "figures.json")
-    told = json.loads((tmp_path / "figures.json").read_text())
-    synthetic, strips = told["sources"]
-    assert told["model"] == figures.digest
+    written = json.loads((tmp_path / "figures.json").read_text())
+    synthetic, strips = written["sources"]
+    assert written["model"] == figures.digest
     assert synthetic["exact"]["value"] == figures.sources[0].figures.exact.value
     assert len(synthetic["reads"]) == 40
-    assert np.array(strips["confusions"]).shape == (len(told["labels"]),) * 2
+    assert np.array(strips["confusions"]).shape == (len(written["labels"]),) * 2
     assert list(strips["unreadable"]) == ["broken.png"]
     assert [Read(**read) for read in strips["reads"]] == figures.sources[1].reads.reads
 

@@ -17,11 +17,11 @@ def test_four_more_inputs_give_one_more_output(width, units):
 
 def test_the_diagram_s_layers_are_the_network_s():
     layers = [layer for layer in build() if hasattr(layer, "kernel_size")]
-    for told, layer in zip(LAYERS, layers, strict=True):
+    for geometry, layer in zip(LAYERS, layers, strict=True):
         kernel, stride = (
             size if isinstance(size, int) else size[0] for size in (layer.kernel_size, layer.stride)
         )
-        assert (told.kernel, told.stride) == (kernel, stride)
+        assert (geometry.kernel, geometry.stride) == (kernel, stride)
 
 
 def test_an_output_sees_ten_inputs_four_further_on_each():

@@ -194,9 +194,9 @@ def test_the_stage_goes_on_from_given_weights_and_tells_what_came_before(tmp_pat
     done = fit(tmp_path, stage, before, initial, workers=0)
     assert done.finished
     assert done.best.epoch == stage.epochs  # the last, whatever its loss
-    told = torch.load(tmp_path / "best.pt", weights_only=True)["training"]
-    assert '"stages": [{"stage": "windows"' in told
-    assert '"data": "mnist5k, scans"' in told
+    described = torch.load(tmp_path / "best.pt", weights_only=True)["training"]
+    assert '"stages": [{"stage": "windows"' in described
+    assert '"data": "mnist5k, scans"' in described
 
 
 # --- the second reader

@@ -59,11 +59,11 @@ def rows_of(folder):
         return list(csv.DictReader(file))
 
 
-def told_by(folder):
+def described_by(folder):
     """What the best weights say of the one stage that made them."""
     state = torch.load(folder / "best.pt", weights_only=True)
-    (told,) = json.loads(state["training"])["stages"]
-    return told
+    (described,) = json.loads(state["training"])["stages"]
+    return described
 
 
 def tensors_of(state, name=""):
@@ -205,14 +205,14 @@ def test_the_log_is_drawn_as_a_png(finished_run, tmp_path):
 
 
 def test_the_best_weights_say_what_they_were_made_from(finished_run, config, training, validation):
-    told = told_by(finished_run)
+    described = described_by(finished_run)
     best = min(rows_of(finished_run), key=lambda row: float(row["validation_loss"]))
-    assert told["data"] == "mnist5k"
-    assert told["data_digest"] == digest(training)
-    assert told["training_digits"] == len(training)
-    assert told["held_out_digits"] == len(validation)
-    assert Config(**told["config"]) == config
-    assert {name: str(value) for name, value in told["validation"].items()} == best
+    assert described["data"] == "mnist5k"
+    assert described["data_digest"] == digest(training)
+    assert described["training_digits"] == len(training)
+    assert described["held_out_digits"] == len(validation)
+    assert Config(**described["config"]) == config
+    assert {name: str(value) for name, value in described["validation"].items()} == best
 
 
 # --- interruption
@@ -246,8 +246,8 @@ def test_ctrl_c_after_the_first_epoch_keeps_the_best_weights_and_returns(
     best = fit(tmp_path, WindowStage(config, digits, validation, "mnist5k"), workers=0).best
     assert best.epoch == 1
     assert {name: str(value) for name, value in vars(best).items()} == rows_of(finished_run)[0]
-    told = told_by(tmp_path)
-    assert told["validation"]["epoch"] == 1
+    described = described_by(tmp_path)
+    assert described["validation"]["epoch"] == 1
     assert signal.getsignal(signal.SIGINT) is handler
 
 

@@ -49,9 +49,9 @@ def test_ray_gives_the_same_bytes_though_a_node_is_killed(run, tmp_path):
         timeout=280,
         check=True,
     )
-    told = json.loads(ended.stdout.splitlines()[-1])
-    assert told["status"] == 0
-    assert 1 <= told["shards_when_killed"] < 3
+    outcome = json.loads(ended.stdout.splitlines()[-1])
+    assert outcome["status"] == 0
+    assert 1 <= outcome["shards_when_killed"] < 3
     assert (tmp_path / "ray.jsonl").read_bytes() == (tmp_path / "here.jsonl").read_bytes()
     assert not (tmp_path / "ray.jsonl.shards").exists()
 
