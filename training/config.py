@@ -46,7 +46,7 @@ class Config:
 
 @dataclass(frozen=True)
 class SequenceConfig:
-    """The knobs of stage two: whole strips, whose digits' places nobody says."""
+    """The knobs of stage two: whole strips, labeled with their text alone."""
 
     epochs: int = 72
     steps: int = 250  # batches in an epoch

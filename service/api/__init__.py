@@ -1,1 +1,1 @@
-"""Protobuf to domain and back, and the use case under every face."""
+"""Protobuf to domain and back, and the use case behind every front end."""

@@ -1,4 +1,4 @@
-"""The use case under every face: decode, recognize, respond."""
+"""The use case behind every front end: decode, recognize, respond."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What a run is to do, and what follows from it: its plan, and the settings its rows depend on."""
+"""The job of a run, its plan, and the settings that its rows depend on."""
 
 from contextlib import closing
 from dataclasses import astuple, dataclass, field, replace
@@ -33,7 +33,7 @@ class CsvFormat(NamedTuple):
 
 @dataclass(frozen=True)
 class Job:
-    """What a run is to do."""
+    """The job of a run: inputs, output, and how to read."""
 
     output: Path
     request: pb.RecognizeRequest  # for every item; it has no image

@@ -1,4 +1,4 @@
-"""What a worker is given: how to read, and which items."""
+"""The plan of a run and the places of its items: what worker processes receive."""
 
 from dataclasses import dataclass, field
 from pathlib import Path

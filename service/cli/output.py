@@ -42,7 +42,7 @@ class Stderr(Console):
 
 
 def discard(stream: int) -> None:
-    """Have what goes to a standard stream go nowhere, also what Python flushes at its end."""
+    """Redirect a standard stream to /dev/null, so that flushing it at exit cannot fail."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
 
 

@@ -53,7 +53,7 @@ MAX_NOISE = 2.0  # of a combination, for each level of the channels'; luminance 
 
 @dataclass(frozen=True)
 class Mix:
-    """How gray levels come from colors: `weights @ color + offset`, clipped to 0 to 255."""
+    """A linear map from color to gray: `weights @ color + offset`, clipped to 0 to 255."""
 
     channel: Channel
     weights: Color

@@ -319,7 +319,7 @@ def _check_size(
 
 
 def _check_tile(image: TiffImagePlugin.TiffImageFile, limits: Limits) -> None:
-    """A tile is decoded whole, so a small image with huge tiles is as costly as a huge one."""
+    """Refuse tiles larger than the limit: a tile is decoded whole, however small its image."""
     width, height = image.tag_v2.get(TILE_WIDTH, 1), image.tag_v2.get(TILE_LENGTH, 1)
     if not (isinstance(width, int) and isinstance(height, int)):
         raise DamagedImage(f"the TIFF's tiles are {width}×{height} pixels", "image.encoded")
@@ -367,7 +367,7 @@ def _number(value: object) -> int:
 
 
 def _check_run_lengths(image: ImageFile.ImageFile, size: int) -> None:
-    """Pillow unpacks run lengths in Python: slowly, for each pixel and for each code."""
+    """Refuse run lengths that take too long: Pillow unpacks them in Python, code by code."""
     if not isinstance(image, BmpImagePlugin.BmpImageFile):
         return
     pixels = image.width * image.height
@@ -388,7 +388,7 @@ def _check_run_lengths(image: ImageFile.ImageFile, size: int) -> None:
 
 @dataclass(frozen=True)
 class _Levels:
-    """What a file says of its levels that its decoded pixels do not."""
+    """Facts about a file's gray levels that decoding loses."""
 
     bits: int  # of a channel, where they are more than 8; else 8
     white: float | None = None  # the highest value of one deep channel, if its type has one
@@ -397,7 +397,7 @@ class _Levels:
 
     @classmethod
     def of(cls, image: ImageFile.ImageFile) -> Self:
-        """Return those of an image that has not been loaded: loading forgets how it was packed."""
+        """Return the facts of an image before it is loaded: loading drops its raw mode."""
         tags = image.tag_v2 if isinstance(image, TiffImagePlugin.TiffImageFile) else {}
         is_deep = image.mode in ("I", "F") or image.mode.startswith("I;16")
         inverted = is_deep and tags.get(PHOTOMETRIC) == WHITE_IS_ZERO

@@ -1,7 +1,7 @@
 """The sides that an image's first bytes declare, format by format.
 
-Admission needs them before any work, in the process that takes calls and never decodes what
-strangers send. Nothing here allocates by what the bytes say or reads on without bound, and nothing
+Admission needs them before any work, in the process that takes calls and never decodes
+untrusted bytes. Nothing here allocates by what the bytes say or reads on without bound, and nothing
 relies on the answer but the order of the queue: the worker that decodes the image checks its true
 size. Bytes that end too early raise `struct.error` or `IndexError`; a size that cannot be found
 is 0×0.

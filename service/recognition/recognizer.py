@@ -65,7 +65,7 @@ PLAIN = Options()
 
 @dataclass(frozen=True)
 class ReaderText:
-    """What one reader's views say, without the other's."""
+    """The text of one reader alone, before the vote."""
 
     reader: str  # FIRST_READER or SECOND_READER
     texts: tuple[Alternative, ...]  # the most probable first, at least one; not calibrated

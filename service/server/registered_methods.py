@@ -67,7 +67,7 @@ class _Core(cygrpc.AioServer):  # type: ignore[misc]  # grpc ships no types
 
 
 class _NoMethods:
-    """Knows no method."""
+    """A generic handler without methods."""
 
     def resolve_handler(self, _: object) -> None:
-        """Find no handler."""
+        """Return None: gRPC then serves registered methods only."""

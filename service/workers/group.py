@@ -23,7 +23,7 @@ from service.workers.framing import Head
 from service.workers.worker_config import WorkerConfig
 from service.workers.worker_process import WorkerProcess
 
-ABANDONED_SECONDS = 1.0  # after which a worker at a job that nobody waits for is killed
+ABANDONED_SECONDS = 1.0  # after which a worker on a job without a caller is killed
 IDLE_SECONDS = 30.0  # after which a worker that was started on demand ends
 MAX_RESTART_PAUSE_S = 5.0  # between tries to start a worker that fails to start
 MAX_ATTEMPTS = 2  # an image that crashes this many workers is rejected
@@ -146,7 +146,7 @@ class WorkerGroup:
         return await WorkerProcess.start(self, self.processes, self.config, files)
 
     def _soon(self, work: Coroutine[None, None, Started]) -> asyncio.Task[Started]:
-        """Run what starts workers, until the group closes."""
+        """Run a coroutine as a task that closing the group cancels."""
         task = asyncio.create_task(work)
         self._starting.add(task)
         task.add_done_callback(self._starting.discard)
@@ -265,7 +265,7 @@ class WorkerGroup:
         self._dispatch()
 
     def _retry(self, job: Job) -> None:
-        """Put back a job whose worker died, unless that was its last attempt, or nobody waits."""
+        """Put back a job whose worker died, unless that was its last attempt or its caller left."""
         job.attempts += 1
         if job.answer.done():
             self.queue.release(job)

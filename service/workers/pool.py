@@ -121,7 +121,7 @@ class WorkerPool:
         Args:
             request: a serialized RecognizeRequest.
             pixels: that the image declares.
-            seconds_left: until nobody wants the answer any more.
+            seconds_left: until the caller's deadline.
             patient: wait for room in the queue instead of being refused.
 
         Returns:

@@ -1,4 +1,4 @@
-"""What a model's confidences must become to mean what they say, from strips with their truth."""
+"""Calibration of confidences and thresholds on labeled strips."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -40,7 +40,7 @@ RATE = 0.01  # the error rate that a `Promise` is of
 
 @dataclass(frozen=True)
 class Promise:
-    """What a calibration makes of strips whose truth is known."""
+    """Figures of a calibration on labeled strips."""
 
     source: str
     strips: int

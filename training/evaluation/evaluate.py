@@ -263,7 +263,7 @@ def evaluate(
         found += [read_folder(recognizer, folder, held_out) for folder in folders]
         return [SourceFigures(each, StripFigures.of(each.reads, seed)) for each in found]
 
-    # Where a folder lies on this machine is nobody else's business.
+    # The path of a folder on this machine is private.
     named = [f"--strips $DATA/{each.resolve().name}" for each in folders]
     options = [f"--seed {seed} --synthetic {synthetic}", *named]
     sources = figures_of(Recognizer(first, other))

@@ -13,7 +13,7 @@ STRIP_HEIGHT = 48
 
 
 def draw(pages: Sequence[Page], title: str) -> Image.Image:
-    """Draw pages as a contact contact_sheet."""
+    """Draw pages as a contact sheet."""
     note = "page  ·  what normalization makes of it  ·  what it says"
     return contact_sheet.draw([_card(page) for page in pages], title, note)
 

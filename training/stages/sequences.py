@@ -1,4 +1,4 @@
-"""Stage two: whole strips with the loss over all alignments, so that nobody labels positions.
+"""Stage two: whole strips with CTC, the loss over all alignments: positions need no labels.
 
 Matan et al. 1991 trained such a network through its best alignment, LeCun et al. 1998 (section
 VI) through a graph of them; connectionist temporal classification (Graves et al. 2006) sums over

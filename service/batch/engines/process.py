@@ -41,7 +41,7 @@ class Task:
         self._results = results
 
     def give_up(self, error: DigitstripError) -> None:
-        """Have no result but an error."""
+        """Give each argument an error as its result."""
         self.finish([self.failed(argument, error) for argument in self.arguments])
 
     def split(self) -> "list[Task]":

@@ -23,7 +23,7 @@ def is_archive(name: str) -> bool:
 def members(path: str, identity: str, wanted: Callable[[str], bool]) -> Iterator[Item]:
     """Yield the wanted members of an archive, and one that says so where it is damaged.
 
-    No member's bytes are kept: whoever reads an item finds them by its place in the archive.
+    No member's bytes are kept: readers find them by the item's place in the archive.
 
     Args:
         path: local or a URL.

@@ -195,7 +195,7 @@ class Report:
             yield _histogram(summary.confidences, summary.unsure)
 
     def _least_certain(self) -> Iterator[str]:
-        """Yield the least certain of the readings that nobody is to review."""
+        """Yield the least certain of the readings that are not to be reviewed."""
         least = self.summary.least_certain()
         if not least:
             return

@@ -1,4 +1,4 @@
-"""Small pictures of pages for a report, drawn by workers: they decode what strangers sent."""
+"""Small pictures of pages for a report, drawn in workers: they decode untrusted bytes."""
 
 from typing import NamedTuple
 

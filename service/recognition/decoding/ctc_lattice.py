@@ -28,7 +28,7 @@ Floats = npt.NDArray[np.float64]
 
 
 class Prefix(NamedTuple):
-    """Log-masses of the paths that, after so many positions, have said just this prefix."""
+    """Forward variables of a prefix: by position, log-masses of the paths that spell it."""
 
     digit: Floats  # (positions + 1,) ... and end on its last digit
     none: Floats  # (positions + 1,) ... and end on `none`
@@ -201,7 +201,7 @@ class Completions:
 
 
 class Suffix(NamedTuple):
-    """Log-masses of the paths that say just this suffix after so many positions."""
+    """Backward variables of a suffix: by position, log-masses of the paths that spell it after."""
 
     begun: Floats  # (positions + 1,) ... and begin its first digit there
     apart: Floats  # (positions + 1,) ... after `none`, once the digit before has ended there

@@ -84,7 +84,7 @@ class Alternative(NamedTuple):
 
 @dataclass(frozen=True)
 class Reading:
-    """What the scores of a line, seen one way or several, say."""
+    """The most probable text of a line, its digits and its alternatives."""
 
     text: str  # with whatever the constraint's pattern writes between the digits
     confidence: float  # the text's probability given the scores, not calibrated
@@ -92,7 +92,7 @@ class Reading:
     alternatives: tuple[Alternative, ...] = ()  # the next texts, the most probable first
     exact: bool = True  # these are the most probable texts; else, the best that were found
     outcome: Outcome | None = None  # without a constraint, None
-    allowed: float = 1.0  # what all texts that the constraint allows have of probability, at most
+    allowed: float = 1.0  # upper bound on the probability of the texts that the constraint allows
     view: int = 0  # which of the score maps the digits are placed in: the text's likeliest
 
     @property
@@ -455,7 +455,7 @@ def _find_digits(lattice: Lattice, text: str, offset: int = 0) -> tuple[FoundDig
         inside = prefixes[i + 1].digit + np.logaddexp(
             leave, stay_until(leave, lattice.ends[labels[i]])
         )
-        inside = inside[first + 1 : stop + 1]  # (run,) having said the digit at each position
+        inside = inside[first + 1 : stop + 1]  # (run,) with the digit spelled at each position
         position = np.average(np.arange(first, stop), weights=np.exp(inside - inside.max()))
         found.append(_digit(labels[i], masses, offset + first, offset + stop, offset + position))
     return tuple(found)

@@ -1,4 +1,4 @@
-"""Structured logs on stderr: one line an image, as text or JSON; none of them is worth a call.
+"""Structured logs on stderr: one line an image, as text or JSON. Logging delays no call.
 
 Lines are written by a thread of their own. When stderr is slow, full or gone, lines are lost and
 counted, and reading goes on.
@@ -115,7 +115,7 @@ def _formatter(format_: LogFormat) -> logging.Formatter:
 
 
 def _add_time(_: object, __: str, entry: EventDict) -> EventDict:
-    """Say when it happened, not when it was written."""
+    """Add the time of the event, which is not that of writing it."""
     when = datetime.fromtimestamp(entry["_record"].created, UTC)
     entry["timestamp"] = f"{when:%Y-%m-%dT%H:%M:%S.%fZ}"
     return entry

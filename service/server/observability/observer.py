@@ -89,7 +89,7 @@ class Observer:
     def refused(self, method: str, code: str, reason: str) -> None:
         """Record a call that ended before its method was called.
 
-        The log sums such calls up once a second: whoever sends many must not fill it.
+        The log sums such calls up once a second: many of them must not fill it.
         """
         self.metrics.requests.labels(method, code).inc()
         self.stream_refused(method, code, reason)
