@@ -9,25 +9,35 @@ from pathlib import Path
 
 from service.recognition.model import ModelFiles
 from service.recognition.recognizer import Recognizer
-from tests.support.form_cells import KINDS, cells
+from tests.support.form_cells import KINDS, Cell, cells
 from training.data.digits import load_mnist
 
 SEED = 14
 
 
-def main() -> None:
-    """Print the share of cells read exactly, and of empty ones read as empty."""
-    parser = argparse.ArgumentParser(description=__doc__)
+def arguments(description: str | None, count: int, seed: int) -> argparse.ArgumentParser:
+    """Return a parser of where MNIST is, how many cells to draw, and their seed."""
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--data-dir", type=Path, help="MNIST's four files")
-    parser.add_argument("--count", type=int, default=2000)
-    parser.add_argument("--seed", type=int, default=SEED)
-    args = parser.parse_args()
-    recognizer = Recognizer.load(ModelFiles.read())
+    parser.add_argument("--count", type=int, default=count)
+    parser.add_argument("--seed", type=int, default=seed)
+    return parser
+
+
+def made_cells(args: argparse.Namespace, empty: float = 0.2) -> list[Cell]:
+    """Draw cells from MNIST's test digits; a share of them is empty."""
     digits = load_mnist(args.data_dir)[1]
     images = digits.images[:, 2:-2, 2:-2]  # without the window's margin
+    return cells(images, digits.labels, args.seed, args.count, empty)
+
+
+def main() -> None:
+    """Print the share of cells read exactly, and of empty ones read as empty."""
+    args = arguments(__doc__, 2000, SEED).parse_args()
+    recognizer = Recognizer.load(ModelFiles.read())
     right: Counter[tuple[str, str]] = Counter()
     many: Counter[tuple[str, str]] = Counter()
-    for cell in cells(images, digits.labels, args.seed, args.count):
+    for cell in made_cells(args):
         for shown, page in (("framed", cell.framed), ("plain", cell.plain)):
             what = f"{shown} {'digits' if cell.text else 'empty'}"
             same = recognizer.recognize(page).reading.text == cell.text

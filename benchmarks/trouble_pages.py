@@ -4,19 +4,16 @@ The digits are MNIST's test digits, the pages those of `tests/support/form_cells
 Of each page the clean one is read, too: what it loses to the account of ink is the price.
 """
 
-import argparse
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.form_cells import arguments, made_cells
 from service.recognition.model import ModelFiles
 from service.recognition.recognizer import Decision, Options, Reason, Recognizer
-from tests.support.form_cells import cells
-from training.data.digits import load_mnist
 
 SEED = 15
 
@@ -179,18 +176,13 @@ TROUBLES: dict[str, Trouble] = {
 
 def main() -> None:
     """Print how many pages of each kind are accepted, and what clean ones lose."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data-dir", type=Path, help="MNIST's four files")
-    parser.add_argument("--count", type=int, default=3000)
-    parser.add_argument("--seed", type=int, default=SEED)
+    parser = arguments(__doc__, 3000, SEED)
     parser.add_argument(
         "--error-rate", type=float, default=0.01, help="tolerated of what is accepted"
     )
     args = parser.parse_args()
     recognizer = Recognizer.load(ModelFiles.read())
-    digits = load_mnist(args.data_dir)[1]
-    images = digits.images[:, 2:-2, 2:-2]  # without the window's margin
-    made = cells(images, digits.labels, args.seed, args.count, empty=0.0)
+    made = made_cells(args, empty=0.0)
     options, rng = Options(error_rate=args.error_rate), np.random.default_rng(args.seed)
     many: Counter[str] = Counter()
     accepted: Counter[str] = Counter()
