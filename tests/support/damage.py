@@ -9,7 +9,7 @@ from PIL import Image
 
 from service.imaging.limits import Limits
 from tests.conftest import STRIPS
-from tests.service.imaging.test_decode import (
+from tests.support.encoded import (
     DEFLATE,
     FLOAT,
     bmp,

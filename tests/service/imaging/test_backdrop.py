@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from service.imaging.decode import decode
-from tests.service.imaging.test_decode import with_pillow
+from tests.support.encoded import with_pillow
 
 BLACK, WHITE = (0, 0, 0), (255, 255, 255)
 

@@ -10,7 +10,7 @@ from service.imaging.channels import LUMINANCE, SAMPLED, thinned
 from service.imaging.decode import decode
 from service.imaging.page import Channel
 from tests.conftest import STRIPS
-from tests.service.imaging.test_decode import with_pillow
+from tests.support.encoded import with_pillow
 
 WHITE, BLACK = (250, 248, 245), (25, 25, 30)
 RED, PINK, GREEN, YELLOW = (228, 40, 45), (250, 200, 205), (90, 190, 110), (255, 240, 90)

@@ -8,7 +8,7 @@ from PIL import Image
 
 from service.imaging.decode import decode
 from service.imaging.depth import MAX_GAIN
-from tests.service.imaging.test_decode import (
+from tests.support.encoded import (
     FLOAT,
     SIGNED,
     UNSIGNED,

@@ -9,7 +9,7 @@ from PIL import Image
 from service.errors import DamagedImage, TooManyPixels
 from service.imaging.decode import count_pages, decode, from_raster
 from service.imaging.limits import Limits
-from tests.service.imaging.test_decode import (
+from tests.support.encoded import (
     BITS,
     COMPRESSION,
     HEIGHT,
