@@ -138,8 +138,8 @@ def run_load(run: subprocess.Popen[str], address: str, minutes: float) -> None:
         sender.start()
         time.sleep(seconds / 2)
         if number == 1:
-            readers = Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split()
-            os.kill(int(readers[0]), signal.SIGKILL)
+            workers = Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split()
+            os.kill(int(workers[0]), signal.SIGKILL)
         if number == 2:
             run.send_signal(signal.SIGHUP)
         sender.join()
