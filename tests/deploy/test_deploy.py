@@ -160,7 +160,7 @@ def test_manifests_select_the_pods_that_the_deployment_makes():
     assert manifest("NetworkPolicy")["spec"]["podSelector"]["matchLabels"] == labels
 
 
-def test_a_pod_is_confined_and_may_call_nobody():
+def test_a_pod_is_confined_and_opens_no_connections():
     pod = manifest("Deployment")["spec"]["template"]["spec"]
     (container,) = pod["containers"]
     user = re.search(r"^USER (\d+):(\d+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)

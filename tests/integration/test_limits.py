@@ -22,7 +22,7 @@ def stay_open(ended, *requests):
     ended.wait(60)
 
 
-def test_a_connection_that_is_too_old_ends_and_the_client_goes_on_with_another(start_service):
+def test_a_connection_that_is_too_old_ends_and_the_client_opens_another(start_service):
     server = start_service(
         DIGITSTRIP_WORKERS="1",
         DIGITSTRIP_MAX_CONNECTION_AGE_SECONDS="0.3",

@@ -154,7 +154,7 @@ def test_of_too_many_streams_that_stop_in_a_message_the_oldest_are_refused(start
         assert not any(connection.until_ended(0.5) for connection in opened[3:])
 
 
-def test_streams_that_wait_with_nothing_in_hand_are_not_slow_messages(start_service, truths):
+def test_streams_that_wait_with_nothing_received_are_not_slow_messages(start_service, truths):
     server = start_service(DIGITSTRIP_WORKERS="1", DIGITSTRIP_MAX_SLOW_MESSAGES="1")
     image = (STRIPS / "one-digit.png").read_bytes()
     later = threading.Event()

@@ -25,7 +25,7 @@ def test_the_example_strips_are_read_from_node(node, service, truths, way):
 
 
 @pytest.mark.parametrize("way", [[], ["--stream"]], ids=["one by one", "stream"])
-def test_a_bad_image_is_told_with_its_reason_and_the_rest_goes_on(node, service, tmp_path, way):
+def test_a_bad_image_is_reported_with_its_reason_and_the_rest_is_read(node, service, tmp_path, way):
     torn = tmp_path / "torn.png"
     torn.write_bytes((STRIPS / NAMES[0]).read_bytes()[:300])
     ended = node("read.js", *way, "--address", service.address, torn, STRIPS / NAMES[0])

@@ -192,7 +192,7 @@ def test_work_past_the_grace_period_is_ended_and_the_server_ends_well(start):
     assert not Path(f"/proc/{worker}").exists()
 
 
-def test_a_server_that_is_to_drain_goes_on_serving_while_balancers_take_note(start, truths):
+def test_a_draining_server_keeps_serving_while_balancers_take_note(start, truths):
     server = start(DIGITSTRIP_DRAIN_DELAY_SECONDS="2")
     watching = health_pb2_grpc.HealthStub(server.channel).Watch(health_pb2.HealthCheckRequest())
     assert next(watching).status == health_pb2.HealthCheckResponse.SERVING

@@ -70,7 +70,7 @@ def test_scores_come_with_the_source_pixel_of_every_position(client):
         assert best[:10].argmax() == int(digit.label)
 
 
-def test_normalization_is_told(client):
+def test_normalization_is_reported(client):
     done = client.recognize(encoded()).normalization
     height, width = decode(encoded()).gray.shape
     assert (done.source_width, done.source_height) == (width, height)
@@ -243,7 +243,7 @@ def test_reflection_can_be_switched_off(start_service):
 
 
 @pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_drains_health_first_and_work_in_hand_is_finished(start_service, sign):
+def test_a_signal_drains_health_first_and_work_in_progress_is_finished(start_service, sign):
     server = start_service(DIGITSTRIP_GRACE_SECONDS="120")
     with grpc.insecure_channel(server.address, OPTIONS) as channel:
         watching = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())

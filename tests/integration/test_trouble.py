@@ -29,7 +29,7 @@ def group():
         pytest.skip(f"memory is bounded where control groups can be made: {error}")
 
 
-def test_a_gibibyte_holds_whatever_callers_send_and_nobody_who_behaves_notices(group):
+def test_a_gibibyte_holds_whatever_callers_send_and_well_behaved_callers_notice_nothing(group):
     outcome = run(SECONDS, 3.0, 3.0, OF_MEMORY, group, kill_seconds=5.0, DIGITSTRIP_WORKERS="2")
     assert survived(outcome), outcome
     assert outcome["polite"]["answered"] > SECONDS

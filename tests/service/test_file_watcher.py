@@ -51,7 +51,7 @@ def within(seconds, act):
     ],
     ids=["model", "client-token", "client-tls", "server-tokens", "any"],
 )
-def test_a_fifo_in_a_files_place_is_refused_and_waited_for_by_nobody(fifo, read, kind):
+def test_a_fifo_in_a_files_place_is_refused_without_waiting(fifo, read, kind):
     assert isinstance(within(10, lambda: read(fifo)), kind)
 
 

@@ -171,7 +171,7 @@ def test_the_view_that_was_read_is_told(client):
         ({"accepted_error_rate": float("nan")}, "BAD_OPTION", "accepted_error_rate"),
     ],
 )
-def test_a_wish_that_cannot_be_met_is_an_invalid_argument_with_details(
+def test_an_option_that_cannot_be_honored_is_an_invalid_argument_with_details(
     service, asked, reason, field
 ):
     request = pb.RecognizeRequest(image=pb.Image(encoded=IMAGE), **asked)
@@ -208,7 +208,7 @@ def test_what_is_asked_of_a_stream_holds_for_every_image(client):
     assert all(answer == alone for answer in answers.values())
 
 
-def test_a_wish_that_cannot_be_met_is_the_answer_to_every_image_of_a_stream(client):
+def test_an_option_that_cannot_be_honored_is_the_answer_to_every_image_of_a_stream(client):
     answers = dict(client.recognize_many([("a", IMAGE), ("b", IMAGE)], alternatives=21))
     assert {type(answer) for answer in answers.values()} == {BadOption}
     assert {answer.field for answer in answers.values()} == {"alternatives"}

@@ -118,7 +118,7 @@ def test_the_same_constraint_is_built_once():
     assert other.constraint is not to_options(asked()).constraint
 
 
-def test_as_many_alternatives_as_allowed_can_be_asked_for():
+def test_as_many_alternatives_as_allowed_can_be_requested():
     asked = pb.RecognizeRequest(alternatives=MAX_ALTERNATIVES)
     assert to_options(asked).alternatives == MAX_ALTERNATIVES
     with pytest.raises(BadOption, match="21 alternatives were requested; at most 20") as raised:

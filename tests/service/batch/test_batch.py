@@ -216,7 +216,7 @@ def test_a_service_that_is_not_there_ends_the_run_with_a_sentence(batch):
     assert b"SERVER_UNAVAILABLE" in ended.stderr
 
 
-def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(run, tmp_path):
+def test_a_killed_run_resumes_and_ends_with_the_same_bytes(run, tmp_path):
     """The short form of benchmarks/batch_kills.py."""
     arguments = ["batch", *[STRIPS / NAME] * 200, "--progress", "none", "--output"]
     assert run(*arguments, tmp_path / "whole.csv").returncode == 0

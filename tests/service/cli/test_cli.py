@@ -92,7 +92,7 @@ def test_every_page_of_a_tiff_is_a_line(call, truths, tmp_path, command):
 
 
 @BOTH
-def test_a_bad_image_is_told_and_the_rest_goes_on(call, truths, tmp_path, command):
+def test_a_bad_image_is_reported_and_the_rest_is_read(call, truths, tmp_path, command):
     (tmp_path / "a.png").write_bytes(b"no image")
     shutil.copy(STRIPS / NAME, tmp_path / "b.png")
     ended = call(command, tmp_path)
@@ -118,7 +118,7 @@ def test_wrong_use_is_exit_2(run, arguments):
     assert run(*arguments).returncode == 2
 
 
-def test_a_reader_that_hangs_up_ends_the_run_without_blame():
+def test_a_closed_pipe_ends_the_run_without_an_error():
     command = f"{sys.executable} -m service.cli read {STRIPS} {STRIPS} | head -n 1"
     ended = subprocess.run(
         ["bash", "-c", command], capture_output=True, cwd=ROOT, timeout=60, check=True
@@ -146,14 +146,14 @@ def test_an_image_that_the_server_refuses_to_take_in_does_not_end_the_run(start_
     assert reasons == ["SERVER_FAILED", "TOO_MANY_BYTES"]
 
 
-def test_a_server_that_is_not_there_is_told_in_a_sentence(run):
+def test_a_server_that_is_not_there_is_reported_in_a_sentence(run):
     ended = run("send", STRIPS / NAME, "--address", "127.0.0.1:1", "--timeout", "3")
     assert ended.returncode == 1
     assert b"SERVER_UNAVAILABLE: UNAVAILABLE" in ended.stderr
     assert b"Traceback" not in ended.stderr
 
 
-def test_a_bad_model_is_told_in_a_sentence(run, tmp_path):
+def test_a_bad_model_is_reported_in_a_sentence(run, tmp_path):
     (tmp_path / "m.onnx").write_bytes(b"no model")
     ended = run("read", STRIPS / NAME, "--model", tmp_path / "m.onnx")
     assert ended.returncode == 1
@@ -171,7 +171,7 @@ def test_pictures_are_written_one_a_page(call, tmp_path, command):
 
 
 @pytest.mark.parametrize("name", ["nowhere/r.png", "r.no-such-suffix"])
-def test_a_picture_that_cannot_be_written_is_told_in_a_sentence(run, tmp_path, name):
+def test_a_picture_that_cannot_be_written_is_reported_in_a_sentence(run, tmp_path, name):
     ended = run("read", STRIPS / NAME, "--picture", tmp_path / name)
     assert ended.returncode == 2
     assert b"cannot write the picture" in ended.stderr
@@ -221,7 +221,7 @@ def test_a_list_of_allowed_strings_is_read_from_a_file(call, tmp_path, command):
 
 
 @BOTH
-def test_a_constraint_that_nothing_fits_is_told_beside_the_output(call, truths, command):
+def test_a_constraint_that_nothing_fits_is_reported_beside_the_output(call, truths, command):
     ended = call(command, STRIPS / NAME, STRIPS / "one-digit.png", "--length", "200")
     assert ended.returncode == 0
     names = [NAME, "one-digit.png"]
@@ -295,7 +295,9 @@ def test_a_reading_is_accepted_by_the_models_own_thresholds(
         (["--accept-errors", "snan"], "--accept-errors: 'snan' is no share"),
     ],
 )
-def test_a_wrong_option_is_told_before_anything_is_read(capsys, monkeypatch, arguments, complaint):
+def test_a_wrong_option_is_refused_before_anything_is_read(
+    capsys, monkeypatch, arguments, complaint
+):
     monkeypatch.setenv("COLUMNS", "1000")
     monkeypatch.setattr("sys.argv", ["digitstrip", "read", "-", *map(str, arguments)])
     with pytest.raises(SystemExit) as raised:
@@ -306,7 +308,7 @@ def test_a_wrong_option_is_told_before_anything_is_read(capsys, monkeypatch, arg
     assert printed.out == ""
 
 
-def test_a_wrong_option_needs_no_server_to_be_told(run):
+def test_a_wrong_option_needs_no_server_to_be_refused(run):
     ended = run("send", STRIPS / NAME, "--pattern", "[", "--address", "127.0.0.1:1", COLUMNS="200")
     assert ended.returncode == 2
     assert b"--pattern: the pattern '[' has" in ended.stderr
@@ -361,7 +363,7 @@ def test_a_record_says_which_channel_was_read(run, tmp_path):
 
 
 @pytest.mark.parametrize("streams", ["2>/dev/full", "<&- >&- 2>&-", "2>&1 | true"])
-def test_a_batch_whose_messages_nobody_takes_is_read_all_the_same(streams, tmp_path):
+def test_a_batch_whose_stderr_is_full_is_read_all_the_same(streams, tmp_path):
     output = tmp_path / "out.jsonl"
     arguments = f"batch {STRIPS}/one-digit.png --output {output} --progress lines"
     command = f"{sys.executable} -m service.cli {arguments} {streams}"

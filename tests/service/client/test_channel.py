@@ -68,7 +68,7 @@ def test_several_servers_share_the_name_in_their_certificates(certificates):
         peer.stop()
 
 
-def test_several_servers_under_tls_must_be_told_the_name_in_their_certificate(certificates):
+def test_several_servers_under_tls_must_be_given_the_name_in_their_certificate(certificates):
     with pytest.raises(SettingsError, match="--tls-server-name"):
         Client(["127.0.0.1:1", "127.0.0.1:2"], tls=Tls(certificates / "ca.pem"))
 
@@ -165,7 +165,7 @@ def test_a_token_does_not_leave_the_machine_in_the_clear(kind, address):
         {"addresses": ("unix:/run/digitstrip.sock",)},
     ],
 )
-def test_a_token_may_go_where_nobody_listens_or_where_it_was_allowed(allowed):
+def test_a_token_may_be_sent_where_it_cannot_be_overheard_or_where_it_was_allowed(allowed):
     assert Route(token=Token("s3cret"), **allowed).metadata() == (
         ("authorization", "Bearer s3cret"),
     )
@@ -195,12 +195,12 @@ def test_servers_are_named_as_grpc_names_them(addresses, target):
 
 
 @pytest.mark.parametrize("addresses", [("a:1", "b:1"), ("127.0.0.1:1", "[::1]:1")])
-def test_several_servers_are_told_by_addresses_of_one_family(addresses):
+def test_several_servers_are_named_by_addresses_of_one_family(addresses):
     with pytest.raises(SettingsError, match="all IPv4 or all IPv6"):
         Client(addresses)
 
 
-def test_a_file_that_is_no_certificate_is_told_by_its_name(certificates):
+def test_a_file_that_is_no_certificate_is_reported_by_its_name(certificates):
     key = certificates / "client.key"
     with pytest.raises(SettingsError, match=r"client\.key has no CERTIFICATE in PEM form"):
         Client("127.0.0.1:1", tls=Tls(ca=key))

@@ -122,7 +122,7 @@ def test_a_call_that_cannot_end_better_is_not_tried_again(connect, peers, failur
     assert peer.seen == [b"17"]
 
 
-def test_an_overloaded_server_is_not_asked_before_the_time_it_names(connect, peers):
+def test_an_overloaded_server_is_not_called_before_the_time_it_names(connect, peers):
     peer = peers([Overloaded("full", 0.4)])
     began = time.monotonic()
     connect(peer.address).recognize(b"17")
@@ -339,7 +339,7 @@ def test_an_error_of_the_callers_is_raised_when_the_rest_is_answered(connect, pe
     assert sorted(texts(first_three)) == whole(3)
 
 
-def test_a_wish_that_makes_no_sense_is_told_before_anything_is_sent(connect, peers):
+def test_an_option_that_makes_no_sense_is_refused_before_anything_is_sent(connect, peers):
     peer = peers()
     with pytest.raises(BadOption, match="alternatives = -1"):
         list(connect(peer.address).recognize_many(numbered(3), alternatives=-1))

@@ -48,7 +48,7 @@ def test_health_of_a_server_that_is_gone_is_failure_with_a_sentence(start_servic
         ),
     ],
 )
-def test_wrong_use_of_health_is_told_in_a_sentence(run, arguments, complaint):
+def test_wrong_use_of_health_is_reported_in_a_sentence(run, arguments, complaint):
     ended = run("health", *arguments, stdin=b"secret-token")
     assert ended.returncode == 2
     assert complaint in ended.stderr.replace(b"\n", b" ")
@@ -65,7 +65,7 @@ def test_wrong_use_of_health_is_told_in_a_sentence(run, arguments, complaint):
         ("192.168.0.7:8000", "192.168.0.7:8000"),
     ],
 )
-def test_a_listening_address_is_asked_from_its_own_machine(listen, asked):
+def test_a_listening_address_is_reached_from_its_own_machine(listen, asked):
     assert listening_address({"DIGITSTRIP_LISTEN": listen} if listen else {}) == asked
 
 

@@ -48,7 +48,7 @@ def test_one_pixel_too_many_is_refused_with_both_numbers():
         decode(ENCODED["PNG"], limits=Limits(max_pixels=390))
 
 
-def test_size_is_checked_on_the_page_that_is_asked_for():
+def test_size_is_checked_on_the_requested_page():
     limits = Limits(max_pixels=noise().size)
     decode(ENCODED["TIFF, 2 pages"], 0, limits)
     with pytest.raises(TooManyPixels, match="48×32"):

@@ -46,7 +46,7 @@ def test_suffix_of_an_image_may_be_in_capitals(suffix, tmp_path):
     assert names(expand([str(tmp_path)]), tmp_path) == [f"a{suffix}", f"b{suffix.upper()}"]
 
 
-def test_folder_without_images_stands_for_itself_and_is_told_so(tmp_path):
+def test_folder_without_images_stands_for_itself_and_is_reported(tmp_path):
     (tmp_path / "notes.txt").touch()
     (source,) = expand([str(tmp_path)])
     with pytest.raises(UnreadableSource, match="there is no image in it"):
@@ -96,7 +96,7 @@ def test_names_keep_their_order_and_may_repeat(folder):
     ]
 
 
-def test_nothing_is_expanded_before_it_is_asked_for(folder):
+def test_nothing_is_expanded_before_it_is_needed(folder):
     sources = expand([str(folder / "b.png"), str(folder / "later")])
     next(sources)
     (folder / "later").mkdir()
@@ -158,7 +158,7 @@ def test_what_macos_leaves_beside_files_is_no_image(tmp_path):
     assert names(expand([str(tmp_path)]), tmp_path) == ["in/b.png", "page.png"]
 
 
-def test_a_folder_named_like_the_others_below_macosx_is_searched_if_it_is_asked_for(tmp_path):
+def test_a_folder_named_like_the_others_below_macosx_is_searched_if_it_is_named(tmp_path):
     folder = tmp_path / "__MACOSX"
     folder.mkdir()
     (folder / "page.png").touch()

@@ -160,7 +160,7 @@ def test_a_silent_connection_is_ended_after_a_while(server):
         assert silent.recv(1) == b""
 
 
-def test_figures_are_told_on_no_port_unless_asked(start_service):
+def test_metrics_are_served_on_no_port_by_default(start_service):
     server = start_service()
     pid = server.process.pid
     port = int(server.address.rpartition(":")[2])

@@ -209,7 +209,7 @@ async def test_the_patient_come_in_in_the_order_in_which_they_asked():
 
 
 @in_a_loop
-async def test_nobody_overtakes_a_patient_caller_who_was_told_of_room_and_has_not_run_yet():
+async def test_no_caller_overtakes_a_patient_one_that_was_notified_of_room_and_has_not_run_yet():
     shared = queue()
     admit(shared, 5 * OVERHEAD)
     patient = Patient(shared)
@@ -264,7 +264,7 @@ async def test_a_patient_job_of_over_half_a_queue_needs_no_idle_one():
 
 
 @pytest.mark.parametrize("told_already", [False, True])
-def test_a_patient_caller_who_leaves_takes_nobodys_turn(told_already):
+def test_a_patient_caller_who_leaves_takes_no_other_turn(told_already):
     async def leave():
         shared = queue()
         admit(shared, LIMIT)
@@ -285,7 +285,7 @@ def test_a_patient_caller_who_leaves_takes_nobodys_turn(told_already):
 
 
 @in_a_loop
-async def test_a_patient_caller_who_is_refused_after_all_takes_nobodys_turn():
+async def test_a_patient_caller_who_is_refused_after_all_takes_no_other_turn():
     shared = queue()
     admit(shared, LIMIT)
 

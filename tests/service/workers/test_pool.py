@@ -129,7 +129,7 @@ async def test_a_pool_answers_as_the_recognizer_does_here(recognizer, truths):
 
 
 @in_a_loop
-async def test_nobody_notices_a_worker_that_dies_idle_or_while_it_reads(recognizer):
+async def test_callers_notice_no_worker_that_dies_idle_or_while_it_reads(recognizer):
     async with new_pool() as pool:
         send(pool, signal.SIGKILL)
         assert await read(pool) == alone(recognizer)
@@ -312,7 +312,7 @@ async def test_an_image_whose_deadline_passed_while_it_waited_is_not_read():
 
 
 @in_a_loop
-async def test_a_reload_reads_with_the_new_model_and_finishes_work_in_hand_with_the_old(
+async def test_a_reload_reads_with_the_new_model_and_finishes_work_in_progress_with_the_old(
     recognizer, calibrated_model
 ):
     async with new_pool() as pool:

@@ -92,7 +92,7 @@ def test_a_worker_answers_as_the_recognizer_does_here(worker, recognizer, truths
         assert 0 < head["none_share"] < 1
 
 
-def test_answers_come_in_the_order_of_what_was_asked(worker, truths):
+def test_answers_come_in_the_order_of_the_requests(worker, truths):
     names = list(truths)[:MOST_IMAGES]
     for name in names:
         worker.send(request((STRIPS / name).read_bytes()))

@@ -199,7 +199,7 @@ def test_coverage_at_a_rate_is_the_greatest_with_no_more_risk(rows):
         assert highest == pytest.approx(max(shares, default=0))
 
 
-def test_a_curve_told_by_hand():
+def test_a_curve_computed_by_hand():
     found = coverage(*arrays([(0.9, True), (0.8, True), (0.8, False), (0.1, False)]))
     assert found.curve == (
         Accepted(0.9, 0.25, 0),

@@ -177,7 +177,7 @@ def test_the_commands_of_two_stages_are_one_run():
     ]
 
 
-def test_a_further_stage_goes_on_with_the_model_of_the_run_before():
+def test_a_further_stage_continues_the_model_of_the_run_before():
     assert list(fits([WINDOWS, MADE, SEQUENCES])) == [
         "digitstrip-train fit runs/before-1 --data mnist --seed 5 --epochs 9 --strip-epochs 7",
         "digitstrip-train export runs/before-1 runs/before-1.onnx",

@@ -33,7 +33,7 @@ def test_every_source_has_its_rows_and_says_how_many_strips_were_unreadable(figu
     assert figures_table(figures).row_count == len(rows)
 
 
-def test_a_share_is_told_with_its_interval():
+def test_a_share_is_shown_with_its_interval():
     assert interval(Estimate(0.881, 0.8694, 0.896), 1) == "88.1% (86.9 to 89.6)"
 
 

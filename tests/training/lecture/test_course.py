@@ -73,7 +73,7 @@ def test_the_same_seed_gives_the_same_figures(tmp_path):
     assert kept[0] == kept[1]
 
 
-def test_a_chapter_alone_is_told_and_drawn_again_without_measuring(tmp_path):
+def test_a_chapter_alone_is_written_and_drawn_again_without_measuring(tmp_path):
     assert invoke(6, "--quick", "--out", tmp_path).exit_code == 0
     first = (tmp_path / "lecture.md").read_text()
     assert "## 6." in first

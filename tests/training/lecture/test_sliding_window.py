@@ -35,7 +35,7 @@ def test_many_windows_cost_three_times_one_pass_in_the_limit():
 
 
 @pytest.mark.parametrize("gap", [6, 0, -3])
-def test_a_string_s_digits_stand_as_far_apart_as_asked(four, gap):
+def test_a_string_s_digits_stand_as_far_apart_as_requested(four, gap):
     pair = string(four[:2], gap)
     alone = sum(last - first for first, last in map(ink_columns, four[:2]))
     first, last = ink_columns(pair)

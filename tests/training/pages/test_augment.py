@@ -253,7 +253,7 @@ def test_flank_puts_the_first_neighbor_right_and_the_second_left(neighbors, left
 @pytest.mark.parametrize(
     ("gap", "starts_at"), [(8, 28), (3, 23), (0, 20), (-1, 19), (-3, 17), (-20, 17)]
 )
-def test_flank_leaves_the_gap_asked_for_touches_at_0_and_overlaps_below(gap, starts_at):
+def test_flank_leaves_the_requested_gap_touches_at_0_and_overlaps_below(gap, starts_at):
     digit, neighbor = bar((12, 20), rows=(4, 12)), bar((12, 20), rows=(20, 28))
     window = flank(digit, rng_of(0), [neighbor, neighbor], gaps=(gap, gap))
     columns = np.flatnonzero(window[20:28].any(axis=0))

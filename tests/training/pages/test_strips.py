@@ -390,7 +390,7 @@ def test_a_tight_page_is_smaller_than_a_loose_one(digits):
     assert sum(tight) < sum(loose)
 
 
-def test_a_stranger_s_strokes_come_in_at_the_upper_or_lower_border(digits):
+def test_a_neighboring_line_s_strokes_come_in_at_the_upper_or_lower_border(digits):
     peeking = {True: 0, False: 0}
     for strange in (True, False):
         effects = ["stranger"] if strange else []

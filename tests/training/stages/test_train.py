@@ -251,7 +251,7 @@ def test_ctrl_c_after_the_first_epoch_keeps_the_best_weights_and_returns(
     assert signal.getsignal(signal.SIGINT) is handler
 
 
-def test_ctrl_c_before_the_first_epoch_is_complete_is_told_and_keeps_nothing(
+def test_ctrl_c_before_the_first_epoch_is_complete_is_reported_and_keeps_nothing(
     tmp_path, config, training, validation
 ):
     with pytest.raises(DatasetError, match="stopped before the first epoch was complete"):

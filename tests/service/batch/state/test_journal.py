@@ -24,7 +24,7 @@ def journal_of(path, pages=PAGES):
 
 
 @pytest.mark.parametrize("torn", ["cut", "flipped"])
-def test_a_journal_torn_anywhere_goes_on_at_the_first_page_that_is_not_whole(tmp_path, torn):
+def test_a_journal_torn_anywhere_resumes_at_the_first_page_that_is_not_whole(tmp_path, torn):
     whole = journal_of(tmp_path / "whole")
     with Journal(tmp_path / "whole", {"format": 1}) as journal:
         records = list(journal.records())
@@ -55,7 +55,7 @@ def test_a_journal_torn_anywhere_goes_on_at_the_first_page_that_is_not_whole(tmp
         ([ITEMS[1], ITEMS[0]], "1.png has changed since it was read"),
     ],
 )
-def test_a_changed_input_is_noticed_and_only_refreshing_goes_on(tmp_path, items, complaint):
+def test_a_changed_input_is_noticed_and_only_refreshing_resumes(tmp_path, items, complaint):
     journal_of(tmp_path / "j")
     with Journal(tmp_path / "j", {"format": 1}) as journal, pytest.raises(SettingsError) as raised:
         list(journal.remaining(items))

@@ -207,7 +207,7 @@ def test_a_constrained_search_finds_every_allowed_string_in_order(
 @pytest.mark.parametrize("touching", WEIGHTS)
 @given(seed=st.integers(0, 10**6), strings=st.integers(1, 8))
 @settings(max_examples=25, deadline=None)
-def test_fewer_strings_asked_for_are_the_first_of_all(seed, strings, touching):
+def test_fewer_strings_requested_are_the_first_of_all(seed, strings, touching):
     scores = random_scores(seed, positions=4)
     few = listed(decode(scores, CONTRACT, strings=strings, touching=touching))
     assert few == listed(decode(scores, CONTRACT, strings=EVERY, touching=touching))[:strings]
