@@ -155,6 +155,8 @@ class StripConfig:
     currency: float = 0.05  # of strings: `$` or `Kr` before them
     underline: float = 0.05  # of strings: a line by hand below them
     letter: float = 0.0  # of strings: a letter or a sign before or after them
+    slash: float = 0.05  # of strings of four digits and more: tall slashes between groups
+    stray: float = 0.06  # of strings: a tick, a cross, a blot or `/-` before or after them
     stranger: float = 0.08  # of pages: half of another line's strokes above or below
     ghost: float = 0.0  # of pages: faint ink beside the digits, erased or from the other side
 
@@ -171,6 +173,7 @@ class StripConfig:
     rules: float = 0.5  # of pages: printed lines under, or above and under the digits
     box: float = 0.08  # of pages: an upright edge of the field
     frame: float = 0.0  # of pages: a cell's printed frame at the edges, touching digits or not
+    fold: float = 0.02  # of pages: a thin line from edge to edge
     print_marks: float = 0.06  # of pages: remains of small print at the border
     light: float = 0.7  # of pages: uneven light
 
@@ -187,6 +190,7 @@ class StripConfig:
     small: float = 0.0  # of strings: a number of few digits, as in tables
     outer_ones: float = 0.0  # of strings: the first digit, or the last, is a 1
     blank: float = 0.0  # of pages: nothing
+    lone: float = 0.01  # of pages: one or two marks that are no digits, and nothing else
 
     digits: tuple[int, int] = (1, 12)  # in a string
     height: Range = (16, 42)  # of the digits, pixels
@@ -207,10 +211,11 @@ class StripConfig:
             drawn=0.33, flag=0.5, drift=0.8, climb=0.35, overlap=0.08, chain=0.08, connect=0.03,
             small_zeros=0.12, separator=0.06, trailing=0.08, leading=0.03, currency=0,
             underline=0.02, letter=0.05, stranger=0.05, ghost=0.12, faint=0.3, washed=0.4,
-            dark=0.45, guilloche=0, texture=0.12, rules=0.15, box=0, frame=0.85, print_marks=0,
-            light=0.8, tight=0, cell=1, cut_off=0.17, tall=0.45, outer_ones=0.18, coarse=0.25,
-            noise=0.6, jpeg=0.85, small=0.9, blank=0.04, digits=(1, 5),
-            pen=(0.055, 0.125), slants=(-0.15, 0.5), gaps=(0.06, 0.55),
+            dark=0.45, guilloche=0, texture=0.12, rules=0.15, box=0, frame=0.85, fold=0.05,
+            print_marks=0, light=0.8, tight=0, cell=1, cut_off=0.17, tall=0.45,
+            outer_ones=0.18, coarse=0.25, noise=0.6, jpeg=0.85, small=0.9, blank=0.04,
+            stray=0.05, lone=0.05, digits=(1, 5), pen=(0.055, 0.125), slants=(-0.15, 0.5),
+            gaps=(0.06, 0.55),
         )  # fmt: skip
 
     @classmethod
@@ -221,8 +226,9 @@ class StripConfig:
             small_zeros=0.1, separator=0.03, trailing=0, leading=0, currency=0, underline=0,
             stranger=0, pressure=0, faint=0, white=1, dark=0, guilloche=0, texture=0, rules=0,
             box=0, print_marks=0, light=0, tight=0, coarse=0, blur=0.2, noise=0, jpeg=0.25,
-            small=0.8, tall=0.45, outer_ones=0.45, digits=(1, 10), height=(22, 60),
-            pen=(0.05, 0.15), slants=(-0.15, 0.4), gaps=(0.03, 0.5), margins=(0.06, 0.3),
+            small=0.8, tall=0.45, outer_ones=0.45, lone=0.03, fold=0.02, slash=0.1,
+            digits=(1, 10), height=(22, 60), pen=(0.05, 0.15), slants=(-0.15, 0.4),
+            gaps=(0.03, 0.5), margins=(0.06, 0.3),
         )  # fmt: skip
 
     @classmethod

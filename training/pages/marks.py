@@ -12,6 +12,8 @@ from training.pages.glyphs import Strokes, curve
 
 Mark = Callable[[np.random.Generator], Strokes]
 
+FILL = 0.045  # digit heights between strokes, narrower than any pen
+
 
 def dot(rng: np.random.Generator) -> Strokes:
     """Draw a full stop: a point, a small blot, or a short stroke."""
@@ -149,6 +151,70 @@ def letter(rng: np.random.Generator) -> Strokes:
     return np.asarray(np.concatenate(drawn) * np.float32(rng.uniform(0.6, 1.05)), np.float32)
 
 
+def tick(rng: np.random.Generator) -> Strokes:
+    """Draw a tick, its corner sharp or soft, its left arm short."""
+    tall, left = rng.uniform(0.6, 1.1), rng.uniform(0.05, 0.35)
+    corner = np.array([left, rng.uniform(-0.1, 0.1)])
+    start = corner - np.array([left, tall * rng.uniform(0.15, 0.5)])
+    end = corner + np.array([tall * rng.uniform(0.3, 0.9), -tall])
+    if rng.random() < 0.5:
+        return thickened(np.concatenate([curve([start, corner]), curve([corner, end])]), rng)
+    return thickened(curve([start, corner, (corner + end) / 2 + (0.05, 0.03), end]), rng)
+
+
+def large_cross(rng: np.random.Generator) -> Strokes:
+    """Draw a cross as tall as a digit or nearly: a box's, or an upright one."""
+    wide, tall = rng.uniform(0.45, 1, 2)
+    middle = np.array([wide / 2, -rng.uniform(0.4, 0.6)])
+    ends = np.array([[(-0.5, -0.5), (0.5, 0.5)], [(0.5, -0.5), (-0.5, 0.5)]])
+    if rng.random() < 0.3:
+        ends = np.array([[(-0.5, 0), (0.5, 0)], [(0, -0.5), (0, 0.5)]])
+    strokes = ends * (wide, tall) + middle + rng.normal(0, 0.04, (2, 2, 2))
+    return thickened(np.asarray(strokes, np.float32), rng)
+
+
+def blot(rng: np.random.Generator) -> Strokes:
+    """Fill a disc or an ellipse: a blot, or a punched hole."""
+    wide = rng.uniform(0.2, 0.9)
+    tall = wide * (1 if rng.random() < 0.5 else rng.uniform(0.6, 1.4))
+    middle = np.array([wide / 2, -rng.uniform(0.1, 0.9)])
+    angles = np.linspace(0, 2 * np.pi, 17)
+    ring = np.stack([np.cos(angles), np.sin(angles)], axis=1) * (wide / 2, tall / 2)
+    # Rings so near to one another that any pen fills what is between them.
+    rings = 1 + round(max(wide, tall) / 2 / FILL)
+    return np.concatenate([curve(middle + (n + 0.5) / rings * ring) for n in range(rings)])
+
+
+def slash(rng: np.random.Generator) -> Strokes:
+    """Draw a slash taller than the digits, as between the parts of a date."""
+    tall, foot = rng.uniform(1.1, 1.6), rng.uniform(-0.05, 0.25)
+    # Further to the right than any digits lean: an upright one would be a 1.
+    lean, bow = tall * rng.uniform(0.3, 0.7), rng.normal(0, 0.02)
+    ends = [(0, foot), (lean / 2 + bow, foot - tall / 2), (lean, foot - tall)]
+    return thickened(curve(ends), rng)
+
+
+def slash_dash(rng: np.random.Generator) -> Strokes:
+    """Draw `/-`, which closes an amount."""
+    return _row(rng, (slash, dash), rng.uniform(0.05, 0.25))
+
+
+def thickened(strokes: Strokes, rng: np.random.Generator) -> Strokes:
+    """Go over half of the marks again, a little beside, as with a thicker pen."""
+    if rng.random() < 0.5:
+        return strokes
+    across = rng.uniform(0.02, FILL) * np.array([(0, 0), (1, 0), (0, 1), (1, 1)], np.float32)
+    return np.concatenate([strokes + offset for offset in across])
+
+
+def staple(rng: np.random.Generator) -> Strokes:
+    """Draw a staple: a straight stroke in any direction, its ends bent or not."""
+    length, turn = rng.uniform(0.4, 1.2), rng.uniform(0, np.pi)
+    along = length / 2 * np.array([np.cos(turn), np.sin(turn)])
+    middle = np.array([abs(along[0]), -rng.uniform(0.2, 0.8)])
+    return curve([middle - along, middle + along])
+
+
 SEPARATORS: tuple[tuple[Mark, float], ...] = ((dot, 0.7), (comma, 0.2), (apostrophe, 0.1))
 TRAILING: tuple[tuple[Mark, float], ...] = (
     (dot, 0.34), (dash, 0.2), (point_dash, 0.16), (comma_dash, 0.05), (equals, 0.12),
@@ -158,6 +224,12 @@ LEADING: tuple[tuple[Mark, float], ...] = (
     (dash, 0.3), (equals, 0.2), (dot, 0.25), (hash_sign, 0.1), (slashes, 0.1), (cross, 0.05),
 )  # fmt: skip
 CURRENCY: tuple[tuple[Mark, float], ...] = ((dollar, 0.7), (kroner, 0.3))
+STRAY: tuple[tuple[Mark, float], ...] = (
+    (tick, 0.3), (large_cross, 0.2), (blot, 0.22), (slash_dash, 0.18), (letter, 0.1),
+)  # fmt: skip
+LONE: tuple[tuple[Mark, float], ...] = (
+    (tick, 0.34), (large_cross, 0.2), (blot, 0.26), (staple, 0.1), (letter, 0.1),
+)  # fmt: skip
 
 
 def choose(marks: Sequence[tuple[Mark, float]], rng: np.random.Generator) -> Mark:

@@ -167,6 +167,20 @@ def frame(page: Levels, rng: np.random.Generator, share: float, upright: bool = 
     return framed
 
 
+def fold(page: Levels, rng: np.random.Generator, share: float) -> Levels:
+    """Fold the paper: a thin line from edge to edge, steep or flat."""
+    if rng.random() >= share:
+        return page
+    height, width = page.shape
+    steep = rng.random() < 0.7
+    span, run = (width, height) if steep else (height, width)
+    at, tilt = rng.uniform(0, span), rng.normal(0, 0.08) * run
+    line = np.array([(0.0, at - tilt), (run, at + tilt)])
+    level = float(page.mean()) * rng.uniform(0.3, 0.85)
+    thickness = int(rng.integers(1, 5))
+    return _print(page, rng, [line[:, ::-1] if steep else line], level, thickness)
+
+
 def print_marks(page: Levels, rng: np.random.Generator, share: float) -> Levels:
     """Leave the tops or feet of small print at the upper or lower border."""
     if rng.random() >= share:

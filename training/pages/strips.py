@@ -15,7 +15,7 @@ from training.pages import paper, stroke_effects
 from training.pages.augment import APART, CENTERED, Image, distort, ink_columns
 from training.pages.cuttings import Cuttings, set_line, written_over
 from training.pages.glyphs import Strokes
-from training.pages.writing import Line, random_text, write
+from training.pages.writing import Line, lone_marks, random_text, write
 
 CELL_SHARE = (0.33, 0.74)  # of a cell's height that digits take
 IGNORED = -100  # the label of a position that would do either way (torch's own default)
@@ -211,8 +211,12 @@ def random_page(
         config: which effects there are, and how often.
         text: what to write; None chooses as people fill in fields.
     """
-    text = random_text(rng, config) if text is None else text
-    line = write(text or "0", digits, rng, config)
+    lone = text is None and rng.random() < config.lone
+    if lone:
+        text, line = "", lone_marks(rng, config)
+    else:
+        text = random_text(rng, config) if text is None else text
+        line = write(text or "0", digits, rng, config)
     height = rng.uniform(*config.height)
     if rng.random() < config.cell:
         strokes, shape, (top, bottom), height = in_cell(line, rng, config)
@@ -220,7 +224,7 @@ def random_page(
         strokes, shape, (top, bottom) = crop(line, height, rng, config)
     if rng.random() < config.cut_off:
         shape, (top, bottom), strokes = cut_off(strokes, shape, (top, bottom), rng)
-    if not text:
+    if not text and not lone:
         strokes = []
     pen = max(height * rng.uniform(*config.pen), 1.3)
     cover = stroke_effects.ink(strokes, shape, paper.pen_width(shape, pen, rng, config.pressure))
@@ -249,6 +253,7 @@ def on_paper(
     page = paper.rules(page, rng, config.rules, *rows)
     page = paper.box(page, rng, config.box)
     page = paper.frame(page, rng, config.frame, upright=rows[1] - rows[0] < 0.5 * len(page))
+    page = paper.fold(page, rng, config.fold)
     page = paper.print_marks(page, rng, config.print_marks)
     page = paper.lay_ink(page, cover, rng, config.pressure, config.faint, config.washed)
     page = paper.light(page, rng, config.light)

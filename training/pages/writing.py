@@ -200,6 +200,8 @@ def place(
     separated = count >= 4 and rng.random() < config.separator
     groups = 2 if separated and rng.random() < 0.12 else 3  # cents, or thousands
     mark = marks.choose(marks.SEPARATORS, rng) if rng.random() < 0.85 else None
+    if count >= 4 and rng.random() < config.slash:
+        separated, groups, mark = True, int(rng.integers(2, 4)), marks.slash
     space = rng.uniform(0.0, 0.35)
     placed: list[Strokes] = []
     others: list[Strokes] = []
@@ -223,7 +225,10 @@ def place(
             gap = rng.uniform(-0.15, -0.02)
             others.append(_chain(moved, glyphs[index + 1], end + gap))
         elif (
-            separated and left_over and left_over % groups == 0 and (groups == 3 or left_over == 2)
+            separated
+            and left_over
+            and left_over % groups == 0
+            and (groups == 3 or left_over == 2 or mark is marks.slash)
         ):
             if mark is not None:
                 sign = mark(rng) + np.array([end + rng.uniform(0.02, 0.16), 0], np.float32)
@@ -256,6 +261,11 @@ def beside(line: Line, rng: np.random.Generator, config: StripConfig) -> Line:
         after = right + rng.uniform(0.2, 0.6)
         before = left - float(sign[..., 0].max()) - rng.uniform(0.2, 0.6)
         added.append(sign + np.array([after if rng.random() < 0.65 else before, 0], np.float32))
+    if rng.random() < config.stray:
+        sign = marks.choose(marks.STRAY, rng)(rng)
+        after = right + rng.uniform(0.15, 0.8)
+        before = left - float(sign[..., 0].max()) - rng.uniform(0.15, 0.8)
+        added.append(sign + np.array([after if rng.random() < 0.75 else before, 0], np.float32))
     for share, kinds in ((config.leading, marks.LEADING), (config.currency, marks.CURRENCY)):
         if rng.random() < share:
             mark = marks.choose(kinds, rng)(rng)
@@ -267,6 +277,16 @@ def beside(line: Line, rng: np.random.Generator, config: StripConfig) -> Line:
         bow = (float(ends.mean()), y + rng.normal(0, 0.05))
         added.append(curve([(ends[0], y + rng.normal(0, 0.04)), bow, (ends[1], y)]))
     return Line(line.digits, [*line.others, *added])
+
+
+def lone_marks(rng: np.random.Generator, config: StripConfig) -> Line:
+    """Write one or two marks where digits would stand."""
+    strokes, right = [], 0.0
+    for _ in range(1 if rng.random() < 0.75 else 2):
+        mark = marks.choose(marks.LONE, rng)(rng)
+        strokes.append(mark + np.array([right, 0], np.float32))
+        right = float(strokes[-1][..., 0].max()) + rng.uniform(0.1, 0.8)
+    return lean(Line(strokes, []), rng, config)
 
 
 def lean(line: Line, rng: np.random.Generator, config: StripConfig) -> Line:

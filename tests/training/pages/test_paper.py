@@ -11,6 +11,7 @@ EFFECTS = [
     lambda page, rng, share: paper.rules(page, rng, share, 10, 40),
     paper.box,
     paper.frame,
+    paper.fold,
     paper.print_marks,
     paper.light,
     paper.coarse,
@@ -23,6 +24,7 @@ NAMES = [
     "rules",
     "box",
     "frame",
+    "fold",
     "print_marks",
     "light",
     "coarse",
@@ -85,6 +87,15 @@ def test_a_box_s_edge_stands_at_one_end_from_top_to_bottom():
         dark = darkened(paper.box(even(), rng_of(seed), 1))
         assert not dark[:, 10:-10].any()
         assert dark[4:-4].any(axis=1).all()
+
+
+def test_a_fold_runs_from_edge_to_edge_and_is_thin():
+    for seed in SEEDS:
+        lines = darkened(paper.fold(even(), rng_of(seed), 1))
+        across, down = lines.any(axis=0).mean(), lines.any(axis=1).mean()
+        if lines.any():  # others are too light, or lie beyond the page for the most part
+            assert max(across, down) > 0.4
+            assert lines.mean() < 0.12
 
 
 def test_small_print_stays_at_the_border():

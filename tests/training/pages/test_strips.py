@@ -299,7 +299,7 @@ def test_a_page_is_gray_dark_on_light_and_as_large_as_scans_of_fields_are(digits
         assert np.median(page.gray) > page.gray.min() + 20
 
 
-TEXTS = {"small", "outer_ones", "blank"}  # switches that decide what is written
+TEXTS = {"small", "outer_ones", "blank", "lone"}  # switches that decide what is written
 
 
 @pytest.mark.parametrize("effect", sorted(set(StripConfig.switches()) - TEXTS))
@@ -375,12 +375,20 @@ def test_a_blank_page_has_no_text_and_no_ink(digits):
     assert np.ptp(page.gray) == 0
 
 
+def test_a_page_of_lone_marks_has_ink_and_no_text(digits):
+    for seed in SEEDS:
+        page = random_page(digits, rng_of(seed), StripConfig.only("lone"))
+        assert page.text == ""
+        assert np.ptp(page.gray) > 20
+
+
 def test_pages_of_the_other_two_kinds_can_be_made_and_read_as_scans(digits):
     for config in (StripConfig.cells(), StripConfig.digitized()):
         for seed in range(20):
             page = random_page(digits, rng_of(seed), config)
             assert page.gray.dtype == np.uint8
-            assert config.digits[0] <= len(page.text) <= config.digits[1] or config.blank
+            shortest = 0 if config.blank or config.lone else config.digits[0]
+            assert shortest <= len(page.text) <= config.digits[1]
             normalize(page.gray)
 
 

@@ -14,6 +14,7 @@ from training.pages.writing import (
     any_of,
     beside,
     lean,
+    lone_marks,
     place,
     random_text,
     shapes,
@@ -89,11 +90,12 @@ def test_tall_ones_are_taller_than_other_digits():
     assert max(one / other for one, other in ratios) > 1.25
 
 
-def test_a_letter_stands_clear_of_the_digits_before_or_after_them():
+@pytest.mark.parametrize("effect", ["letter", "stray"])
+def test_a_sign_stands_clear_of_the_digits_before_or_after_them(effect):
     line = Line(stems(2), [])
     sides = set()
     for seed in SEEDS:
-        written = beside(line, rng_of(seed), StripConfig.only("letter"))
+        written = beside(line, rng_of(seed), StripConfig.only(effect))
         (sign,) = written.others
         left, _, right, _ = line.box(others=False)
         after = sign[..., 0].min() > right
@@ -233,9 +235,26 @@ def test_separators_stand_between_groups_from_the_right_and_make_room():
     assert marked > 0.5 * len(SEEDS)
 
 
+def test_slashes_stand_between_groups_of_two_or_three():
+    groups = set()
+    for seed in SEEDS:
+        line = place(stems(6), [1] * 6, rng_of(seed), StripConfig.only("slash"))
+        feet = [mark[..., 0].min() for mark in line.others if len(mark)]
+        groups.add(len(feet))
+        for x in feet:
+            assert sum(strokes[..., 0].min() > x for strokes in line.digits) in (2, 3, 4)
+    assert groups == {1, 2}
+
+
+def test_marks_alone_are_one_or_two():
+    lines = [lone_marks(rng_of(seed), OFF) for seed in SEEDS]
+    assert {len(line.digits) for line in lines} == {1, 2}
+    assert not any(line.others for line in lines)
+
+
 def test_short_strings_have_no_separators():
     for seed in SEEDS:
-        line = place(stems(3), [1] * 3, rng_of(seed), StripConfig.only("separator"))
+        line = place(stems(3), [1] * 3, rng_of(seed), StripConfig.only("separator", "slash"))
         assert not any(len(other) for other in line.others)
 
 

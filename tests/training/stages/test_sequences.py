@@ -182,7 +182,7 @@ def test_held_out_figures_are_shares_and_repeat(stage):
     judged = stage.judge(network, torch.device("cpu"))
     assert judged == stage.judge(network, torch.device("cpu"))
     assert judged.loss > 0
-    assert judged.string_error == 1.0  # an untrained network reads nothing right
+    assert judged.string_error > 0.9  # an untrained network reads right only what says nothing
 
 
 def test_the_stage_goes_on_from_given_weights_and_tells_what_came_before(tmp_path, stage):
