@@ -18,6 +18,8 @@ from service.errors import DigitstripError, ServerUnavailable, SettingsError
 from service.imaging.files import Source, expand
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from service.pb import recognizer_pb2 as pb
 
 STDOUT, STDERR = 1, 2
@@ -132,15 +134,24 @@ def print_failure(source: Source, error: DigitstripError, as_json: bool) -> None
 def draw_picture(
     encoded: bytes, page: int, response: "pb.RecognizeResponse", path: Path, number: int
 ) -> None:
-    """Write a page's ribbon; the second and later ones of a run get their number."""
+    """Write a page's ribbon."""
     from service.cli.score_plot import draw
     from service.imaging.decode import decode
     from service.imaging.limits import UNLIMITED
 
+    save(draw(decode(encoded, page, UNLIMITED).gray, response), path, number)
+
+
+def save(picture: "Image.Image", path: Path, number: int) -> None:
+    """Write a picture; the second and later ones of a run get their number.
+
+    Raises:
+        SettingsError: it cannot be written, or the suffix is unknown.
+    """
     if number > 1:
         path = path.with_stem(f"{path.stem}-{number}")
     try:
-        draw(decode(encoded, page, UNLIMITED).gray, response).save(path)
+        picture.save(path)
     except (OSError, ValueError) as error:  # a ValueError is an unknown suffix
         raise SettingsError(f"cannot write the picture {path}: {error}") from error
 

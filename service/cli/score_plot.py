@@ -51,15 +51,15 @@ def draw(gray: Gray, response: pb.RecognizeResponse) -> Image.Image:
 
 
 def _header(canvas: ImageDraw.ImageDraw, response: pb.RecognizeResponse, width: int) -> None:
-    text, font = response.text or "(no digits)", _font(38)
-    while canvas.textlength(text, font) > width - GUTTER - 150 and len(text) > 8:
+    text, large = response.text or "(no digits)", font(38)
+    while canvas.textlength(text, large) > width - GUTTER - 150 and len(text) > 8:
         text = text[:-4] + "..."
-    canvas.text((GUTTER, 16), text, INK, font)
+    canvas.text((GUTTER, 16), text, INK, large)
     canvas.text(
         (width - EDGE, 28),
         f"{response.confidence:.1%}",
         _trust(response.confidence),
-        _font(22),
+        font(22),
         "ra",
     )
 
@@ -89,9 +89,9 @@ def _panel(
         middle = min(max(place(digit.position), 16), max(width - 16, 16))
         bracket = IMAGE_HEIGHT + 5
         canvas.line([(left + 1, bracket), (right - 1, bracket)], color, 3)
-        canvas.text((middle, bracket + 24), digit.label, color, _font(32), "mm")
+        canvas.text((middle, bracket + 24), digit.label, color, font(32), "mm")
         if digit.confidence < 0.995:  # what is sure needs no figure
-            canvas.text((middle, bracket + 48), f"{digit.confidence:.0%}", DIM, _font(12), "mm")
+            canvas.text((middle, bracket + 48), f"{digit.confidence:.0%}", DIM, font(12), "mm")
         row = heat_top + row_of(labels.index(digit.label), labels)
         cells = [place(digit.first_position - 0.5), row - 1]
         cells += [place(digit.last_position + 0.5), row + CELL - 1]
@@ -138,7 +138,7 @@ def _labels(canvas: ImageDraw.ImageDraw, response: pb.RecognizeResponse, top: in
     for index, label in enumerate(labels):
         y = top + IMAGE_HEIGHT + LANE + row_of(index, labels) + CELL / 2 - 1
         found = label in {digit.label for digit in response.digits}
-        canvas.text((GUTTER - 12, y), label, INK if found else DIM, _font(14), "rm")
+        canvas.text((GUTTER - 12, y), label, INK if found else DIM, font(14), "rm")
 
 
 def row_of(index: int, labels: list[str]) -> int:
@@ -158,5 +158,6 @@ def _trust(confidence: float) -> tuple[int, int, int]:
     return red, green, blue
 
 
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """Return the font of a height in pixels."""
     return ImageFont.load_default(size)

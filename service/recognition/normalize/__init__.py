@@ -3,6 +3,8 @@
 Training imports its numbers and its functions.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
 from service.imaging.page import Gray
@@ -39,13 +41,21 @@ __all__ = [
     "normalize",
 ]
 
+Note = Callable[[str, Gray], None]  # takes a step's name and its picture, (height, width)
 
-def normalize(gray: Gray, aspect: float = 1.0) -> Line:
+
+def ignore(step: str, picture: Gray) -> None:
+    """Take note of nothing."""
+
+
+def normalize(gray: Gray, aspect: float = 1.0, note: Note = ignore) -> Line:
     """Find the ink of a page, the band of its text, and scale that to the network's height.
 
     Args:
         gray: (height, width) uint8 of any size but zero.
         aspect: of a pixel on paper, its width over its height.
+        note: is called with the page after the steps `polarity` and `background`; what later
+            steps find is in the line.
 
     Returns:
         The line. A page without ink gives a line of zeros whose band is the whole page.
@@ -53,7 +63,9 @@ def normalize(gray: Gray, aspect: float = 1.0) -> Line:
     page = shrink(gray, aspect)
     polarity = find_polarity(page)
     bright = 255 - page if polarity is Polarity.DARK_ON_LIGHT else page
+    note("polarity", bright)
     ink = remove_background(bright)
+    note("background", ink)
     mask = find_ink(ink)
     seen = bool(mask.any()) or not has_traces(ink)
     blots = find_blots(bright, mask)

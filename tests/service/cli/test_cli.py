@@ -170,9 +170,18 @@ def test_pictures_are_written_one_a_page(call, tmp_path, command):
             assert picture.height > 300
 
 
+def test_the_steps_are_drawn_one_picture_a_page(run, tmp_path):
+    ended = run("read", STRIPS / NAME, STRIPS / "one-digit.png", "--explain", tmp_path / "e.png")
+    assert ended.returncode == 0
+    for name in ("e.png", "e-2.png"):
+        with Image.open(tmp_path / name) as picture:
+            assert picture.height > 800
+
+
+@pytest.mark.parametrize("option", ["--picture", "--explain"])
 @pytest.mark.parametrize("name", ["nowhere/r.png", "r.no-such-suffix"])
-def test_a_picture_that_cannot_be_written_is_reported_in_a_sentence(run, tmp_path, name):
-    ended = run("read", STRIPS / NAME, "--picture", tmp_path / name)
+def test_a_picture_that_cannot_be_written_is_reported_in_a_sentence(run, tmp_path, name, option):
+    ended = run("read", STRIPS / NAME, option, tmp_path / name)
     assert ended.returncode == 2
     assert b"cannot write the picture" in ended.stderr
     assert b"Traceback" not in ended.stderr
