@@ -68,6 +68,7 @@ class SequenceConfig:
     dropout: float = 0.2
     average: float = 0.999
     bfloat16: bool = False
+    kept: float = 0.0  # share of the weights gone on from, in the mean of those and the new ones
 
     upright: float = 1.25  # share of the line's slant that is taken away: 0 to this
     slant: float = 0.12  # tangent of a shear on top, each way
@@ -211,7 +212,7 @@ class StripConfig:
             drawn=0.33, flag=0.5, drift=0.8, climb=0.35, overlap=0.08, chain=0.08, connect=0.03,
             small_zeros=0.12, separator=0.06, trailing=0.08, leading=0.03, currency=0,
             underline=0.02, letter=0.05, stranger=0.05, ghost=0.12, faint=0.3, washed=0.4,
-            dark=0.45, guilloche=0, texture=0.12, rules=0.15, box=0, frame=0.85, fold=0.05,
+            dark=0.45, guilloche=0, texture=0.12, rules=0.15, box=0, frame=0.7, fold=0.05,
             print_marks=0, light=0.8, tight=0, cell=1, cut_off=0.17, tall=0.45,
             outer_ones=0.18, coarse=0.25, noise=0.6, jpeg=0.85, small=0.9, blank=0.04,
             stray=0.05, lone=0.05, digits=(1, 5), pen=(0.055, 0.125), slants=(-0.15, 0.5),

@@ -67,3 +67,10 @@ def test_a_second_reader_without_init_is_refused(tmp_path, learned):
     assert result.exit_code == 2
     assert "it goes on beside --init" in result.output
     assert not learned
+
+
+def test_keeping_weights_without_init_is_refused(tmp_path, learned):
+    result = run(tmp_path, "--keep", "0.3")
+    assert result.exit_code == 2
+    assert "it goes beside --init" in result.output
+    assert not learned

@@ -68,6 +68,12 @@ def fit(
     strip_epochs: Annotated[
         int | None, typer.Option(min=1, help="Of the second stage; left out, as is usual.")
     ] = None,
+    keep: Annotated[
+        float,
+        typer.Option(
+            min=0, max=1, help="The share of --init's weights in the mean of those and the new."
+        ),
+    ] = 0.0,
     device: Annotated[Device, typer.Option()] = Device.CPU,
     workers: Annotated[int, typer.Option(min=0, help="Processes that make batches.")] = 1,
 ) -> None:
@@ -99,6 +105,8 @@ def fit(
         )
         return done.finished
 
+    if init is None and keep:
+        raise typer.BadParameter("it goes beside --init", param_hint="--keep")
     if init is None and second_reader is not None:
         raise typer.BadParameter("it goes on beside --init", param_hint="--second-reader")
     second = second_reader_file(init, second_reader) if init is not None else None
@@ -120,7 +128,7 @@ def fit(
         config = SequenceConfig.after(stages(initial[1]) if initial else [])
         what = SequenceStage(
             windows,
-            dataclasses.replace(config, epochs=strip_epochs or config.epochs),
+            dataclasses.replace(config, epochs=strip_epochs or config.epochs, kept=keep),
             dataclasses.replace(learned, scans=scans, cuttings=cuttings),
             SequenceData(held_out, held_out_scans),
             [*sources, *(folder.resolve().name for folder in strips or ())],

@@ -330,8 +330,15 @@ def read_all(
     made: Sequence[tuple[str, list[Made]]],
     most: int | None = None,
 ) -> list[Reads]:
-    """Read folders of scans, `most` of each at most, and made strips by their source."""
-    recognizer = Recognizer(Scorer(model), Scorer(second) if second else None)
+    """Read folders of scans, `most` of each at most, and made strips by their source.
+
+    A model that was calibrated beside another second reader is read as if beside none so far.
+    """
+    first, other = Scorer(model), Scorer(second) if second else None
+    pairing = first.metadata.pairing
+    if other is not None and pairing is not None and pairing.second != other.digest:
+        first.metadata = replace(first.metadata, pairing=None)
+    recognizer = Recognizer(first, other)
     found = [read_folder(recognizer, folder, held_out, most) for folder in folders]
     return found + [read_strips(recognizer, source, strips) for source, strips in made if strips]
 

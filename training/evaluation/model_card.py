@@ -238,6 +238,8 @@ def fit_options(stage: dict[str, Any]) -> Iterator[str]:
         yield from (f"--strips {folder}" for folder in folders)
         yield f"--seed {stage['windows']['seed']}"
         yield f"--strip-epochs {stage['config']['epochs']}"
+        if kept := stage["config"].get("kept"):
+            yield f"--keep {kept:g}"
 
 
 def second_reader(figures: Figures) -> str:
@@ -245,7 +247,8 @@ def second_reader(figures: Figures) -> str:
     second = figures.second
     if second is None:
         return ""
-    last = stages(second.metadata.training)[-1]
+    learned = stages(second.metadata.training)
+    last = learned[-1]
     pairing = figures.metadata.pairing
     network = str(last.get("network", LeNet5.name))
     rows = [
@@ -281,7 +284,7 @@ def second_reader(figures: Figures) -> str:
 `training/networks.py`, over the same windows. It learned from {last["data"]}.
 {vote}
 Digits, error: {second.windows.digit_error:.2%}; `none` found:
-{second.windows.none_found["all"]:.2%}.{note(last)}
+{second.windows.none_found["all"]:.2%}.{"".join(note(stage) for stage in learned)}
 
 Exact strings · accepted at {RATES[0]:.0%} error, by what reads:
 

@@ -33,11 +33,15 @@ class Optimization:
     dropout: float  # of the last hidden units
     average: float  # decay per step of the weights' running average
     bfloat16: bool  # whether convolutions multiply in 16 bits
+    # Share of the weights gone on from, in the mean of those and the new ones: what was learned
+    # before is forgotten less (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models").
+    kept: float = 0.0
 
     @classmethod
     def of(cls, config: Config | SequenceConfig) -> "Optimization":
         """Return a config's knobs of these names."""
-        return cls(**{each.name: getattr(config, each.name) for each in fields(cls)})
+        knobs = config.to_dict()
+        return cls(**{each.name: knobs[each.name] for each in fields(cls) if each.name in knobs})
 
 
 class Stage(Protocol):

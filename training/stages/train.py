@@ -5,6 +5,7 @@ import json
 import math
 import signal
 from collections.abc import Iterable, Iterator, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,7 @@ class Run:
         self.schedule = torch.optim.lr_scheduler.LambdaLR(
             self.optimizer, lambda step: learning_rate_factor(step, steps, how.warmup)
         )
+        self.initial = None if initial is None else deepcopy(initial).to(self.device)
         self.log: list[Progressed] = []
         self.best: Progressed | None = None
 
@@ -93,6 +95,26 @@ class Run:
     def epoch(self) -> int:
         """How many epochs are complete."""
         return len(self.log)
+
+    def found(self) -> Network:
+        """Return the network that the run would end with now: the average of its weights.
+
+        Where it went on from other weights, these may keep a share (`Optimization.kept`).
+        """
+        network = deepcopy(self.network)
+        network.load_state_dict(self.average.module.state_dict())
+        kept = self.stage.optimization.kept
+        if self.initial is not None and kept:
+            before = self.initial.state_dict()
+            network.load_state_dict(
+                {
+                    name: torch.lerp(value, before[name], kept)
+                    if value.is_floating_point()
+                    else value
+                    for name, value in network.state_dict().items()
+                }
+            )
+        return network
 
     def resume(self) -> bool:
         """Take up the folder's last checkpoint, if it has one.
@@ -239,7 +261,8 @@ def fit(
                     break
             if interrupted:  # an epoch that was cut short is not kept: it would not be repeatable
                 break
-            judged = stage.judge(run.average.module, run.device)
+            network = run.found()
+            judged = stage.judge(network, run.device)
             line = Progressed(
                 epoch=run.epoch + 1,
                 loss=float(np.mean(losses)),
@@ -255,7 +278,7 @@ def fit(
                 run.best = line
                 save_whole(
                     {
-                        "weights": run.average.module.state_dict(),
+                        "weights": network.state_dict(),
                         "training": json.dumps({"stages": [*run.before, record(run)]}),
                     },
                     folder / "best.pt",

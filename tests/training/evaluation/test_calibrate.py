@@ -365,14 +365,12 @@ def test_another_weight_of_the_second_reader_votes_again():
 
 
 def test_a_pair_is_calibrated_into_the_first_reader_s_file(second_reader, validation, tmp_path):
+    # The shipped model was calibrated beside another second reader.
     out = tmp_path / "model.onnx"
     made = made_strips(validation, 3, 60, 0.5)
     alone = read_all(SHIPPED_MODEL, None, [], False, made)
-    plain = tmp_path / "plain.onnx"
-    metadata = dataclasses.replace(Scorer(SHIPPED_MODEL).metadata, pairing=None)
-    write_metadata(SHIPPED_MODEL, metadata, plain)
-    both = read_all(plain, second_reader, [], False, made)
-    fitted = calibrate(plain, out, alone, second_reader, both)
+    both = read_all(SHIPPED_MODEL, second_reader, [], False, made)
+    fitted = calibrate(SHIPPED_MODEL, out, alone, second_reader, both)
     assert [each.readers for each in fitted] == ["first reader alone", "both readers"]
     pairing = Scorer(out).metadata.pairing
     assert pairing.second == Scorer(second_reader).digest

@@ -185,6 +185,29 @@ def test_held_out_figures_are_shares_and_repeat(stage):
     assert judged.string_error > 0.9  # an untrained network reads right only what says nothing
 
 
+@pytest.mark.parametrize("kept", [0.0, 0.25, 1.0])
+def test_a_share_of_the_weights_gone_on_from_is_kept(tmp_path, stage, kept):
+    torch.manual_seed(0)
+    initial = LeNet5()
+    stage = SequenceStage(
+        stage.windows,
+        dataclasses.replace(stage.config, kept=kept),
+        stage.training,
+        stage.held_out,
+        stage.sources,
+    )
+    run = Run(tmp_path, stage, initial=initial)
+    list(run.run_epoch([stage.batches([0])[0]]))
+    for found, before, average in zip(
+        run.found().parameters(),
+        initial.parameters(),
+        run.average.module.parameters(),
+        strict=True,
+    ):
+        torch.testing.assert_close(found, kept * before + (1 - kept) * average)
+        assert not torch.equal(average, before)
+
+
 def test_the_stage_goes_on_from_given_weights_and_tells_what_came_before(tmp_path, stage):
     initial = LeNet5()
     before = [{"stage": "windows", "data": "mnist5k"}]
