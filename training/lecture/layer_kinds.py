@@ -106,8 +106,8 @@ def measure(setting: Setting) -> Figures:
     sparse: dict[str, list[tuple[float, float]]] = {name: [] for name in NONLINEARITIES}
     for seed in range(seeds):
         rng = np.random.default_rng([setting.seed, 4, seed])
-        learned = some(setting.training, setting.pick(1_000, 250), rng)
-        tested = some(setting.test, setting.pick(2_000, 300), rng)
+        learned = some(setting.training, setting.pick(1_000, 100), rng)
+        tested = some(setting.test, setting.pick(2_000, 100), rng)
         training = tensors(learned.images / 255, learned.labels)
         test = tensors(tested.images / 255, tested.labels)
         for recipe in recipes:

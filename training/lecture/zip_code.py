@@ -78,7 +78,7 @@ def measure(setting: Setting) -> Figures:
     curves = []
     for seed in range(seeds):
         rng = np.random.default_rng([setting.seed, 2, seed])
-        learned = some(setting.training, setting.pick(LEARNED, 800), rng)
+        learned = some(setting.training, setting.pick(LEARNED, 200), rng)
         tested = some(setting.test, setting.pick(TESTED, 500), rng)
         # In double precision: for one digit at a time, torch's way there is twice as fast.
         training, test = (
