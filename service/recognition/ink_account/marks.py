@@ -25,7 +25,7 @@ WIDE = 0.9  # width of an image, in its heights, from which a stroke over all of
 STRAIGHT = 0.16  # spread of a straight stroke's ink across its axis, in spreads along it, at most
 
 ARM, ARM_TOP = 0.1, 0.25  # height of a tick's short arm, at least, and where it ends, at most
-LEAST_TICK = 10  # pixels of height, below which an arm cannot be told
+LEAST_TICK = 10  # pixels of height, below which an arm cannot be made out
 ARM_FEET = (0.6, 0.7, 0.8, 0.9)  # heights, from the top, above which a tick's arms may be two
 
 
