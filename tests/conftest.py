@@ -1,6 +1,7 @@
 import asyncio
 import csv
 import functools
+import itertools
 import os
 import re
 import shutil
@@ -34,6 +35,9 @@ STRIPS = ROOT / "examples" / "strips"
 settings.register_profile("same", deadline=None, derandomize=True)
 settings.register_profile("explore", deadline=None, max_examples=1000)
 settings.load_profile("same")
+PROCESS = int(os.environ.get("PYTEST_XDIST_WORKER", "gw5").removeprefix("gw"))  # of pytest's
+PORTS = itertools.count(20_000 + 2_000 * PROCESS + os.getpid() % 1_000)
+PATIENCE = 250.0  # seconds for a large page, which an estimate on a busy machine must stay below
 LONGEST = 60.0  # seconds that a test in a loop may take
 
 
@@ -226,10 +230,15 @@ class Service:
 
 
 def free_address():
-    """An address of this machine that nobody listens on."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{free.getsockname()[1]}"
+    """An address of this machine that nothing listens on, for a server that a test starts.
+
+    The port is none that the kernel gives to connections, and each of pytest's processes has its
+    own range: nobody takes it before the server does.
+    """
+    while True:
+        with socket.socket() as free, suppress(OSError):
+            free.bind(address := ("127.0.0.1", next(PORTS)))
+            return "{}:{}".format(*address)
 
 
 def until(condition, seconds=30):
@@ -273,11 +282,11 @@ def service():
 
 @pytest.fixture
 def start_service():
-    """Start servers of one's own; those still running are stopped at the end."""
+    """Start servers of one's own, of one worker; those still running are stopped at the end."""
     started = []
 
     def start(*arguments, **environment):
-        started.append(Service(*arguments, **environment))
+        started.append(Service(*arguments, **{"DIGITSTRIP_WORKERS": "1"} | environment))
         return started[-1]
 
     yield start

@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import tomllib
@@ -20,7 +19,7 @@ from packaging.requirements import Requirement
 
 from service.client.client import Client
 from service.server.settings import Settings
-from tests.conftest import ROOT, STRIPS
+from tests.conftest import ROOT, STRIPS, free_address
 
 DEPLOY = ROOT / "deploy"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -220,9 +219,7 @@ def test_compose_keeps_to_its_specification_and_mounts_what_is_there():
 
 
 def test_the_dashboard_and_alerts_name_only_metrics_that_the_service_has(start_service):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        listen = f"127.0.0.1:{free.getsockname()[1]}"
+    listen = free_address()
     server = start_service("--metrics-listen", listen)
     with Client(server.address) as client:
         client.recognize((STRIPS / "one-digit.png").read_bytes())

@@ -59,9 +59,10 @@ def cpu_ticks(pid):
 def test_a_hangup_of_the_process_group_reloads_the_model_and_kills_no_worker(tmp_path, truths):
     server = Observed(tmp_path / "log", group=True)
     try:
-        for _ in range(2):  # the second one meets workers that start
-            os.killpg(server.process.pid, signal.SIGHUP)
-            time.sleep(0.3)
+        before = set(server.workers)
+        os.killpg(server.process.pid, signal.SIGHUP)
+        until(lambda: set(server.workers) - before)
+        os.killpg(server.process.pid, signal.SIGHUP)  # meets workers that start
         until(lambda: server.figures("reloads_total", result="ok") == 2)
         with grpc.insecure_channel(server.address) as channel:
             answer = RecognizerServiceStub(channel).Recognize(REQUEST)
@@ -97,7 +98,7 @@ def test_a_server_ends_on_a_signal_while_a_worker_hangs_at_its_start():
     (worker,) = map(int, until(lambda: children.read_text().split()))
     os.kill(worker, signal.SIGSTOP)
     server.terminate()
-    said, _ = server.communicate(timeout=10)
+    said, _ = server.communicate(timeout=60)
     assert (server.returncode, said) == (0, b"")
     assert gone(worker)
 

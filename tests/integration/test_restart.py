@@ -8,7 +8,7 @@ import pytest
 
 import service.client.client as client_room
 from service.client.client import OPTIONS, Client
-from tests.conftest import STRIPS
+from tests.conftest import STRIPS, free_address
 
 NAMES = ("one-digit.png", "two-digits.png", "postcode-ruled.png")
 IMAGES = [(name, (STRIPS / name).read_bytes()) for name in NAMES]
@@ -26,7 +26,7 @@ def restart(servers, start_service, sign, work):
 
 @SIGNALS
 def test_a_rolling_restart_fails_no_call(start_service, truths, sign):
-    servers = [start_service(), start_service()]
+    servers = [start_service("--listen", free_address()) for _ in range(2)]
     ended, work = threading.Event(), threading.Event()
 
     def ask(client):
@@ -50,7 +50,7 @@ def test_a_rolling_restart_fails_no_call(start_service, truths, sign):
 
 @SIGNALS
 def test_a_rolling_restart_loses_and_repeats_nothing_of_a_stream(start_service, truths, sign):
-    servers = [start_service(), start_service()]
+    servers = [start_service("--listen", free_address()) for _ in range(2)]
     ended, work = threading.Event(), threading.Event()
     sent = []
 
@@ -84,7 +84,7 @@ def test_a_server_that_falls_silent_is_left_for_another(start_service, truths, m
         ("grpc.keepalive_time_ms", "grpc.keepalive_timeout_ms", "grpc.http2.ping_timeout_ms"), 500
     )
     monkeypatch.setattr(client_room, "OPTIONS", [*(dict(OPTIONS) | quick).items()])
-    servers = [start_service(), start_service()]
+    servers = [start_service("--listen", free_address()) for _ in range(2)]
     with Client([server.address for server in servers]) as client:
         for name, image in IMAGES:
             assert client.recognize(image).text == truths[name]

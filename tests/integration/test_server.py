@@ -18,7 +18,7 @@ from service.imaging.decode import decode
 from service.pb import recognizer_pb2 as pb
 from service.pb.recognizer_pb2_grpc import RecognizerServiceStub
 from service.recognition.model import Scorer
-from tests.conftest import STRIPS
+from tests.conftest import PATIENCE, STRIPS, Figures, free_address, until
 
 NAME = "postcode-ruled.png"
 
@@ -244,18 +244,20 @@ def test_reflection_can_be_switched_off(start_service):
 
 @pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_drains_health_first_and_work_in_progress_is_finished(start_service, sign):
-    server = start_service(DIGITSTRIP_GRACE_SECONDS="120")
+    metrics = free_address()
+    server = start_service("--metrics-listen", metrics, DIGITSTRIP_GRACE_SECONDS="120")
+    figures = Figures(metrics)
     with grpc.insecure_channel(server.address, OPTIONS) as channel:
         watching = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
         assert next(watching).status == health_pb2.HealthCheckResponse.SERVING
         wide = pb.GrayRaster(width=50_000, height=40, pixels=bytes(range(200)) * 10_000)
         stub = RecognizerServiceStub(channel)
         request = pb.RecognizeRequest(image=pb.Image(raster=wide))
-        in_hand = stub.Recognize.future(request)
-        time.sleep(0.1)
-        assert not in_hand.done()
+        in_progress = stub.Recognize.future(request)
+        until(lambda: figures("queue_pixels", group="large"))
+        assert not in_progress.done()
         status, said = server.stop(sign)
-        assert in_hand.result().normalization.source_width == 50_000
+        assert in_progress.result().normalization.source_width == 50_000
         assert next(watching).status == health_pb2.HealthCheckResponse.NOT_SERVING
     assert status == 0
     assert "stopped" in said
@@ -289,7 +291,9 @@ def test_a_bad_setting_ends_the_start_with_a_sentence(run, environment, complain
 def test_flags_outweigh_the_environment_and_that_the_file(start_service, tmp_path):
     file = tmp_path / "digitstrip.toml"
     file.write_text("workers = 3\nmax_bytes = 1000\ngrace_seconds = 2\n")
-    server = start_service("--config", str(file), "--workers", "1", DIGITSTRIP_MAX_BYTES="2000")
+    server = start_service(
+        "--config", str(file), "--workers", "1", DIGITSTRIP_WORKERS="2", DIGITSTRIP_MAX_BYTES="2000"
+    )
     status, said = server.stop()
     assert status == 0
     for line in ("workers = 1", "max_bytes = 2000", "grace_seconds = 2.0"):
@@ -313,7 +317,7 @@ def test_a_missing_model_ends_the_start_with_a_sentence(run):
 
 
 def test_a_draining_server_answers_what_it_took_in_and_ends_the_stream(start_service, truths):
-    server = start_service()
+    server = start_service(DIGITSTRIP_GRACE_SECONDS="120")
     ended = threading.Event()
 
     def images():
@@ -331,13 +335,13 @@ def test_a_draining_server_answers_what_it_took_in_and_ends_the_stream(start_ser
         assert raised.value.code() is grpc.StatusCode.UNAVAILABLE
         assert "the server is stopping" in raised.value.details()
         ended.set()
-        assert server.process.wait(5) == 0
+        assert server.process.wait(60) == 0
 
 
 def test_a_stream_that_is_answered_whole_ends_well_though_the_server_drains(start_service):
-    server = start_service()
+    server = start_service(DIGITSTRIP_GRACE_SECONDS="240")
     wide = np.full((40, 50_000), 255, np.uint8)  # takes a while
-    with Client(server.address) as client:
+    with Client(server.address, timeout=PATIENCE) as client:
         answers = client.recognize_many([("quick", encoded()), ("slow", wide)])
         first, _ = next(answers)
         server.process.send_signal(signal.SIGTERM)
@@ -346,13 +350,13 @@ def test_a_stream_that_is_answered_whole_ends_well_though_the_server_drains(star
 
 
 def test_a_stream_that_its_client_leaves_does_not_hold_up_the_server(start_service):
-    server = start_service()
+    server = start_service(DIGITSTRIP_GRACE_SECONDS="50")
     with Client(server.address) as client:
         for _ in client.recognize_many((str(number), encoded()) for number in range(1000)):
             break  # the generator is closed, the call cancelled
     began = time.monotonic()
     assert server.stop()[0] == 0
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 40
 
 
 def test_an_error_of_the_callers_own_iterable_is_raised_as_it_is(service):

@@ -47,7 +47,7 @@ def test_a_method_whose_name_is_no_text_stops_nothing(server, path):
     converse(server.address, PREFACE + frame(SETTINGS, 0, 0) + call(path))
     with grpc.insecure_channel(server.address) as channel:
         stub = RecognizerServiceStub(channel)
-        assert stub.Recognize(REQUEST, timeout=10).text == "68767"
+        assert stub.Recognize(REQUEST, timeout=60).text == "68767"
 
 
 def test_metadata_that_are_no_text_stop_nothing(server):
@@ -57,7 +57,7 @@ def test_metadata_that_are_no_text_stop_nothing(server):
         converse(server.address, PREFACE + frame(SETTINGS, 0, 0) + sent)
     with grpc.insecure_channel(server.address) as channel:
         stub = RecognizerServiceStub(channel)
-        assert stub.Recognize(REQUEST, timeout=10).text == "68767"
+        assert stub.Recognize(REQUEST, timeout=60).text == "68767"
 
 
 @pytest.mark.parametrize(

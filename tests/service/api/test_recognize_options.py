@@ -13,7 +13,7 @@ from service.errors import BadConstraint, BadOption
 from service.imaging.decode import decode
 from service.pb import recognizer_pb2 as pb
 from service.pb.recognizer_pb2_grpc import RecognizerServiceStub
-from tests.conftest import STRIPS, Service
+from tests.conftest import PATIENCE, STRIPS, Service
 
 NAME = "postcode-ruled.png"
 IMAGE = (STRIPS / NAME).read_bytes()
@@ -74,7 +74,8 @@ def test_where_nothing_allowed_fits_the_free_reading_is_told(client):
 
 def test_a_strip_too_wide_to_search_says_so(client, truths):
     wide = np.tile(decode((STRIPS / "amount-blue-ink.jpg").read_bytes()).gray, (1, 40))
-    response = client.recognize(wide, constraint=pb.Constraint(length=pb.LengthRange(max=5)))
+    few = pb.Constraint(length=pb.LengthRange(max=5))
+    response = client.recognize(wide, constraint=few, timeout=PATIENCE)
     assert response.constraint_outcome == pb.CONSTRAINT_OUTCOME_UNSEARCHED
     assert len(response.text) > 5
     assert not response.exact

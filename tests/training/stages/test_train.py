@@ -231,11 +231,12 @@ def test_a_run_interrupted_after_an_epoch_and_resumed_ends_as_one_never_interrup
     assert_equal_to_the_bit(tmp_path, finished_run)
 
 
-def test_a_run_with_workers_ends_as_one_without(
-    tmp_path, config, training, validation, finished_run
-):
-    fit(tmp_path, WindowStage(config, training, validation, "mnist5k"), workers=2)
-    assert_equal_to_the_bit(tmp_path, finished_run)
+def test_a_run_with_workers_ends_as_one_without(tmp_path, config, training, validation):
+    once = dataclasses.replace(config, epochs=1)
+    for workers in (0, 2):
+        stage = WindowStage(once, training, validation, "mnist5k")
+        fit(tmp_path / str(workers), stage, workers=workers)
+    assert_equal_to_the_bit(tmp_path / "0", tmp_path / "2")
 
 
 def test_ctrl_c_after_the_first_epoch_keeps_the_best_weights_and_returns(
