@@ -13,14 +13,16 @@ CUT := $(if $(STRIPS),--cutter runs/first.onnx)
 
 MINUTES ?= 10
 
+PROCESSES ?= 2
+
 .PHONY: help demo test check fuzz format stubs docs train examples image lock sbom container-check clean
 .DELETE_ON_ERROR:
 
 demo: .venv/base  ## set up without torch, serve the shipped model, read the example strips
 	$(BIN)/python examples/demo.py
 
-test: .venv/all  ## set up with everything, run every test
-	$(BIN)/python -m pytest -q
+test: .venv/all  ## set up with everything, run every test, in PROCESSES=2 at once
+	$(BIN)/python -m pytest -q --numprocesses $(PROCESSES) --dist worksteal
 
 check: .venv/all  ## formatting, lint, types, layers, schema
 	$(BIN)/ruff format --check .
