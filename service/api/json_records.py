@@ -84,6 +84,7 @@ def _normalization_record(done: pb.Normalization) -> dict[str, Any]:
         "channel": pb.Channel.Name(done.channel).removeprefix("CHANNEL_"),
         "text_band": [round(done.text_band.top, 2), round(done.text_band.bottom, 2)],
         "slant": round(done.slant, 6),
+        "skew": round(done.skew, 6),
         "view": {"upright": done.view.upright, "scale": done.view.scale},
         "ink": {
             "seen": done.ink.seen,

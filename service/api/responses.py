@@ -157,6 +157,7 @@ def _normalization(strip: Strip, channel: Channel, ink: InkAccount) -> pb.Normal
         source_width=strip.source_width,
         source_height=strip.source_height,
         slant=strip.slant,
+        skew=strip.skew,
         view=pb.View(upright=strip.view.upright, scale=strip.view.scale),
         ink=pb.Ink(
             seen=ink.seen,

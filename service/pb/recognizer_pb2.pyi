@@ -261,7 +261,7 @@ class Grid(_message.Message):
     def __init__(self, origin_x: _Optional[float] = ..., origin_y: _Optional[float] = ..., step_x: _Optional[float] = ..., step_y: _Optional[float] = ...) -> None: ...
 
 class Normalization(_message.Message):
-    __slots__ = ("polarity", "scale_x", "scale_y", "text_band", "source_width", "source_height", "slant", "view", "channel", "ink")
+    __slots__ = ("polarity", "scale_x", "scale_y", "text_band", "source_width", "source_height", "slant", "view", "channel", "ink", "skew")
     POLARITY_FIELD_NUMBER: _ClassVar[int]
     SCALE_X_FIELD_NUMBER: _ClassVar[int]
     SCALE_Y_FIELD_NUMBER: _ClassVar[int]
@@ -272,6 +272,7 @@ class Normalization(_message.Message):
     VIEW_FIELD_NUMBER: _ClassVar[int]
     CHANNEL_FIELD_NUMBER: _ClassVar[int]
     INK_FIELD_NUMBER: _ClassVar[int]
+    SKEW_FIELD_NUMBER: _ClassVar[int]
     polarity: Polarity
     scale_x: float
     scale_y: float
@@ -282,7 +283,8 @@ class Normalization(_message.Message):
     view: View
     channel: Channel
     ink: Ink
-    def __init__(self, polarity: _Optional[_Union[Polarity, str]] = ..., scale_x: _Optional[float] = ..., scale_y: _Optional[float] = ..., text_band: _Optional[_Union[Box, _Mapping]] = ..., source_width: _Optional[int] = ..., source_height: _Optional[int] = ..., slant: _Optional[float] = ..., view: _Optional[_Union[View, _Mapping]] = ..., channel: _Optional[_Union[Channel, str]] = ..., ink: _Optional[_Union[Ink, _Mapping]] = ...) -> None: ...
+    skew: float
+    def __init__(self, polarity: _Optional[_Union[Polarity, str]] = ..., scale_x: _Optional[float] = ..., scale_y: _Optional[float] = ..., text_band: _Optional[_Union[Box, _Mapping]] = ..., source_width: _Optional[int] = ..., source_height: _Optional[int] = ..., slant: _Optional[float] = ..., view: _Optional[_Union[View, _Mapping]] = ..., channel: _Optional[_Union[Channel, str]] = ..., ink: _Optional[_Union[Ink, _Mapping]] = ..., skew: _Optional[float] = ...) -> None: ...
 
 class Ink(_message.Message):
     __slots__ = ("seen", "lines", "digits", "unexplained", "outside", "removed", "unexplained_boxes")

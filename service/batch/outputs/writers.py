@@ -203,6 +203,7 @@ def schema_of(scores: bool) -> Any:  # noqa: ANN401 - pyarrow is not imported wi
                 ("channel", text),
                 ("text_band", pa.list_(number)),
                 ("slant", number),
+                ("skew", number),
                 ("view", view),
                 ("ink", ink),
             ]

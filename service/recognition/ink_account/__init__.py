@@ -127,11 +127,12 @@ def _lines(ink: PageInk, chosen: Which) -> int:
 
 
 def _box(ink: PageInk, which: int, line: Line) -> Box:
-    matrix = line.page.to_source
-    left, right = (
-        float(matrix[0, 0] * x + matrix[0, 2]) for x in (ink.left[which], ink.right[which])
+    x = np.array([ink.left[which], ink.right[which]] * 2)
+    y = np.repeat([ink.top[which], ink.bottom[which]], 2)
+    across, along = line.page.to_source @ np.stack([x, y, np.ones(4)])
+    return Box(
+        left=max(float(across.min()), 0.0),
+        top=max(float(along.min()), 0.0),
+        right=min(float(across.max()), line.source_width),
+        bottom=min(float(along.max()), line.source_height),
     )
-    top, bottom = (
-        float(matrix[1, 1] * y + matrix[1, 2]) for y in (ink.top[which], ink.bottom[which])
-    )
-    return Box(left, top, min(right, line.source_width), min(bottom, line.source_height))

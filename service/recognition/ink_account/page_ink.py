@@ -45,15 +45,16 @@ class PageInk:
         """Find the connected ink of a page, given the centers of its digits in a strip."""
         page = line.page
         to_page = compose(inverse(page.to_source), strip.to_source)
-        scale, offset = float(page.to_source[1, 1]), float(page.to_source[1, 2])
-        band = (line.band.top - offset) / scale, (line.band.bottom - offset) / scale
+        to_row, middle = inverse(page.to_source)[1], line.source_width / 2
+        top, bottom = (float(to_row @ [middle, y, 1]) for y in (line.band.top, line.band.bottom))
+        band = top, bottom
         zone = _zone(page.mask.shape, to_page, centers, band)
         pieces, within = [], []
         for first, labels, found in components(page.mask):
             covered = labels[zone[:, first : first + labels.shape[1]] > 0]
             within.append(np.bincount(covered, minlength=len(found) + 1)[1:])
             pieces.append(found)
-        left, top, width, height, area = np.concatenate(pieces).astype(np.float64).T
+        left, highest, width, height, area = np.concatenate(pieces).astype(np.float64).T
         return cls(
             mask=page.mask,
             erased=page.erased,
@@ -62,7 +63,7 @@ class PageInk:
             to_page=to_page,
             zone=zone,
             left=left,
-            top=top,
+            top=highest,
             width=width,
             height=height,
             area=area,

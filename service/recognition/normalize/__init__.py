@@ -1,4 +1,6 @@
-"""Gray pages to lines of text, a step a module: size, polarity, background, ink, rules, band, cut.
+"""Gray pages to lines of text, a step a module.
+
+Size, polarity, background, ink, rules, skew, band, cut.
 
 Training imports its numbers and its functions.
 """
@@ -26,6 +28,8 @@ from service.recognition.normalize.line import (
 from service.recognition.normalize.polarity import Polarity, find_polarity
 from service.recognition.normalize.rules import find_rules
 from service.recognition.normalize.size import shrink
+from service.recognition.normalize.skew import find_skew, level, level_mask, level_matrix
+from service.recognition.views import compose, inverse
 
 __all__ = [
     "DIGIT_HEIGHT",
@@ -71,10 +75,14 @@ def normalize(gray: Gray, aspect: float = 1.0, note: Note = ignore) -> Line:
     blots = find_blots(bright, mask)
     erased = find_rules(mask)
     ink, mask = np.where(erased, np.uint8(0), ink), mask & ~erased
+    to_source = np.diag([gray.shape[1] / page.shape[1], gray.shape[0] / page.shape[0], 1])[:2]
+    if skew := find_skew(mask):
+        ink = level(ink, skew)
+        mask, blots, erased = (level_mask(each, skew) for each in (mask, blots, erased))
+        to_source = compose(to_source, inverse(level_matrix(page.shape[1], skew)))
     if mask.any():
         top, bottom = find_band(mask)
     else:
-        top, bottom = 0.0, float(page.shape[0])
+        top, bottom = 0.0, float(ink.shape[0])
         ink = np.zeros_like(ink)
-    to_source = np.diag([gray.shape[1] / page.shape[1], gray.shape[0] / page.shape[0], 1])[:2]
     return cut(gray, ink, WorkingPage(mask | blots, erased, to_source, seen), polarity, top, bottom)

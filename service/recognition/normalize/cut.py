@@ -31,15 +31,20 @@ def cut(
     pixels = np.zeros((FIELD, size[0] + 2 * MARGIN), np.uint8)
     upper, lower = max(above, 0), min(above + FIELD, size[1])
     pixels[upper - above : lower - above, MARGIN:-MARGIN] = scaled[upper:lower]
-    shrunk_x, shrunk_y = width / gray.shape[1], height / gray.shape[0]
+    to_source = page.to_source
+    shrunk_x, shrunk_y = 1 / to_source[0, 0], 1 / to_source[1, 1]
+    fall = float(to_source[1, 0] * shrunk_x)  # source rows per source column
+    offset = float(to_source[1, 2])  # of the page's upper left corner in the source image
+    sunk = offset + fall * gray.shape[1] / 2  # the same, of its middle column
     return Line(
         pixels=stretch(pixels),
         polarity=polarity,
-        band=Band(top / shrunk_y, bottom / shrunk_y),
+        band=Band(top / shrunk_y + sunk, bottom / shrunk_y + sunk),
+        skew=fall,
         scale_x=scale_x * shrunk_x,
         scale_y=scale_y * shrunk_y,
         origin_x=-MARGIN / (scale_x * shrunk_x),
-        origin_y=(first + above / scale_y) / shrunk_y,
+        origin_y=(first + above / scale_y) / shrunk_y + offset,
         source_width=gray.shape[1],
         source_height=gray.shape[0],
         page=page,

@@ -22,7 +22,7 @@ INK = 64  # gray level of a strip from which a pixel counts as ink
 
 @dataclass(frozen=True)
 class Band:
-    """The rows between which the text stands, in pixels of the source image."""
+    """The rows between which the text stands at the source image's middle column, in its pixels."""
 
     top: float
     bottom: float
@@ -61,6 +61,7 @@ class Strip:
     band: Band
     view: View
     slant: float  # taken away: tangent, positive to the right, in the source image
+    skew: float  # the same, of the baseline: positive where it falls to the right
     to_source: Matrix
     source_width: int
     source_height: int
@@ -73,7 +74,8 @@ class Strip:
     @property
     def scale_y(self) -> float:
         """Strip pixels per source pixel, down."""
-        return float(1 / self.to_source[1, 1])
+        (across, lean), (fall, down) = self.to_source[:, :2]
+        return float(across / (across * down - lean * fall))
 
     def source_point(self, x: float, y: float) -> tuple[float, float]:
         """Return the source image's (x, y) of a point of the strip."""
@@ -94,7 +96,7 @@ class Strip:
             x = np.array([left, right])
             y = np.array([HEIGHT - DIGIT_HEIGHT, HEIGHT + DIGIT_HEIGHT]) / 2
         across = self.to_source[0, 0] * x + self.to_source[0, 1] * y + self.to_source[0, 2]
-        along = self.to_source[1, 1] * y + self.to_source[1, 2]
+        along = self.to_source[1, 0] * x + self.to_source[1, 1] * y + self.to_source[1, 2]
         return Box(
             left=min(max(float(across.min()), 0), self.source_width),
             top=min(max(float(along.min()), 0), self.source_height),
@@ -120,10 +122,13 @@ class Line:
     pixels: npt.NDArray[np.uint8]  # (FIELD, width), ink bright on 0, the digits in the middle
     polarity: Polarity
     band: Band
+    skew: (
+        float  # of the baseline: tangent, positive where it falls to the right, in the source image
+    )
     scale_x: float  # line pixels per source pixel
     scale_y: float
     origin_x: float  # of the line's left edge in the source image, pixels
-    origin_y: float  # of its top edge
+    origin_y: float  # of its top edge, where that meets the source image's left one
     source_width: int
     source_height: int
     page: WorkingPage
@@ -140,12 +145,14 @@ class Line:
         back = inverse(matrix)
         back[:, 2] += [self.origin_x * self.scale_x, self.origin_y * self.scale_y]
         to_source = back / np.array([[self.scale_x], [self.scale_y]])
+        to_source[1] += self.skew * to_source[0]
         return Strip(
             pixels=view(self.pixels, matrix),
             polarity=self.polarity,
             band=self.band,
             view=view_,
             slant=slant * self.scale_y / self.scale_x,
+            skew=self.skew,
             to_source=to_source,
             source_width=self.source_width,
             source_height=self.source_height,
