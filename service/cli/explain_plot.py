@@ -61,24 +61,27 @@ def _steps(page: Page, line: Line, pictures: dict[str, Gray], found: Recognition
         _gray(page.gray, size),
     )
     working = line.page
-    rows, columns = working.mask.shape
+    rows, columns = pictures["polarity"].shape
     polarity = f"{line.polarity.value}; ink is bright from here on, at {columns} by {rows} pixels"
     yield Step("polarity", polarity, _gray(pictures["polarity"], size))
     yield Step("background removed", "gray levels above it", _gray(pictures["background"], size))
     lines = np.where(working.mask, 255, 0).astype(np.uint8)[..., None].repeat(3, axis=-1)
     lines[working.erased] = PRINTED
+    leveled = f"; a skew of {line.skew:+.2f} taken away" if line.skew else ""
     seen = "" if working.seen else "; traces too faint to be read"
     yield Step(
         "ink, and printed lines removed",
         f"{np.count_nonzero(working.mask)} pixels of ink, "
-        f"{np.count_nonzero(working.erased)} of printed lines (blue){seen}",
-        _sized(lines, size),
+        f"{np.count_nonzero(working.erased)} of printed lines (blue){leveled}{seen}",
+        _sized(lines, _fitting(lines.shape[1], lines.shape[0])),
     )
     banded = _gray(pictures["background"], size)
     ends = line.band.top, line.band.bottom
+    fall = line.skew * width / 2
     for row in ends:
-        y = row * size[1] / height
-        ImageDraw.Draw(banded).line([(0, y), (size[0], y)], SURE, 2)
+        points = [(0, row - fall), (size[0], row + fall)]
+        at = [(x, y * size[1] / height) for x, y in points]
+        ImageDraw.Draw(banded).line(at, SURE, 2)
     yield Step("band", f"the text stands in rows {ends[0]:.0f} to {ends[1]:.0f}", banded)
     strip, scale = found.strip, 4
     wide = min(strip.pixels.shape[1] * scale, WIDTH)
