@@ -80,9 +80,8 @@ def normalize(gray: Gray, aspect: float = 1.0, note: Note = ignore) -> Line:
         ink = level(ink, skew)
         mask, blots, erased = (level_mask(each, skew) for each in (mask, blots, erased))
         to_source = compose(to_source, inverse(level_matrix(page.shape[1], skew)))
-    if mask.any():
-        top, bottom = find_band(mask)
-    else:
-        top, bottom = 0.0, float(ink.shape[0])
-        ink = np.zeros_like(ink)
+    band = find_band(mask, bool(erased.any()))
+    if band is None:
+        band, ink = (0.0, float(ink.shape[0])), np.zeros_like(ink)
+    top, bottom = band
     return cut(gray, ink, WorkingPage(mask | blots, erased, to_source, seen), polarity, top, bottom)

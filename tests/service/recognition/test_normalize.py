@@ -123,6 +123,28 @@ def test_one_tall_stroke_or_a_dot_does_not_decide_the_band():
     assert find_band(mask) == band == (40, 70)
 
 
+def test_a_level_stroke_alone_is_no_text():
+    mask = np.zeros((60, 200), bool)
+    mask[40:43, 20:90] = True
+    assert find_band(mask) is None
+    mask[10:30, 120:125] = True
+    assert find_band(mask) == (10, 30)
+
+
+def test_small_digits_that_hold_together_are_text():
+    mask = np.zeros((192, 600), np.uint8)
+    for left in range(40, 120, 10):
+        cv2.ellipse(mask, (left, 96), (5, 6), 0, 0, 360, 1, 2)
+    assert find_band(mask > 0) == (89, 104)
+
+
+def test_pieces_of_removed_lines_are_no_text():
+    mask = np.zeros((60, 200), bool)
+    mask[50:54, 20:23] = True
+    assert find_band(mask, ruled=True) is None
+    assert find_band(mask) == (50, 54)
+
+
 def test_a_small_page_is_not_taken_for_paper_where_ink_meets_its_edge():
     page = np.full((30, 40), 240, np.uint8)
     page[:, 18:23] = 20

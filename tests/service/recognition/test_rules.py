@@ -1,0 +1,195 @@
+"""Printed lines of every kind, drawn here, with digits and without."""
+
+import cv2
+import numpy as np
+import pytest
+
+from service.recognition.normalize import normalize
+from service.recognition.normalize.rules import find_rules
+
+HEIGHT, WIDTH = 60, 150
+PAPER, INK = 230, 60
+LEFT, TOP, RIGHT, BOTTOM = 6, 6, 143, 53  # of a frame
+KINDS = ("ruled", "boxed", "cell", "comb", "teeth", "double")
+FULL = 255
+
+
+def blank(height=HEIGHT, width=WIDTH):
+    return np.zeros((height, width), np.uint8)
+
+
+def digits(text="4701", height=HEIGHT, width=WIDTH):
+    """Digits 25 pixels high in the middle of a cell; a 1 is a straight upright stroke."""
+    drawn = blank(height, width)
+    for place, digit in enumerate(text):
+        x = 20 + 30 * place
+        if digit == "1":
+            cv2.line(drawn, (x + 8, 18), (x + 8, 42), FULL, 3)
+        else:
+            cv2.putText(drawn, digit, (x, 42), cv2.FONT_HERSHEY_SIMPLEX, 1.15, FULL, 3)
+    return drawn
+
+
+def frame(kind, thick=2, height=HEIGHT, width=WIDTH):
+    """The lines of one kind."""
+    drawn = blank(height, width)
+
+    def level(row, left=LEFT, right=RIGHT):
+        cv2.line(drawn, (left, row), (right, row), FULL, thick)
+
+    def upright(column, top=TOP, bottom=BOTTOM):
+        cv2.line(drawn, (column, top), (column, bottom), FULL, thick)
+
+    if kind == "ruled":
+        level(TOP, 0, width - 1)
+        level(BOTTOM, 0, width - 1)
+    elif kind == "cell":  # runs out of the image below and to the right
+        level(TOP, LEFT, width - 1)
+        upright(LEFT, TOP, height - 1)
+    elif kind == "teeth":
+        level(BOTTOM)
+        for column in (43, 73, 103):
+            upright(column, BOTTOM - 9)
+        upright(LEFT, BOTTOM - 9)
+        upright(RIGHT, BOTTOM - 9)
+    else:
+        level(TOP)
+        level(BOTTOM)
+        upright(LEFT)
+        upright(RIGHT)
+        if kind == "comb":
+            for column in (43, 73, 103):
+                upright(column)
+        if kind == "double":
+            level(TOP + 2 * thick + 1)
+            level(BOTTOM - 2 * thick - 1)
+    return drawn
+
+
+def turned(drawn, degrees):
+    middle = (drawn.shape[1] / 2, drawn.shape[0] / 2)
+    matrix = cv2.getRotationMatrix2D(middle, degrees, 1)
+    return cv2.warpAffine(drawn, matrix, drawn.shape[::-1])
+
+
+def broken(drawn):
+    """Three pixels of fourteen are missing, along either way."""
+    rows, columns = np.indices(drawn.shape)
+    return np.where((rows + columns) % 14 < 3, 0, drawn).astype(np.uint8)
+
+
+def page(ink, lines=None, level=INK):
+    """Ink and, of another gray level, lines on paper."""
+    lines = np.zeros_like(ink) if lines is None else lines
+    share = np.maximum(ink / FULL * (PAPER - INK), lines / FULL * (PAPER - level))
+    blurred = cv2.GaussianBlur(PAPER - share, (0, 0), 0.5)
+    return np.rint(blurred).astype(np.uint8)
+
+
+def kept_and_left(ink, lines):
+    """The share of digits' pixels that stay, and of lines' pixels beside them that do."""
+    rules = find_rules((ink > 127) | (lines > 127))
+    beside = (lines > 127) & (cv2.dilate(ink, np.ones((7, 7), np.uint8)) == 0)
+    alone = (ink > 127) & (lines <= 127)
+    assert beside.any() or not lines.any()
+    return float((~rules)[alone].mean()), float((~rules)[beside].sum() / max(beside.sum(), 1))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("thick", [1, 2, 3])
+def test_lines_go_and_digits_stay(kind, thick):
+    kept, left = kept_and_left(digits(), frame(kind, thick))
+    assert kept == 1
+    assert left < 0.03
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("degrees", [-2.5, 1, 2])
+def test_tilted_lines_go_and_digits_stay(kind, degrees):
+    kept, left = kept_and_left(digits(), turned(frame(kind), degrees))
+    assert kept == 1
+    assert left < 0.1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_broken_lines_go_and_digits_stay(kind):
+    kept, left = kept_and_left(digits(), broken(frame(kind)))
+    assert kept == 1
+    assert left < 0.1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("level", [INK, 150, 200])
+def test_a_cell_reads_as_without_its_lines(kind, level):
+    plain = normalize(page(digits()))
+    framed = normalize(page(digits(), frame(kind), level))
+    # Another threshold of ink: digits are a pixel higher or lower.
+    assert framed.band.top == pytest.approx(plain.band.top, abs=1)
+    assert framed.band.bottom == pytest.approx(plain.band.bottom, abs=1)
+    strips = [line.strip().pixels for line in (plain, framed)]
+    strips[1] = cv2.resize(strips[1], strips[0].shape[::-1])
+    assert (np.abs(strips[1].astype(int) - strips[0]) > 128).mean() < 0.02
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("alter", [lambda lines: lines, lambda lines: turned(lines, 1.5), broken])
+@pytest.mark.parametrize("level", [INK, 200])
+def test_an_empty_cell_has_no_text(kind, alter, level):
+    line = normalize(page(blank(), alter(frame(kind)), level))
+    assert not line.pixels.any()
+    assert line.page.erased.any()
+
+
+@pytest.mark.parametrize("text", ["1", "11", "111", "1 1", "7", "4", "17"])
+@pytest.mark.parametrize("kind", [None, *KINDS])
+def test_ones_and_bars_of_digits_are_no_lines(text, kind):
+    ink = digits(text)
+    lines = blank() if kind is None else frame(kind)
+    assert kept_and_left(ink, lines)[0] == 1
+
+
+def test_a_one_alone_at_the_edge_stays():
+    for column in (2, 30, WIDTH - 3):
+        ink = blank()
+        cv2.line(ink, (column, 14), (column, 46), FULL, 3)
+        assert not find_rules(ink > 0).any()
+
+
+def test_digits_that_fill_the_image_stay():
+    for text in ("1", "7", "4", "2", "11", "171"):
+        ink = digits(text)
+        rows, columns = np.nonzero(ink)
+        ink = ink[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+        assert not find_rules(ink > 127).any(), text
+
+
+def test_strokes_that_cross_a_line_stay_whole():
+    ink = blank()
+    cv2.line(ink, (40, 15), (40, 58), FULL, 3)  # a 1 that goes below the rule
+    cv2.line(ink, (100, 15), (85, 58), FULL, 3)  # the foot of a 7
+    cv2.line(ink, (80, 15), (100, 15), FULL, 3)
+    lines = blank()
+    cv2.line(lines, (0, 48), (WIDTH - 1, 48), FULL, 2)
+    rules = find_rules((ink > 0) | (lines > 0))
+    assert not rules[ink > 0].any()
+    assert rules[47:50].any(axis=0).mean() > 0.9
+
+
+def test_a_dash_and_a_stroke_through_two_digits_are_no_lines():
+    ink = digits("47")
+    cv2.line(ink, (95, 30), (110, 30), FULL, 3)
+    cv2.line(ink, (18, 34), (72, 26), FULL, 3)
+    assert not find_rules(ink > 127).any()
+
+
+def test_a_rule_on_a_very_wide_page_is_followed_though_it_bends():
+    columns = np.arange(4000)
+    rows = (70 + 6 * np.sin(columns / 600)).astype(int)
+    mask = np.zeros((100, 4000), bool)
+    for beside in (0, 1):
+        mask[rows + beside, columns] = True
+    mask[20:55, 100:4000:60] = True
+    mask[20:55, 101:4000:60] = True
+    rules = find_rules(mask)
+    assert rules[60:].sum() > 0.97 * mask[60:].sum()
+    assert not rules[:60].any()
