@@ -9,14 +9,32 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
+
 from service.imaging.decode import decode as decode_image
 from service.imaging.files import expand
+from service.imaging.page import Gray
 from service.recognition.decoding.ctc_search import decode
 from service.recognition.model import SHIPPED_MODEL, Scorer
 from service.recognition.normalize import normalize
 from service.recognition.recognizer import FIRST, OTHERS, SURE, Recognizer
 
+PIXELS = 8_000_000  # of a large page
 STRIPS = Path(__file__).parent.parent / "examples" / "strips"
+
+
+def framed(gray: Gray) -> Gray:
+    """Draw a frame just inside a page's edges, as dark as its ink."""
+    height, width = gray.shape
+    ink = int(np.quantile(gray, 0.01))
+    return np.asarray(cv2.rectangle(gray.copy(), (3, 3), (width - 4, height - 4), (ink,), 2))
+
+
+def enlarged(gray: Gray) -> Gray:
+    """Enlarge a page to so many pixels."""
+    scale = (PIXELS / gray.size) ** 0.5
+    return np.asarray(cv2.resize(gray, None, fx=scale, fy=scale))
 
 
 def main() -> None:
@@ -43,6 +61,8 @@ def main() -> None:
         for encoded in files:
             gray = timed("decode the image", decode_image, encoded).gray
             line = timed("normalize", normalize, gray)
+            timed("normalize in a frame", normalize, framed(gray))
+            timed("normalize, of 8 megapixels", normalize, enlarged(gray))
             strip = timed("estimate the slant, view", line.strip, FIRST)
             scores = timed("one pass of the network", scorer.score, strip.pixels)
             reading = timed("decode the scores", decode, scores[0], metadata)

@@ -453,9 +453,9 @@ def _teeth(rest: Image, level: Image, thick: int) -> Image:
     others = int(high[1:][~small[1:]].max(initial=0))
     if others < 1.6 * usual if others >= 5 else to_end > max(BREAK * height, 2 * thick):
         return nothing
-    # Pieces of broken teeth stand above one another.
-    kernel = np.ones((2 * round(usual) + 1, 3), np.uint8)
-    reach = cv2.dilate(standing[labels].view(np.uint8), kernel)
-    pieces = (wide <= thick) & (high <= TOOTH * height)
+    # Pieces of broken teeth stand above the line as well, but not on it.
+    tallest = int(high[standing].max())
+    reach = cv2.dilate(level, np.ones((2 * tallest + 5, 1), np.uint8))
+    pieces = (wide <= thick) & (high <= 1.5 * tallest)
     pieces[0] = False
     return cv2.bitwise_and(pieces[labels].view(np.uint8), reach)

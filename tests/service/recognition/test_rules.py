@@ -193,3 +193,11 @@ def test_a_rule_on_a_very_wide_page_is_followed_though_it_bends():
     rules = find_rules(mask)
     assert rules[60:].sum() > 0.97 * mask[60:].sum()
     assert not rules[:60].any()
+
+
+def test_teeth_that_a_break_parts_from_their_rule_go_too():
+    lines = frame("teeth")
+    lines[BOTTOM - 4 : BOTTOM - 1, 60:80] = 0  # under the tooth at column 73
+    line = normalize(page(blank(), lines))
+    assert not line.pixels.any()
+    assert kept_and_left(digits(), lines) == (1, 0)
