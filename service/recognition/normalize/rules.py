@@ -15,7 +15,7 @@ import numpy.typing as npt
 from service.recognition.normalize.ink_mask import PIECE, Mask
 
 # Lengths are shares of the page's height, or pixels where those are more, unless it is said of
-# what. They were chosen on made cells and on scans of parish registers.
+# what. They were chosen on made cells, with an eye on the cheques and logbooks of MODEL_CARD.md.
 THICK, THICK_PIXELS = 1 / 14, 5  # of a line, at most
 RUN, RUN_PIXELS = 1 / 7, 6  # that is level without a break somewhere in it, at least
 BREAK, BREAK_PIXELS = 1 / 12, 6  # that may be missing of a line in one place
