@@ -98,15 +98,16 @@ def account(
         reasons.append(Reason.UNEXPLAINED_INK)
     middles = (ink.top + ink.bottom) / 2
     within = (middles >= ink.band[0] - SLACK * unit) & (middles <= ink.band[1] + SLACK * unit)
+    explained = theirs & ~strange
     removed = np.count_nonzero(ink.erased)
     share = 1 / max(float(ink.area.sum()) + removed, 1.0)
     order = np.flatnonzero(strange)[np.argsort(-ink.area[strange], kind="stable")]
     return InkAccount(
         seen=line.page.seen,
         lines=lines,
-        digits=float(ink.area[theirs].sum()) * share,
-        unexplained=float(ink.area[~theirs & within].sum()) * share,
-        outside=float(ink.area[~theirs & ~within].sum()) * share,
+        digits=float(ink.area[explained].sum()) * share,
+        unexplained=float(ink.area[~explained & within].sum()) * share,
+        outside=float(ink.area[~explained & ~within].sum()) * share,
         removed=removed * share,
         boxes=tuple(_box(ink, int(which), line) for which in order[:MOST_BOXES]),
         reasons=tuple(reasons),
