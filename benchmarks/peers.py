@@ -38,7 +38,7 @@ class Peer:
 
     name: str
     title: str
-    packages: tuple[str, ...]  # as pip is told
+    packages: tuple[str, ...]  # as pip takes them
 
     @property
     def environment(self) -> str:
@@ -320,8 +320,10 @@ def tables(readers: Sequence[Measured], strips: dict[str, list[tuple[Path, str]]
             median(b / a for a, b in zip(ours.cpu[name], reader.cpu[name], strict=True))
             for name in strips
         ]
-        told = ", ".join(f"{name} {ratio:.1f}" for name, ratio in zip(strips, ratios, strict=True))
-        lines.append(f"Digitstrip's strips a second, times those of {reader.peer.title}: {told}")
+        factors = ", ".join(
+            f"{name} {ratio:.1f}" for name, ratio in zip(strips, ratios, strict=True)
+        )
+        lines.append(f"Digitstrip's strips a second, times those of {reader.peer.title}: {factors}")
     return "\n".join(lines) + "\n"
 
 
@@ -372,10 +374,10 @@ def main() -> None:
     out.mkdir(parents=True, exist_ok=True)
     strips = {folder.resolve().name: labeled(folder, args.most) for folder in args.folders}
     readers = measure([peer for peer in PEERS if peer.name in args.peers], strips, out, args.rounds)
-    told = tables(readers, strips)
+    report = tables(readers, strips)
     print(f"{platform.processor() or platform.machine()}, Python {platform.python_version()}\n")
-    print(told)
-    (out / "peers.md").write_text(told)
+    print(report)
+    (out / "peers.md").write_text(report)
     draw(readers, strips, out / "peers.png")
 
 

@@ -34,11 +34,11 @@ def test_the_tables_tell_accuracy_cost_and_how_many_times_as_fast_we_are():
     readers[1].take("set", [["12", 0.02, 0.04], ["345", 0.04, 0.04]], 0)
     readers[1].take("set", [["never kept", 0.02, 0.04], ["", 0.04, 0.04]], 1)
     readers[0].take("set", [["12", 0.02, 0.01], ["3456", 0.04, 0.01]], 1)
-    told = peers.tables(readers, {"set": rows})
-    assert "| Digitstrip | 100.0% · 0.0% · 100 |" in told
-    assert "| RapidOCR 3.10's recognizer | 50.0% · 16.7% · 25 |" in told
-    assert "| x 1 | 20.0 | 40.0 | 0.50 | 2 | 10 |" in told
-    assert "RapidOCR 3.10's recognizer: set 4.0" in told
+    report = peers.tables(readers, {"set": rows})
+    assert "| Digitstrip | 100.0% · 0.0% · 100 |" in report
+    assert "| RapidOCR 3.10's recognizer | 50.0% · 16.7% · 25 |" in report
+    assert "| x 1 | 20.0 | 40.0 | 0.50 | 2 | 10 |" in report
+    assert "RapidOCR 3.10's recognizer: set 4.0" in report
 
 
 def test_a_reader_answers_with_digits_and_seconds_a_line_for_every_list():

@@ -15,7 +15,15 @@ from enum import StrEnum
 import numpy as np
 
 from service.recognition.ink_account.edges import cut_off
-from service.recognition.ink_account.marks import between, blots, dashes, printed, slashes, ticks
+from service.recognition.ink_account.marks import (
+    between,
+    blots,
+    dashes,
+    doubtful_lines,
+    printed,
+    slashes,
+    ticks,
+)
 from service.recognition.ink_account.page_ink import SLACK, PageInk, Which
 from service.recognition.ink_account.strikes import struck
 from service.recognition.normalize import Box, Line, Strip
@@ -94,7 +102,8 @@ def account(
         reasons.append(Reason.STRUCK_OUT)
     if cut_off(ink):
         reasons.append(Reason.CUT_OFF)
-    if (strange & ~scribbled).any() and Reason.SECOND_LINE not in reasons:
+    unexplained = bool((strange & ~scribbled).any()) or doubtful_lines(ink)
+    if unexplained and Reason.SECOND_LINE not in reasons:
         reasons.append(Reason.UNEXPLAINED_INK)
     middles = (ink.top + ink.bottom) / 2
     within = (middles >= ink.band[0] - SLACK * unit) & (middles <= ink.band[1] + SLACK * unit)

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from service.recognition.ink_account.page_ink import PageInk, Which
-from service.recognition.normalize.ink_mask import Mask
+from service.recognition.normalize.ink_mask import Mask, stroke_width
 
 THIN = 0.25  # shorter side of what is left of a printed line, at most
 LONG = 1.6  # longer side of such a piece away from the image's edge, at least
@@ -22,6 +22,8 @@ TALL = 1.3  # height of a slash between digits, in heights of the ink beside it,
 NEIGHBORS = 4  # components to either side that it is compared with
 JUTS = 0.1  # what it juts out above and below that ink, the same
 WIDE = 0.9  # width of an image, in its heights, from which a stroke over all of one is a fold
+UPRIGHT, UPRIGHT_PIXELS = 0.3, 6  # height of a removed upright line that may be a 1, at least
+SIDE = 0.3  # how near to the printed lines' ends a frame's side is
 STRAIGHT = 0.16  # spread of a straight stroke's ink across its axis, in spreads along it, at most
 
 ARM, ARM_TOP = 0.1, 0.25  # height of a tick's short arm, at least, and where it ends, at most
@@ -37,7 +39,7 @@ def printed(ink: PageInk) -> Which:
     of a frame has a large box that it hardly fills.
     """
     height, width = ink.mask.shape
-    unit, hair = ink.unit, HAIR * _stroke_width(ink.mask)
+    unit, hair = ink.unit, HAIR * stroke_width(ink.mask)
     beside = np.minimum(ink.left, width - ink.right)
     above = np.minimum(ink.top, height - ink.bottom)
     one = (ink.height >= ONE_LOW * unit) & (ink.height <= ONE_HIGH * unit)
@@ -55,6 +57,22 @@ def printed(ink: PageInk) -> Which:
     corner = large & (np.minimum(beside, above) <= 1)
     corner &= ink.area <= HOLLOW * ink.width * ink.height
     return np.asarray(upright | level | corner, np.bool_)
+
+
+def doubtful_lines(ink: PageInk) -> bool:
+    """Tell an upright line that was removed as printed, away from the ends of the printed ones.
+
+    It divides cells, or it is a 1 as thick as the rules that it touches.
+    """
+    rows = max(round(UPRIGHT * ink.unit), UPRIGHT_PIXELS)
+    kernel = np.ones((rows, 1), np.uint8)
+    erased = np.pad(ink.erased, ((1, 1), (0, 0))).view(np.uint8)
+    uprights = np.flatnonzero(cv2.morphologyEx(erased, cv2.MORPH_OPEN, kernel).any(axis=0))
+    if not uprights.size:
+        return False
+    ends = np.flatnonzero(ink.erased.any(axis=0))[[0, -1]]
+    to_end = np.minimum(uprights - ends[0], ends[1] - uprights)
+    return bool((to_end > SIDE * ink.unit).any())
 
 
 def between(ink: PageInk, number: int) -> Which:
@@ -173,11 +191,3 @@ def _straight(mask: Mask) -> bool:
         return False
     across, along = np.sqrt(np.maximum(np.linalg.eigvalsh(np.cov(points.T)), 0))
     return bool(across <= STRAIGHT * along)
-
-
-def _stroke_width(mask: Mask) -> float:
-    """Estimate how wide strokes are, by what an erosion takes from both their sides, pixels."""
-    ink = mask.view(np.uint8)
-    area = cv2.countNonZero(ink)
-    inner = cv2.countNonZero(cv2.erode(ink, np.ones((3, 3), np.uint8))) if area else 0
-    return 2 / max(1 - inner / max(area, 1), 0.05)

@@ -68,6 +68,18 @@ def components(mask: Mask) -> Iterator[tuple[int, npt.NDArray[np.int32], npt.NDA
         yield left, np.asarray(labels, np.int32), np.asarray(stats[1:], np.int32)
 
 
+def stroke_width(ink: Mask | Gray) -> float:
+    """Estimate how wide strokes are, by what an erosion takes from both their sides, pixels.
+
+    Args:
+        ink: (height, width) not 0 where ink is.
+    """
+    pixels = ink.view(np.uint8)
+    area = cv2.countNonZero(pixels)
+    inner = cv2.countNonZero(cv2.erode(pixels, np.ones((3, 3), np.uint8))) if area else 0
+    return 2 / max(1 - inner / max(area, 1), 0.05)
+
+
 def _median(levels: Gray, where: Mask) -> int:
     """Return the median gray level of some pixels; 0 of none."""
     counts = cv2.calcHist([levels], [0], where.view(np.uint8), [256], [0, 256]).ravel()

@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from service.recognition.normalize.ink_mask import PIECE, Mask
+from service.recognition.normalize.band import weighted_median
+from service.recognition.normalize.ink_mask import PIECE, Mask, stroke_width
 
 # Lengths are shares of the page's height, or pixels where those are more, unless it is said of
 # what. They were chosen on made cells, with an eye on the cheques and logbooks of MODEL_CARD.md.
@@ -381,11 +382,8 @@ def _digits(ink: Image, level: _Lines, upright: _Lines) -> tuple[float, float]:
     chosen = heights >= max(0.15 * len(ink), 5)
     if not chosen.any():
         return 0.0, 0.0
-    order = np.argsort(heights[chosen])
-    reached = np.cumsum(areas[chosen][order])
-    usual = heights[chosen][order][np.searchsorted(reached, reached[-1] / 2)]
-    inner = cv2.countNonZero(cv2.erode(rest, np.ones((3, 3), np.uint8)))
-    return float(usual), 2 / max(1 - inner / cv2.countNonZero(rest), 0.05)
+    usual = weighted_median(heights[chosen].astype(np.float64), areas[chosen].astype(np.float64))
+    return usual, stroke_width(np.asarray(rest, np.uint8))
 
 
 def _drawn(shape: tuple[int, ...], lines: _Lines, longer: int) -> Image:

@@ -267,3 +267,16 @@ def test_every_page_has_an_account(seed, height, width, share):
         == pytest.approx(1, abs=1e-6)
         or not normalize(page).page.mask.any()
     )
+
+
+@pytest.mark.parametrize("text", ["1", "11", "17", "71", "171"])
+@pytest.mark.parametrize("rule", [2, 3, 4])
+def test_a_1_that_is_removed_with_the_rules_it_touches_is_not_passed_over(recognizer, text, rule):
+    page = paper(60 + 34 * len(text))
+    for number, digit in enumerate(text):
+        left = 30 + 34 * number
+        page = stroke(page, (left + 8, 6), (left + 8, 58), 2) if digit == "1" else seven(page, left)
+    for row in (6, 58):
+        page = stroke(page, (0, row), (page.shape[1], row), rule)
+    found = recognizer.recognize(page, LENIENT)
+    assert found.reading.text == text or Reason.UNEXPLAINED_INK in found.reasons

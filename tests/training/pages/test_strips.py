@@ -33,7 +33,7 @@ def rng_of(seed):
 
 
 def bar(first, last, row=0):
-    """Ink in the columns [first, last), four rows of it: overlapping bars can be told apart."""
+    """Ink in the columns [first, last), four rows of it: overlapping bars can be distinguished."""
     image = np.zeros((32, 32), np.uint8)
     image[4 * row : 4 * row + 4, first:last] = 255
     return image
