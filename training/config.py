@@ -124,7 +124,7 @@ class StripConfig:
     """
 
     # The digits' shapes.
-    drawn: float = 0.3  # of digits: drawn as the world writes, rather than traced from MNIST
+    drawn: float = 0.4  # of digits: drawn as the world writes, rather than traced from MNIST
     alike: float = 0.5  # of a string's repeated digits: the same shape once more
     flag: float = 0.4  # of ones: an upstroke before the stem
     tall: float = 0.0  # of strings: ones taller than the other digits
@@ -132,6 +132,8 @@ class StripConfig:
     bar: float = 0.4  # of sevens: a bar through the stem
     long_bar: float = 0.25  # of fives: a bar of its own, long, often off the body
     curl: float = 0.12  # of twos: a loop or flourish at the foot
+    closed: float = 0.15  # of twos: a curl into the head, which may close it
+    hook: float = 0.25  # of nines: a small head, and a tail that turns back
     wobble: float = 0.8  # of strings: every stroke bent a little
     stretch: float = 0.9  # of strings: digits wider or narrower, all alike and each a little
     upright: float = 0.8  # of strings: each digit's own slant mostly taken away
@@ -209,7 +211,7 @@ class StripConfig:
     def cells(cls) -> "StripConfig":
         """Return the knobs for cells of forms and logbooks, photographed."""
         return cls(
-            drawn=0.33, flag=0.5, drift=0.8, climb=0.35, overlap=0.08, chain=0.08, connect=0.03,
+            drawn=0.4, flag=0.5, drift=0.8, climb=0.35, overlap=0.08, chain=0.08, connect=0.03,
             small_zeros=0.12, separator=0.06, trailing=0.08, leading=0.03, currency=0,
             underline=0.02, letter=0.05, stranger=0.05, ghost=0.12, faint=0.3, washed=0.4,
             dark=0.45, guilloche=0, texture=0.12, rules=0.15, box=0, frame=0.7, fold=0.05,
@@ -223,7 +225,7 @@ class StripConfig:
     def digitized(cls) -> "StripConfig":
         """Return the knobs for strokes of a digitizer's pen, black on white."""
         return cls(
-            drawn=0.3, flag=0.45, foot=0.12, wobble=0.9, overlap=0.08, chain=0.03, connect=0.02,
+            drawn=0.4, flag=0.45, foot=0.12, wobble=0.9, overlap=0.08, chain=0.03, connect=0.02,
             small_zeros=0.1, separator=0.03, trailing=0, leading=0, currency=0, underline=0,
             stranger=0, pressure=0, faint=0, white=1, dark=0, guilloche=0, texture=0, rules=0,
             box=0, print_marks=0, light=0, tight=0, coarse=0, blur=0.2, noise=0, jpeg=0.25,

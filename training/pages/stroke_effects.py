@@ -216,6 +216,35 @@ def curl(strokes: Strokes, digit: int, rng: np.random.Generator, share: float) -
     return np.concatenate([strokes, curve(ends)])
 
 
+def closed(strokes: Strokes, digit: int, rng: np.random.Generator, share: float) -> Strokes:
+    """Begin a share of the twos with a curl into the head, which may close it as a nine's."""
+    if digit != 2 or rng.random() >= share or not len(strokes):
+        return strokes
+    flat = strokes.reshape(-1, 2)
+    head = flat[flat[:, 1] < -0.55]
+    if not len(head):
+        return strokes
+    x, y = head[head[:, 0].argmin()]
+    wide = float(head[:, 0].max() - x)
+    low = y + rng.uniform(0.08, 0.25)
+    turn, end = x + wide * rng.uniform(0.2, 0.4), x + wide * rng.uniform(0.5, 1.05)
+    return stand(np.concatenate([strokes, curve([(x, y), (turn, low), (end, low - 0.08)])]))
+
+
+def hook(strokes: Strokes, digit: int, rng: np.random.Generator, share: float) -> Strokes:
+    """Give a share of the nines a smaller head, and a tail that turns back to the left."""
+    if digit != 9 or rng.random() >= share or not len(strokes):
+        return strokes
+    waist = rng.uniform(-0.68, -0.5)  # where the head's lower edge, at half height, comes to lie
+    known, placed = [-1.5, -1.0, -0.5, 0.0], [-1.5, -1.0, waist, 0.0]
+    bent = strokes.copy()
+    bent[..., 1] = np.interp(strokes[..., 1], known, placed)
+    x, y = highest(-bent) * -1
+    reach, lift = rng.uniform(0.15, 0.5), rng.uniform(-0.04, 0.25)
+    tail = [(x, y), (x - reach / 2, y + 0.06), (x - reach, y - lift)]
+    return stand(np.concatenate([bent, curve(tail)]))
+
+
 def upright(strokes: Strokes, removed: float) -> Strokes:
     """Take away a part, 0 to 1, of a digit's own slant."""
     if removed == 0 or not len(strokes):

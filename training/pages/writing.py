@@ -127,6 +127,8 @@ def shapes(
         strokes = stroke_effects.foot(strokes, number, rng, config.foot)
         strokes = stroke_effects.bar(strokes, number, rng, config.bar)
         strokes = stroke_effects.long_bar(strokes, number, rng, config.long_bar)
+        strokes = stroke_effects.closed(strokes, number, rng, config.closed)
+        strokes = stroke_effects.hook(strokes, number, rng, config.hook)
         made.append(stroke_effects.curl(strokes, number, rng, config.curl))
     return [stroke_effects.stand(stroke_effects.wobble(made[index], rng, bend)) for index in plan]
 

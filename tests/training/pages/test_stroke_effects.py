@@ -107,6 +107,8 @@ def test_a_digit_whose_loop_has_run_full_has_no_strokes():
         (stroke_effects.bar, 7),
         (stroke_effects.long_bar, 5),
         (stroke_effects.curl, 2),
+        (stroke_effects.closed, 2),
+        (stroke_effects.hook, 9),
     ],
 )
 def test_a_stroke_is_added_to_its_digit_alone_and_only_where_switched_on(effect, digit):
@@ -164,6 +166,24 @@ def test_a_curl_is_at_the_foot_of_a_two():
     for seed in SEEDS:
         curled = stroke_effects.curl(seven(), 2, rng_of(seed), 1)
         assert (middles(curled[len(seven()) :])[:, 1] > -0.6).all()
+
+
+def test_a_closed_head_is_a_curl_at_the_top_of_a_two_to_the_right_of_its_beginning():
+    for seed in SEEDS:
+        two = stroke_effects.closed(seven(), 2, rng_of(seed), 1)
+        added = middles(two[len(seven()) :])
+        assert (added[:, 1] < -0.5).all()
+        assert added[:, 0].min() >= seven()[..., 0].min() - 0.1
+
+
+def test_a_hook_makes_the_head_of_a_nine_smaller_and_turns_its_tail_to_the_left():
+    for seed in SEEDS:
+        nine = stroke_effects.hook(seven(), 9, rng_of(seed), 1)
+        added = nine[len(seven()) :].reshape(-1, 2)
+        assert added[:, 1].min() > -0.4
+        assert added[0, 0] == added[:, 0].max()  # from the foot to the left
+        before, after = (middles(each)[:, 1] < -0.5 for each in (seven(), nine[: len(seven())]))
+        assert after.sum() >= before.sum()
 
 
 def test_a_drawn_digit_takes_the_place_of_a_traced_one_by_its_share():

@@ -26,6 +26,9 @@ from training.stages.train import (
 )
 from training.stages.windows import WindowBatches, WindowStage, make_strips, make_windows
 
+# torch warns where there are more workers than cores; the results are the same.
+ONE_CORE = pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")
+
 
 @dataclasses.dataclass(frozen=True)
 class DigitsWithCtrlC(DigitSet):
@@ -130,6 +133,7 @@ def test_a_batch_depends_on_the_seed_and_its_step_alone(training, config):
         assert (other[2] != alone[2]).any()
 
 
+@ONE_CORE
 def test_batches_do_not_depend_on_how_many_workers_make_them(training, config):
     batches = WindowBatches(training, dataclasses.replace(config, windows=16), range(3))
     by_none, by_two = (
@@ -231,6 +235,7 @@ def test_a_run_interrupted_after_an_epoch_and_resumed_ends_as_one_never_interrup
     assert_equal_to_the_bit(tmp_path, finished_run)
 
 
+@ONE_CORE
 def test_a_run_with_workers_ends_as_one_without(tmp_path, config, training, validation):
     once = dataclasses.replace(config, epochs=1)
     for workers in (0, 2):
