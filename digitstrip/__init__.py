@@ -17,6 +17,7 @@ Importing this package loads the errors alone; the rest is loaded with the first
 """
 
 from importlib import import_module
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from service.errors import (
@@ -96,6 +97,8 @@ _LAZY = {
 
 def __getattr__(name: str) -> object:
     """Import what is used, when it is used (PEP 562)."""
+    if name == "__version__":
+        return version("digitstrip")
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_LAZY[name]), name)

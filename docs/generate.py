@@ -23,7 +23,11 @@ from training.cli.main import app as training_app
 
 DOCS = Path(__file__).parent
 PART = re.compile(r"(<!-- begin (\S+) -->\n).*?(<!-- end \2 -->)", re.DOTALL)
-DERIVED = {"workers": "the usable CPUs", "model": "the shipped one"}  # defaults of the machine
+DERIVED = {  # defaults that are no constants
+    "workers": "the usable CPUs",
+    "model": "the shipped one",
+    "second_reader": "the shipped one",
+}
 RETRIED = (errors.ServerUnavailable, errors.Overloaded)
 
 

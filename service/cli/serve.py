@@ -66,7 +66,8 @@ def serve(
         tokens_file=tokens_file,
         metrics_listen=metrics_listen,
     )
-    for name, value in settings.model_dump(mode="json").items():
+    # What somebody set; docs/configuration.md lists the defaults of all else.
+    for name, value in settings.model_dump(mode="json", exclude_unset=True).items():
         notify(f"{name} = {json.dumps(value)}")
 
     def ready(server: "Server") -> None:

@@ -1,5 +1,6 @@
 import doctest
 import importlib
+from importlib.metadata import version
 
 import numpy as np
 import pytest
@@ -37,6 +38,10 @@ def test_all_names_are_there():
     assert dir(digitstrip) == digitstrip.__all__
     with pytest.raises(AttributeError, match="no attribute 'recognise'"):
         _ = digitstrip.recognise
+
+
+def test_the_version_is_the_installed_distribution_s():
+    assert digitstrip.__version__ == version("digitstrip")
 
 
 def test_the_errors_that_reading_or_a_client_raises_are_there():

@@ -298,6 +298,7 @@ def test_flags_outweigh_the_environment_and_that_the_file(start_service, tmp_pat
     assert status == 0
     for line in ("workers = 1", "max_bytes = 2000", "grace_seconds = 2.0"):
         assert line in said.splitlines()
+    assert "second_reader" not in said  # which nobody set
 
 
 @pytest.mark.parametrize("content", ["treads = 1", "threads = ", "max_bytes = 'many'"])
