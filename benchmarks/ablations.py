@@ -17,7 +17,7 @@ from rapidfuzz.distance import Levenshtein
 from service.imaging.decode import decode as decode_image
 from service.imaging.page import Gray
 from service.recognition.decoding.constraints import length
-from service.recognition.decoding.ctc_search import decode
+from service.recognition.decoding.decoder import decode
 from service.recognition.model import Scorer, Scores
 from service.recognition.model_metadata import ModelMetadata
 from service.recognition.normalize import PLAIN, View, normalize

@@ -14,7 +14,7 @@ from statistics import median
 from service.imaging.decode import decode as decode_image
 from service.recognition.decoding.automaton import Constraint
 from service.recognition.decoding.constraints import all_of, length, luhn
-from service.recognition.decoding.ctc_search import decode
+from service.recognition.decoding.decoder import decode
 from service.recognition.decoding.regex import pattern
 from service.recognition.model import Scorer, Scores
 from service.recognition.model_metadata import ModelMetadata

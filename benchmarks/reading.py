@@ -15,7 +15,7 @@ import numpy as np
 from service.imaging.decode import decode as decode_image
 from service.imaging.files import expand
 from service.imaging.page import Gray
-from service.recognition.decoding.ctc_search import decode
+from service.recognition.decoding.decoder import decode
 from service.recognition.model import SHIPPED_MODEL, Scorer
 from service.recognition.normalize import normalize
 from service.recognition.recognizer import FIRST, OTHERS, SURE, Recognizer

@@ -5,7 +5,7 @@ from importlib.metadata import version
 from service.imaging.page import Channel
 from service.pb import recognizer_pb2 as pb
 from service.recognition.calibration import Calibration
-from service.recognition.decoding.ctc_search import FoundDigit, Outcome
+from service.recognition.decoding.reading import FoundDigit, Outcome
 from service.recognition.ink_account import InkAccount, Reason
 from service.recognition.model_metadata import ModelMetadata
 from service.recognition.normalize import Box, Polarity, Strip

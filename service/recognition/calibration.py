@@ -104,6 +104,10 @@ class Calibration:
     alone: Logistic = field(default_factory=Logistic)
     consulted: Logistic = field(default_factory=Logistic)
 
+    def weighs(self, sign: str) -> bool:
+        """Return whether a confidence depends on one of SIGNS."""
+        return any(each.weights.get(sign) for each in (self.alone, self.consulted))
+
     def log_odds(self, evidence: Evidence) -> float:
         """Return the log-odds that a text is right, before they are scaled and shifted."""
         return (self.alone if evidence.second is None else self.consulted).log_odds(evidence)

@@ -11,18 +11,12 @@ from service.errors import ModelError
 from service.imaging.page import Channel, Gray, Page
 from service.recognition.calibration import Calibration, Evidence
 from service.recognition.decoding.automaton import Constraint
-from service.recognition.decoding.ctc_search import (
-    SEARCHED,
-    Alternative,
-    Ballot,
-    FoundDigit,
-    Reading,
-    SearchedView,
-    decode,
-    locate,
-    search,
-    vote,
-)
+from service.recognition.decoding.ctc_lattice import Lattice
+from service.recognition.decoding.ctc_search import log_probability
+from service.recognition.decoding.decoder import STRINGS, decode, locate
+from service.recognition.decoding.reading import Alternative, FoundDigit, Reading
+from service.recognition.decoding.sections import SEARCHED
+from service.recognition.decoding.vote import Ballot, vote
 from service.recognition.ink_account import InkAccount, Reason, account
 from service.recognition.model import CPU, ModelFiles, Scorer, Scores
 from service.recognition.model_metadata import Pairing
@@ -39,7 +33,6 @@ SURE = 0.8  # probability of a first reading that needs no others, without a sec
 # On held-out strips it costs 0.1 points of exact strings (83.0% for 83.1%) and spares four in ten
 # of the further looks.
 AGREED = 0.7
-STRINGS = 3  # texts searched in every view
 MAX_ALTERNATIVES = 20
 FIRST_READER, SECOND_READER = "first", "second"
 
@@ -68,7 +61,7 @@ class ReaderText:
     """The text of one reader alone, before the vote."""
 
     reader: str  # FIRST_READER or SECOND_READER
-    texts: tuple[Alternative, ...]  # the most probable first, at least one; not calibrated
+    texts: tuple[Alternative, ...]  # its best one and the vote's, the more probable first
 
     @property
     def text(self) -> str:
@@ -100,12 +93,25 @@ class Recognition:
 
 @dataclass(frozen=True)
 class Look:
-    """A view of a line, scored by a reader and searched."""
+    """A view of a line, scored by a reader."""
 
     scorer: Scorer
     strip: Strip
     scores: Scores  # (1, positions, labels)
-    found: SearchedView
+
+
+@dataclass(frozen=True)
+class Poll:
+    """What some looks at a line say: all of them together, and each reader's alone."""
+
+    lattice: Lattice  # of the looks, in their order
+    ballot: Ballot
+    readers: tuple[ReaderText, ...]
+    evidence: Evidence
+
+    def stands(self, least: float) -> bool:
+        """Whether the text is at least so probable, and every reader's own."""
+        return self.evidence.agreed and self.evidence.probability >= least
 
 
 class Recognizer:
@@ -147,6 +153,8 @@ class Recognizer:
             self.calibration = pairing.calibration
         if calibration is not None:
             self.calibration = calibration
+        # The runner-up costs a search that the best text often does without.
+        self._strings = 2 if second is None or self.calibration.weighs("margin") else 1
 
     @classmethod
     def load(
@@ -184,26 +192,31 @@ class Recognizer:
         if positions > SEARCHED:
             recognition = self._recognize_wide(line, strip, options, timer)
             return replace(recognition, channel=page.channel)
-        looks = self._look(self.scorer, [strip], options, timer)
-        # The largest view must still be searched whole.
-        if positions <= SEARCHED // 2 and self._vote(looks, options).best.probability < self.sure:
-            if self.second is not None:
-                looks += self._look(self.second, [strip], options, timer)
-            if self.second is None or not self._agree(looks, options):
-                others = [line.strip(view) for view in OTHERS]
-                timer.took("normalize")
-                looks += self._look(self.scorer, others, options, timer)
-                if self.second is not None:
-                    looks += self._look(self.second, others, options, timer)
-        ballot = self._vote(looks, options)
-        first = [look for look in looks if look.scorer is self.scorer]
-        reading = locate(ballot, [look.found for look in first], options.constraint)
-        texts = self._more(ballot, looks, options).written(options.constraint)
-        reading = replace(reading, alternatives=texts[1 : 1 + options.alternatives])
-        readers, evidence = self._compare(ballot, looks, options)
-        look = first[reading.view]
+        looks = self._look(self.scorer, [strip], timer)
+        more = positions <= SEARCHED // 2  # the largest view must still be searched whole
+        poll = None
+        if self.second is not None and more:
+            if self.sure < 1:
+                poll = self._poll(looks, options)
+                timer.took("search")
+            if poll is None or not poll.stands(self.sure):
+                looks += self._look(self.second, [strip], timer)
+                poll = None
+        poll = poll or self._poll(looks, options)
+        timer.took("search")
+        if more and not poll.stands(self.sure if len(poll.readers) == 1 else AGREED):
+            others = [line.strip(view) for view in OTHERS]
+            timer.took("normalize")
+            for scorer in filter(None, (self.scorer, self.second)):
+                looks += self._look(scorer, others, timer)
+            poll = self._poll(looks, options)
+        first = [row for row, look in enumerate(looks) if look.scorer is self.scorer]
+        ballot = self._more(poll, options)
+        reading = locate(ballot, poll.lattice, first, options.constraint)
+        reading = replace(reading, alternatives=reading.alternatives[: options.alternatives])
+        look = looks[first[reading.view]]
         recognition = self._recognition(
-            reading, readers, evidence, line, look.strip, look.scores, options, timer
+            reading, poll.readers, poll.evidence, line, look.strip, look.scores, options, timer
         )
         return replace(recognition, channel=page.channel)
 
@@ -222,65 +235,45 @@ class Recognizer:
         readers = (ReaderText(FIRST_READER, (Alternative(reading.text, reading.confidence),)),)
         return self._recognition(reading, readers, evidence, line, strip, scores, options, timer)
 
-    def _look(
-        self, scorer: Scorer, strips: Sequence[Strip], options: Options, timer: StageTimer
-    ) -> list[Look]:
-        """Score views, and search each for its texts.
+    def _look(self, scorer: Scorer, strips: Sequence[Strip], timer: StageTimer) -> list[Look]:
+        """Score views.
 
         Each is scored alone: in one batch they would be padded to the widest, which costs more
         than it spares, and shows the second reader's last positions paper where the strip ends.
         """
-        scores = [scorer.score(strip.pixels) for strip in strips]
+        looks = [Look(scorer, strip, scorer.score(strip.pixels)) for strip in strips]
         timer.took("score")
-        found = [search(each[0], scorer.metadata, options.constraint, STRINGS) for each in scores]
-        timer.took("search")
-        return [Look(scorer, *each) for each in zip(strips, scores, found, strict=True)]
+        return looks
 
-    def _vote(self, looks: Sequence[Look], options: Options, strings: int = STRINGS) -> Ballot:
-        """Vote with each reader's weight spread evenly over its views."""
-        weights = []
-        second = sum(look.scorer is not self.scorer for look in looks)
-        share = 1 - self.weight if second else 1.0
-        for look in looks:
-            own = look.scorer is self.scorer
-            weights.append(share / (len(looks) - second) if own else self.weight / second)
-        return vote([look.found for look in looks], options.constraint, strings, weights)
-
-    def _agree(self, looks: Sequence[Look], options: Options) -> bool:
-        """Whether both readers see the same text in the first view, and surely enough."""
-        ballot = self._vote(looks, options)
-        same = all(
-            vote([look.found], options.constraint).best.text == ballot.best.text for look in looks
+    def _poll(self, looks: Sequence[Look], options: Options) -> Poll:
+        """Let looks vote, each reader's weight spread evenly over its own."""
+        rows: dict[str, list[int]] = {}
+        for row, look in enumerate(looks):
+            rows.setdefault(
+                FIRST_READER if look.scorer is self.scorer else SECOND_READER, []
+            ).append(row)
+        weights = {FIRST_READER: 1 - self.weight, SECOND_READER: self.weight}
+        shares = [1.0] * len(looks)
+        if len(rows) > 1:
+            for name, own in rows.items():
+                for row in own:
+                    shares[row] = weights[name] / len(own)
+        lattice = Lattice.of(
+            [look.scores[0] for look in looks], [look.scorer.metadata for look in looks], shares
         )
-        return same and ballot.best.probability >= AGREED
-
-    def _more(self, ballot: Ballot, looks: Sequence[Look], options: Options) -> Ballot:
-        """Return a ballot with more texts, where so many are requested; the best one remains."""
-        if not options.alternatives:
-            return ballot
-        # Always as many, so that their order does not depend on how many are requested.
-        strings = 1 + max(options.alternatives, MAX_ALTERNATIVES)
-        again = []
-        for look in looks:
-            metadata = look.scorer.metadata
-            found = search(look.scores[0], metadata, options.constraint, strings)
-            again.append(replace(look, found=found))
-        more = self._vote(again, options, strings)
-        others = [each for each in more.texts if each.text != ballot.best.text]
-        return replace(ballot, texts=(ballot.best, *others))
-
-    def _compare(
-        self, ballot: Ballot, looks: Sequence[Look], options: Options
-    ) -> tuple[tuple[ReaderText, ...], Evidence]:
-        """Return what each reader says by itself, and the evidence for what they say together."""
+        ballot = vote(lattice, options.constraint, self._strings)
         best, *others = ballot.texts
-        texts, probabilities, agreed = [], [], True
-        for name, scorer in ((FIRST_READER, self.scorer), (SECOND_READER, self.second)):
-            if own := [look.found for look in looks if look.scorer is scorer]:
-                alone = vote(own, options.constraint, STRINGS)
-                texts.append(ReaderText(name, alone.written(options.constraint)))
-                probabilities.append(alone.probability(best.text))
-                agreed &= alone.best.text == best.text
+        readers, probabilities, agreed = [], [], True
+        for name, own in rows.items():
+            part = lattice if len(rows) == 1 else lattice.part(own)
+            alone = ballot if len(rows) == 1 else vote(part, options.constraint)
+            probability = math.exp(log_probability(part, best.text))
+            texts = {best.text: probability, alone.best.text: alone.best.probability}
+            ranked = sorted(texts.items(), key=lambda pair: (-pair[1], pair[0]))
+            written = replace(alone, texts=tuple(Alternative(*each) for each in ranked))
+            readers.append(ReaderText(name, written.written(options.constraint)))
+            probabilities.append(probability)
+            agreed &= alone.best.text == best.text
         evidence = Evidence(
             probability=best.probability,
             # What a constraint forbids is no less probable for that: forced to a text that the
@@ -291,7 +284,18 @@ class Recognizer:
             second=probabilities[1] if len(probabilities) > 1 else None,
             agreed=agreed,
         )
-        return tuple(texts), evidence
+        return Poll(lattice, ballot, tuple(readers), evidence)
+
+    def _more(self, poll: Poll, options: Options) -> Ballot:
+        """Return a ballot with more texts, where so many are requested; the best one remains."""
+        if not options.alternatives:
+            return poll.ballot
+        # Always as many, so that their order does not depend on how many are requested.
+        strings = 1 + max(options.alternatives, MAX_ALTERNATIVES)
+        best = poll.ballot.best
+        more = vote(poll.lattice, options.constraint, strings)
+        others = [each for each in more.texts if each.text != best.text]
+        return replace(poll.ballot, texts=(best, *others))
 
     def _recognition(
         self,

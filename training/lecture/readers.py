@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from service.recognition.decoding.ctc_search import decode_views
+from service.recognition.decoding.decoder import decode_views
 from service.recognition.model import Scorer
 from training.lecture import cutting, shipped
 from training.lecture.chapter import Setting

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from service.recognition.decoding.ctc_search import decode_views
+from service.recognition.decoding.decoder import decode_views
 from service.recognition.model import Scorer
 from training.lecture import cutting, frames, shipped, style
 from training.lecture.changes import CHANGES, Change

@@ -1,221 +1,215 @@
-"""Sums over the paths through a score map.
+"""Sums over the paths through score maps.
 
 Paths, texts and sums are those of connectionist temporal classification (Graves et al. 2006):
 a path names a label at every position; a run of one digit is one digit, `none` is the blank
 between digits; a text's probability is the sum over the paths that say it. Most sums run over
-when a digit begins and ends, and are cumulative sums in disguise: see `stay`.
+when a digit begins and ends, and are cumulative sums in disguise: see `stay`. All views of a line
+are summed at once.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from service.recognition.decoding.automaton import DEAD, DIGITS, Constraint
+from service.recognition.decoding.automaton import DIGITS
 from service.recognition.model import Scores
 from service.recognition.model_metadata import NONE, ModelMetadata
-
-CELLS = 300_000  # positions × states of an automaton for which completions are summed
 
 BLANK = len(DIGITS)  # the row of `none`, below those of the digits
 LEAST = -1e6  # stands for minus infinity, which sums and differences do not bear
 NOTHING = LEAST / 2  # log-masses below hold such a position: a network's are far above
 
 Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.intp]
 
 
 class Prefix(NamedTuple):
-    """Forward variables of a prefix: by position, log-masses of the paths that spell it."""
+    """Forward variables of a prefix: by view and position, log-masses of the paths that spell it.
 
-    digit: Floats  # (positions + 1,) ... and end on its last digit
-    none: Floats  # (positions + 1,) ... and end on `none`
+    All are of shape (views, positions + 1).
+    """
+
+    digit: Floats  # ... and end on its last digit
+    none: Floats  # ... and end on `none`
+    begin: Floats  # ... and after which another digit than its last can begin
 
     @property
-    def whole(self) -> float:
-        """The log-mass of the paths that say just this prefix, to the end."""
-        return float(np.logaddexp(self.digit[-1], self.none[-1]))
+    def whole(self) -> Floats:
+        """The log-masses of the paths that say just this prefix, to the end; (views,)."""
+        return np.asarray(np.logaddexp(self.digit[:, -1], self.none[:, -1]))
 
 
 @dataclass(frozen=True)
 class Lattice:
-    """A score map, made ready for sums over paths."""
+    """The score maps of one line's views, made ready for sums over paths.
 
-    logs: Floats  # (11, positions) log-probabilities of the digits, then of `none`
-    ends: Floats  # (11, positions + 1) their sums over the positions before
-    log_touching: float
+    A text's probability is the mean of what it has in the views, each with its share. Views with
+    fewer positions than others end in certain `none`, which changes no text's probability.
+    """
+
+    logs: Floats  # (views, 11, positions) log-probabilities of the digits, then of `none`
+    ends: Floats  # (views, 11, positions + 1) their sums over the positions before
+    log_touching: Floats  # (views, 1)
+    log_shares: Floats  # (views,)
+    lengths: tuple[int, ...]  # positions of each view
+    _known: dict[str, Floats] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, scores: Scores, metadata: ModelMetadata, touching: float) -> "Lattice":
-        """Prepare a score map of shape (positions, labels)."""
-        order = [metadata.labels.index(label) for label in (*DIGITS, NONE)]
-        logs = np.maximum(scores.T[order].astype(np.float64), LEAST)
-        logs -= np.logaddexp.reduce(logs, axis=0)  # float32's rounding would make sums exceed 1
-        ends = np.zeros((len(order), len(scores) + 1))
-        np.cumsum(logs, axis=1, out=ends[:, 1:])
-        return cls(logs, ends, float(np.log(touching)) if touching else -np.inf)
+    def of(
+        cls,
+        maps: Sequence[Scores],
+        models: Sequence[ModelMetadata],
+        shares: Sequence[float] | None = None,
+        touching: float | None = None,
+    ) -> "Lattice":
+        """Prepare score maps.
+
+        Args:
+            maps: (positions, labels) log-probabilities each, at least one.
+            models: of each map, the metadata of its model.
+            shares: (views,) positive; they need not sum to 1. None weighs all views alike.
+            touching: in place of the models'.
+        """
+        lengths = tuple(map(len, maps))
+        logs = np.full((len(maps), BLANK + 1, max(lengths)), LEAST)
+        logs[:, BLANK] = 0.0
+        for row, scores, model in zip(logs, maps, models, strict=True):
+            row[:, : len(scores)] = scores.T[_order(model.labels)]
+        np.maximum(logs, LEAST, out=logs)
+        peaks = logs.max(axis=1, keepdims=True)
+        # float32's rounding would make sums exceed 1
+        logs -= peaks + np.log(np.exp(logs - peaks).sum(axis=1, keepdims=True))
+        weights = [model.touching if touching is None else touching for model in models]
+        shares = [1.0] * len(maps) if shares is None else shares
+        with np.errstate(divide="ignore"):
+            return cls._with_ends(
+                logs,
+                np.log(np.array(weights))[:, None],
+                np.log(np.array(shares) / sum(shares)),
+                lengths,
+            )
+
+    @classmethod
+    def _with_ends(
+        cls, logs: Floats, log_touching: Floats, log_shares: Floats, lengths: tuple[int, ...]
+    ) -> "Lattice":
+        ends = np.zeros((*logs.shape[:2], logs.shape[2] + 1))
+        np.cumsum(logs, axis=2, out=ends[:, :, 1:])
+        return cls(logs, ends, log_touching, log_shares, lengths)
 
     @property
     def positions(self) -> int:
-        """How many positions there are."""
-        return int(self.logs.shape[1])
-
-    @property
-    def empty(self) -> Prefix:
-        """The masses of the prefix that says nothing."""
-        return Prefix(np.full(self.positions + 1, -np.inf), self.ends[BLANK])
+        """How many positions the longest view has."""
+        return int(self.logs.shape[2])
 
     @cached_property
-    def completions(self) -> "Completions":
-        """What follows a prefix where every string is allowed."""
-        return Completions(self, None)
+    def plain(self) -> bool:
+        """Whether all paths count alike, so that their probabilities sum to 1: plain CTC."""
+        return not self.log_touching.any()
 
-    @property
-    def log_total(self) -> float:
-        """The log-mass of all paths: 0 for plain CTC."""
-        return self.completions.log_mass(0)
+    @cached_property
+    def chances(self) -> Floats:
+        """The probabilities of the labels; (views, 11, positions)."""
+        return np.exp(self.logs)
 
-    def starts(self, state: Prefix, repeats: bool) -> Floats:
-        """Return the log-masses after which another digit can begin; (positions + 1,).
+    @cached_property
+    def log_totals(self) -> Floats:
+        """The log-masses of all paths; (views,), zeros for plain CTC."""
+        totals = np.zeros(len(self.logs))
+        if self.plain:
+            return totals
+        touching = np.exp(self.log_touching)
+        masses = np.zeros((len(self.logs), BLANK + 1))  # of the paths that end on each label
+        masses[:, BLANK] = 1.0
+        for chances in self.chances.transpose(2, 0, 1):
+            digits, none = masses[:, :BLANK], masses[:, BLANK:]
+            others = digits.sum(axis=1, keepdims=True) - digits
+            masses = np.append(
+                digits + none + touching * others, digits.sum(axis=1)[:, None] + none, 1
+            )
+            masses *= chances
+            sums = masses.sum(axis=1)
+            masses /= sums[:, None]
+            totals += np.log(sums)
+        return totals
+
+    @cached_property
+    def empty(self) -> Prefix:
+        """The masses of the prefix that says nothing."""
+        none = self.ends[:, BLANK]
+        return Prefix(np.full_like(none, -np.inf), none, none)
+
+    def part(self, views: Sequence[int]) -> "Lattice":
+        """Return the lattice of some of the views, in even shares."""
+        rows = list(views)
+        lengths = tuple(self.lengths[row] for row in rows)
+        return Lattice(
+            self.logs[rows, :, : max(lengths)],
+            self.ends[rows, :, : max(lengths) + 1],
+            self.log_touching[rows],
+            np.full(len(rows), -np.log(len(rows))),
+            lengths,
+            {text: masses[rows] for text, masses in self._known.items()},
+        )
+
+    def and_reversed(self) -> "Lattice":
+        """Return a lattice of the first view and of the same from its end to its beginning."""
+        logs = np.concatenate([self.logs[:1], self.logs[:1, :, ::-1]])
+        touching = np.repeat(self.log_touching[:1], 2, axis=0)
+        return Lattice._with_ends(logs, touching, np.log([0.5, 0.5]), self.lengths[:1] * 2)
+
+    def extend(self, state: Prefix, digit: int, repeats: bool) -> Prefix:
+        """Return the masses of a prefix with another digit after its last one.
 
         Args:
             state: the prefix before.
-            repeats: the digit is the prefix's last, which `none` must keep apart.
+            digit: the one that follows.
+            repeats: whether it is the prefix's last one again, which `none` must keep apart.
         """
-        if repeats:
-            return state.none
-        return np.logaddexp(state.none, state.digit + self.log_touching)
+        return self._follow(state.none if repeats else state.begin, self.ends[:, digit])
 
-    def extend(self, state: Prefix, before: str | None, digit: str) -> Prefix:
-        """Return the masses of a prefix with another digit after its last one."""
-        on_digit = stay(self.starts(state, digit == before), self.ends[int(digit)])
-        return Prefix(on_digit, stay(on_digit, self.ends[BLANK]))
+    def extend_each(
+        self, state: Prefix, digits: Integers, repeats: npt.NDArray[np.bool_]
+    ) -> Prefix:
+        """Return what `extend` does, with a digit for each view; both are of shape (views,)."""
+        entering = np.where(repeats[:, None], state.none, state.begin)
+        return self._follow(entering, self.ends[np.arange(len(digits)), digits])
+
+    def _follow(self, entering: Floats, ends: Floats) -> Prefix:
+        on_digit = stay(entering, ends)
+        on_none = stay(on_digit, self.ends[:, BLANK])
+        touching = on_digit if self.plain else on_digit + self.log_touching
+        return Prefix(on_digit, on_none, np.logaddexp(on_none, touching))
+
+    def log_masses(self, text: str) -> Floats:
+        """Return the log-masses of all paths that say a text of digits; (views,)."""
+        if text not in self._known:
+            state = self.empty
+            for before, digit in zip(["", *text], text, strict=False):
+                state = self.extend(state, int(digit), digit == before)
+            self._known[text] = state.whole
+        return self._known[text]
+
+
+@lru_cache(maxsize=8)
+def _order(labels: tuple[str, ...]) -> list[int]:
+    return [labels.index(label) for label in (*DIGITS, NONE)]
 
 
 def stay(entering: Floats, ends: Floats) -> Floats:
     """Sum the ways to enter a label after s positions and stay on it until after t, for every t.
 
     The sum over s < t of exp(entering[s] + ends[t] - ends[s]) is a cumulative one, which spares
-    the loop over positions. Its last axis is time.
+    the loop over positions. The last axis is time; `entering` has the shape of the result.
     """
-    sums = np.logaddexp.accumulate(entering[..., :-1] - ends[..., :-1], axis=-1)
-    stayed = np.full(np.broadcast_shapes(entering.shape, ends.shape), -np.inf)
-    stayed[..., 1:] = sums + ends[..., 1:]
+    stayed = np.empty(entering.shape)
+    stayed[..., 0] = -np.inf
+    until = stayed[..., 1:]
+    np.subtract(entering[..., :-1], ends[..., :-1], out=until)
+    np.logaddexp.accumulate(until, axis=-1, out=until)
+    until += ends[..., 1:]
     return stayed
-
-
-def stay_until(leaving: Floats, ends: Floats) -> Floats:
-    """Sum the ways to stay on a label from after s positions and leave it after t > s."""
-    return stay(leaving[..., ::-1], -ends[..., ::-1])[..., ::-1]
-
-
-class Completions:
-    """What follows a prefix: the mass of the paths on which it becomes an allowed string.
-
-    With it, a prefix's bound is the mass of all allowed strings that begin with it, and a search
-    enters nothing that cannot be completed in the positions left. It is the backward sum over
-    positions × automaton states × labels; above CELLS of those, it is taken for 1 where the
-    automaton can still accept within the positions left, for 0 elsewhere.
-    """
-
-    def __init__(self, lattice: Lattice, constraint: Constraint | None) -> None:
-        self.chances = np.exp(lattice.logs)  # (11, positions)
-        self.constraint = constraint
-        positions = lattice.positions
-        self.left = positions - 1 - np.arange(positions)  # after each position
-        self.scales = np.zeros(positions + 1)  # logarithms
-        self.masses: Floats | None = None
-        states = len(constraint.steps) if constraint else 1
-        plain = constraint is None and lattice.log_touching == 0  # where all masses are 1
-        if states and not plain and (constraint is None or positions * states <= CELLS):
-            self.masses = self._sum(float(np.exp(lattice.log_touching)), states)
-        self._weights: dict[int, Floats] = {}
-
-    def _sum(self, touching: float, states: int) -> Floats:
-        """Return the masses from each time, state, and label there; (positions + 1, states, 11).
-
-        Those of time t are to be multiplied by exp(scales[t]).
-        """
-        chances, constraint = self.chances, self.constraint
-        positions = chances.shape[1]
-        masses = np.empty((positions + 1, states, BLANK + 1))
-        masses[-1] = constraint.accepts[:, None] if constraint else 1.0
-        # Begin a digit: from another digit with the weight of touching, from `none` freely.
-        begin = np.append(touching * (1 - np.eye(BLANK)), np.ones((BLANK, 1)), axis=1)
-        after, digits = (constraint.steps if constraint else np.zeros((1, 10), int)), np.arange(10)
-        dead = after == DEAD
-        for t in range(positions - 1, -1, -1):
-            later, now = masses[t + 1], masses[t]
-            new = later[after, digits] * chances[:BLANK, t]  # (states, 10)
-            new[dead] = 0
-            np.matmul(new, begin, out=now)
-            now += later[:, BLANK:] * chances[BLANK, t]
-            now[:, :BLANK] += later[:, :BLANK] * chances[:BLANK, t]
-            largest = now.max()
-            if largest > 0:
-                now /= largest
-                self.scales[t] = self.scales[t + 1] + np.log(largest)
-        return masses
-
-    def log_mass(self, state: int) -> float:
-        """Return the log-mass of all that an automaton's start leads to."""
-        if self.masses is None:
-            return 0.0
-        with np.errstate(divide="ignore"):
-            return float(np.log(self.masses[0, state, BLANK]) + self.scales[0])
-
-    def bounds(self, lattice: Lattice, state: int, prefix: Prefix, last: int | None) -> Floats:
-        """Return the log-masses of allowed strings that begin with a prefix and one more digit.
-
-        Returns:
-            (10,) for each digit; minus infinity where there is no such string.
-        """
-        weights = self._weights_of(state)
-        entering = lattice.starts(prefix, repeats=False)[:-1] + self.scales[1:]
-        largest = entering.max()
-        if largest < NOTHING:
-            return np.full(BLANK, -np.inf)
-        sums = weights @ np.exp(entering - largest)
-        if last is not None:
-            again = lattice.starts(prefix, repeats=True)[:-1] + self.scales[1:]
-            sums[last] = weights[last] @ np.exp(again - largest)
-        with np.errstate(divide="ignore"):
-            return np.asarray(np.log(sums) + largest)
-
-    def _weights_of(self, state: int) -> Floats:
-        """Return the chance of each digit at each position times what completes it; (10, pos.)."""
-        if self.constraint is None and self.masses is None:
-            return self.chances[:BLANK]
-        if state not in self._weights:
-            after = self.constraint.steps[state] if self.constraint else np.zeros(10, int)
-            if self.masses is not None:
-                completed = self.masses[1:, after, np.arange(10)].T * (after != DEAD)[:, None]
-            else:
-                assert self.constraint is not None
-                needs = self.constraint.needs[after][:, None]
-                completed = (needs <= self.left) & (after != DEAD)[:, None]
-            self._weights[state] = self.chances[:BLANK] * completed
-        return self._weights[state]
-
-
-class Suffix(NamedTuple):
-    """Backward variables of a suffix: by position, log-masses of the paths that spell it after."""
-
-    begun: Floats  # (positions + 1,) ... and begin its first digit there
-    apart: Floats  # (positions + 1,) ... after `none`, once the digit before has ended there
-    joined: Floats  # (positions + 1,) ... with `none` or without
-
-
-def suffixes(lattice: Lattice, labels: Sequence[int]) -> list[Suffix]:
-    """Return the masses of what follows the first 0, 1, ... all digits of a text."""
-    none = lattice.ends[BLANK]
-    done = none[-1] - none  # nothing but `none`, or nothing at all
-    suffixes = [Suffix(np.full_like(none, -np.inf), done, done)]
-    for label, follower in zip(labels[::-1], [None, *labels[::-1]], strict=False):
-        after = suffixes[-1].apart if label == follower else suffixes[-1].joined
-        begun = stay_until(after, lattice.ends[label])
-        apart = stay_until(begun, none)
-        suffixes.append(Suffix(begun, apart, np.logaddexp(apart, begun + lattice.log_touching)))
-    return suffixes[::-1]

@@ -106,14 +106,14 @@ def test_the_second_reader_sees_every_view_in_a_pass_of_its_own(pair, monkeypatc
 def test_where_both_agree_on_the_first_view_no_other_is_looked_at(
     pair, page, monkeypatch, agreed, looks
 ):
-    searched = []
-    search = recognition.search
+    recognizer, passes = pair(sure=1.0), []
     monkeypatch.setattr(recognition, "AGREED", agreed)
-    monkeypatch.setattr(
-        recognition, "search", lambda *given: searched.append(given) or search(*given)
-    )
-    assert pair(sure=1.0).recognize(page).evidence.agreed
-    assert len(searched) == looks
+    for scorer in (recognizer.scorer, recognizer.second):
+        monkeypatch.setattr(
+            scorer, "run", lambda pixels, run=scorer.run: passes.append(pixels) or run(pixels)
+        )
+    assert recognizer.recognize(page).evidence.agreed
+    assert len(passes) == looks
 
 
 def test_the_score_map_and_the_digits_are_the_first_reader_s(pair, page):
@@ -190,7 +190,7 @@ def test_what_is_seen_in_a_view_does_not_depend_on_the_views_beside_it(shipped, 
             page[4:28, column : column + 3] = 0
         strips.append(normalize(page).strip())
     for scorer in (shipped.scorer, shipped.second):
-        together = shipped._look(scorer, strips, Options(), StageTimer())
+        together = shipped._look(scorer, strips, StageTimer())
         for look, strip in zip(together, strips, strict=True):
             assert np.array_equal(look.scores, scorer.score(strip.pixels))
 

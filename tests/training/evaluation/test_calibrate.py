@@ -9,7 +9,7 @@ from scipy.special import expit, logit
 from typer.testing import CliRunner
 
 from service.recognition.calibration import Calibration, Evidence, Threshold, log_odds
-from service.recognition.decoding.ctc_search import Alternative
+from service.recognition.decoding.reading import Alternative
 from service.recognition.model import SHIPPED_MODEL, Scorer
 from service.recognition.recognizer import Decision, Options, ReaderText, Recognizer
 from tests.conftest import STRIPS

@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
-from service.recognition.decoding.ctc_search import log_probability
+from service.recognition.decoding.decoder import log_probability
 from service.recognition.model_metadata import VERSION, ModelMetadata
 from training.config import SequenceConfig
 from training.data.scans import LabeledLine, LineSet

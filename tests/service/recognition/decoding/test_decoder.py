@@ -8,64 +8,20 @@ from hypothesis import strategies as st
 
 from service.imaging.decode import decode as decode_image
 from service.recognition import model_metadata
-from service.recognition.decoding import ctc_lattice, ctc_search
+from service.recognition.decoding import completions, ctc_search
 from service.recognition.decoding.constraints import all_of, allowed, length, luhn, mod97, verhoeff
-from service.recognition.decoding.ctc_search import (
-    RUNNERS_UP,
-    SEARCHED,
-    Outcome,
-    decode,
-    decode_views,
-    log_probability,
-)
+from service.recognition.decoding.decoder import decode, decode_views, log_probability
+from service.recognition.decoding.reading import Outcome
 from service.recognition.decoding.regex import pattern
 from service.recognition.model import Scorer
 from service.recognition.model_metadata import VERSION, ModelMetadata
 from service.recognition.normalize import normalize
 from service.recognition.recognizer import FIRST, OTHERS
 from tests.conftest import STRIPS
+from tests.support.score_maps import CONTRACT, EVERY, every_string, random_scores, scores_of
 
 SCORER = Scorer()
-CONTRACT = ModelMetadata(VERSION, (*"0123456789", "none"), 32, 4, "{}")
-NONE = CONTRACT.none
-EVERY = 10_000  # more strings than small maps have
 WEIGHTS = [1.0, 0.1, 0.0]  # of touching digits
-
-
-def scores_of(path, sure=0.9):
-    """Scores under which each position says its label with probability `sure`."""
-    scores = np.full((len(path), 11), (1 - sure) / 10)
-    labels = [NONE if label == "." else int(label) for label in path]
-    scores[np.arange(len(path)), labels] = sure
-    return np.log(scores).astype(np.float32)
-
-
-def random_scores(seed, digits="012", positions=5, peak=2.0):
-    """Scores of few digits at few positions, so that every path can be walked; the rest has 0."""
-    chances = np.zeros((positions, 11))
-    labels = [*map(int, digits), NONE]
-    rng = np.random.default_rng(seed)
-    chances[:, labels] = np.exp(peak * rng.normal(size=(positions, len(labels))))
-    with np.errstate(divide="ignore"):
-        return np.log(chances / chances.sum(axis=1, keepdims=True))
-
-
-def every_string(scores, touching=1.0):
-    """Return the probability of every string that any path says, by walking all of them."""
-    chances = np.exp(scores)
-    labels = [label for label in range(11) if chances[:, label].any()]
-    sums = {}
-    for path in product(labels, repeat=len(scores)):
-        mass = np.prod([chances[position, label] for position, label in enumerate(path)])
-        text, before = "", NONE
-        for label in path:
-            if label not in (before, NONE):
-                text += str(label)
-                mass *= touching if before != NONE else 1.0
-            before = label
-        sums[text] = sums.get(text, 0.0) + mass
-    total = sum(sums.values())
-    return {text: mass / total for text, mass in sums.items() if mass > 0}
 
 
 def ranked(strings):
@@ -188,7 +144,7 @@ def test_a_constrained_search_finds_every_allowed_string_in_order(
     strings = every_string(scores, touching)
     fitting = {text: p for text, p in strings.items() if constraint.allows(text)}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ctc_lattice, "CELLS", ctc_lattice.CELLS if summed else 0)
+        patch.setattr(completions, "CELLS", completions.CELLS if summed else 0)
         reading = decode(scores, CONTRACT, constraint, EVERY, touching)
     assert reading.exact
     if not fitting:
@@ -225,71 +181,6 @@ def test_a_given_text_is_found_with_its_probability_where_it_fits(seed, text):
     else:
         assert (reading.text, reading.alternatives) == (text, ())
         assert reading.confidence == pytest.approx(np.exp(log), rel=1e-6)
-
-
-# Digits.
-
-
-@pytest.mark.parametrize("touching", WEIGHTS)
-@given(seed=st.integers(0, 10**6), positions=st.integers(1, 5))
-@settings(max_examples=30, deadline=None)
-def test_a_digit_is_weighed_against_every_other_label_and_none_in_its_place(
-    seed, positions, touching
-):
-    scores = random_scores(seed, positions=positions)
-    strings = every_string(scores, touching)
-    reading = decode(scores, CONTRACT, touching=touching)
-    for place, digit in enumerate(reading.digits):
-        before, after = reading.text[:place], reading.text[place + 1 :]
-        shares = {
-            label: strings.get(before + label.replace("none", "") + after, 0.0)
-            for label in CONTRACT.labels
-        }
-        total = sum(shares.values())
-        assert digit.confidence == pytest.approx(shares[digit.label] / total, rel=1e-6)
-        others = sorted((p for label, p in shares.items() if label != digit.label), reverse=True)
-        found = [other.confidence for other in digit.runners_up]
-        assert found == pytest.approx([p / total for p in others[:RUNNERS_UP]], abs=1e-9)
-
-
-@given(seed=st.integers(0, 10**6), positions=st.integers(1, 5))
-@settings(max_examples=40, deadline=None)
-def test_digits_lie_where_the_best_path_of_the_text_has_their_runs(seed, positions):
-    scores = random_scores(seed, positions=positions, digits="01")
-    reading = decode(scores, CONTRACT, touching=0.1)
-    chances = np.exp(scores)
-    best, runs = -1.0, []
-    for path in product([0, 1, NONE], repeat=positions):
-        mass = np.prod([chances[position, label] for position, label in enumerate(path)])
-        found = []
-        for position, label in enumerate(path):
-            if label != NONE and position > 0 and path[position - 1] == label:
-                found[-1][2] = position
-            elif label != NONE:
-                mass *= 0.1 if position > 0 and path[position - 1] != NONE else 1.0
-                found.append([str(label), position, position])
-        if "".join(label for label, _, _ in found) == reading.text and mass > best:
-            best, runs = mass, found
-    assert [[digit.label, digit.first, digit.last] for digit in reading.digits] == runs
-    for digit in reading.digits:
-        assert digit.first <= digit.position <= digit.last
-
-
-def test_a_digits_place_is_the_middle_of_what_sees_it():
-    (digit,) = decode(scores_of("...555.."), CONTRACT).digits
-    assert (digit.first, digit.last) == (3, 5)
-    assert digit.position == pytest.approx(4)
-
-
-def test_runners_up_come_in_the_order_of_their_probability():
-    chances = np.full(11, 0.01)
-    chances[[3, 8, 5, NONE]] = 0.6, 0.2, 0.1, 0.05
-    reading = decode(np.log(chances / chances.sum())[None].astype(np.float32), CONTRACT)
-    (digit,) = reading.digits
-    assert [other.label for other in digit.runners_up] == ["8", "5", "none"]
-    assert len(digit.runners_up) == RUNNERS_UP
-    assert digit.runners_up[0].confidence == pytest.approx(0.2 / chances.sum())
-    assert reading.confidence == pytest.approx(0.6 / chances.sum())
 
 
 # Constraints.
@@ -407,62 +298,7 @@ def test_a_search_beyond_its_budget_says_so_and_still_reads(monkeypatch):
         assert constraint is None or constraint.allows(reading.text)
 
 
-@pytest.mark.parametrize("positions", [SEARCHED, SEARCHED + 1, 20_000])
-@pytest.mark.parametrize("kind", ["clear", "noise", "blank"])
-def test_long_maps_are_read_to_their_end(positions, kind):
-    if kind == "noise":
-        chances = np.random.default_rng(0).dirichlet(np.full(11, 0.3), size=positions)
-        scores = np.log(np.maximum(chances, 1e-30)).astype(np.float32)
-    else:
-        path = "...7...12" if kind == "clear" else "........."
-        scores = scores_of((path * positions)[:positions], sure=0.9999)
-    reading = decode(scores, CONTRACT, touching=1.0)
-    if kind == "clear":
-        assert reading.text == ("712" * positions)[: len(reading.text)]
-        assert len(reading.text) >= positions // 3 - 2
-    if kind == "blank":
-        assert reading.text == ""
-    assert reading.exact <= (positions <= SEARCHED)
-    assert reading.text == "".join(digit.label for digit in reading.digits)
-    firsts = [digit.first for digit in reading.digits]
-    assert firsts == sorted(set(firsts))
-    assert all(digit.last < positions for digit in reading.digits)
-
-
-def test_pieces_of_a_long_map_read_as_the_whole_would(monkeypatch):
-    path = "..1..2.2..34...5.6......7..8..9.." * 12
-    scores = scores_of(path, sure=0.99)
-    whole = decode(scores, CONTRACT)
-    monkeypatch.setattr(ctc_search, "SEARCHED", 100)
-    monkeypatch.setattr(ctc_search, "SECTION", 50)
-    pieces = decode(scores, CONTRACT)
-    assert pieces.text == whole.text
-    assert not pieces.exact
-    assert [digit.first for digit in pieces.digits] == [digit.first for digit in whole.digits]
-    assert len({text for text, _ in listed(pieces)}) == len(listed(pieces))
-
-
-def test_texts_of_two_pieces_are_joined_once_each_the_most_probable_first():
-    left = [ctc_search.Alternative("1", 0.6), ctc_search.Alternative("11", 0.4)]
-    right = [
-        ctc_search.Alternative("12", 0.5),
-        ctc_search.Alternative("2", 0.3),
-        ctc_search.Alternative("", 0.2),
-    ]
-    joined = ctc_search._joined(left, right)
-    assert [text for text, _ in joined] == ["112", "1112", "12", "1", "11"]
-    assert [p for _, p in joined] == pytest.approx([0.3, 0.2, 0.18, 0.12, 0.08])
-
-
 def test_no_probability_overflows_where_completions_are_not_summed(monkeypatch):
-    monkeypatch.setattr(ctc_lattice, "CELLS", 0)
+    monkeypatch.setattr(completions, "CELLS", 0)
     scores = np.log(np.random.default_rng(0).dirichlet(np.full(11, 0.3), size=900) + 1e-12)
     assert decode(scores, CONTRACT, luhn()).allowed == 1.0
-
-
-def test_a_constraint_is_only_checked_on_a_long_map():
-    scores = scores_of("..1.." * (SEARCHED // 5 + 1), sure=0.999)
-    digits = SEARCHED // 5 + 1
-    held = decode(scores, CONTRACT, length(digits, digits))
-    assert (held.outcome, held.text) == (Outcome.FREE, "1" * digits)
-    assert decode(scores, CONTRACT, length(3, 3)).outcome is Outcome.UNSEARCHED
