@@ -74,7 +74,10 @@ class Run:
             kind(how.dropout) if initial is None else kind.of(initial.state_dict(), how.dropout)
         )
         self.network.to(self.device)
-        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
+        if (
+            self.device.type == "cuda"
+        ):  # on the CPU the second reader's steps take 1.8 times as long
+            self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
         self.average = torch.optim.swa_utils.AveragedModel(
             self.network,
             multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(how.average),
