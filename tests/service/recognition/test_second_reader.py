@@ -24,7 +24,7 @@ from service.recognition.model_metadata import Pairing
 from service.recognition.normalize import normalize
 from service.recognition.recognizer import (
     FIRST,
-    OTHERS,
+    FURTHER,
     Decision,
     Options,
     Recognizer,
@@ -99,21 +99,33 @@ def test_the_second_reader_sees_every_view_in_a_pass_of_its_own(pair, monkeypatc
         recognizer.second, "run", lambda pixels: passes.append(len(pixels)) or run(pixels)
     )
     recognizer.recognize(noise)
-    assert passes == [1] * (1 + len(OTHERS))
+    assert passes == [1] * (1 + sum(map(len, FURTHER)))
 
 
-@pytest.mark.parametrize(("agreed", "looks"), [(0.0, 2), (1.1, 2 + 2 * len(OTHERS))])
-def test_where_both_agree_on_the_first_view_no_other_is_looked_at(
-    pair, page, monkeypatch, agreed, looks
+@pytest.mark.parametrize(
+    ("enough", "stands", "rounds"),
+    [(0.0, 0.0, 0), (1.1, 0.0, 1), (1.1, 1.1, len(FURTHER))],
+    ids=["enough at once", "stands after more views", "is never sure"],
+)
+@pytest.mark.parametrize("sure", [0.999, 1.0])
+def test_more_views_are_looked_at_until_the_text_is_sure_enough(
+    pair, monkeypatch, sure, enough, stands, rounds
 ):
-    recognizer, passes = pair(sure=1.0), []
-    monkeypatch.setattr(recognition, "AGREED", agreed)
+    noise = np.random.default_rng(5).integers(0, 256, (40, 120), np.uint8)
+    recognizer, passes = pair(sure=sure), {}
+    monkeypatch.setattr(recognition, "ENOUGH", enough)
+    monkeypatch.setattr(recognition, "STANDS", stands)
     for scorer in (recognizer.scorer, recognizer.second):
-        monkeypatch.setattr(
-            scorer, "run", lambda pixels, run=scorer.run: passes.append(pixels) or run(pixels)
-        )
-    assert recognizer.recognize(page).evidence.agreed
-    assert len(passes) == looks
+
+        def run(pixels, scorer=scorer, run=scorer.run):
+            passes.setdefault(scorer, []).append(pixels.shape[2])
+            return run(pixels)
+
+        monkeypatch.setattr(scorer, "run", run)
+    recognizer.recognize(noise)
+    first, second = passes[recognizer.scorer], passes[recognizer.second]
+    assert first == second
+    assert len(first) == 1 + sum(map(len, FURTHER[:rounds]))
 
 
 def test_the_score_map_and_the_digits_are_the_first_reader_s(pair, page):
@@ -190,7 +202,7 @@ def test_what_is_seen_in_a_view_does_not_depend_on_the_views_beside_it(shipped, 
             page[4:28, column : column + 3] = 0
         strips.append(normalize(page).strip())
     for scorer in (shipped.scorer, shipped.second):
-        together = shipped._look(scorer, strips, StageTimer())
+        together = shipped._look([scorer], strips, StageTimer())
         for look, strip in zip(together, strips, strict=True):
             assert np.array_equal(look.scores, scorer.score(strip.pixels))
 
