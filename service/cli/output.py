@@ -4,7 +4,7 @@ import json
 import os
 import select
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from enum import IntEnum
 from importlib.metadata import version
@@ -14,12 +14,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from service.errors import DigitstripError, ServerUnavailable, SettingsError
-from service.imaging.files import Source, expand
+from service.errors import DigitstripError, MissingExtra, ServerUnavailable, SettingsError
+from service.imaging.files import DOCUMENTS, STDIN, Source, expand
+from service.imaging.formats import SUFFIXES
 
 if TYPE_CHECKING:
     from PIL import Image
 
+    from service.batch.inputs.documents import Content
+    from service.imaging.limits import Limits
     from service.pb import recognizer_pb2 as pb
 
 STDOUT, STDERR = 1, 2
@@ -54,15 +57,26 @@ BROKEN = {  # a constraint
     "IMPOSSIBLE": "no string that is allowed was found; this one is not",
     "UNSEARCHED": "too wide to search for what is allowed; this string is not",
 }
-Responses = Iterator["pb.RecognizeResponse"]  # of an image's pages
+# Reads a page, from 0, of an image, or a document's page that was drawn.
+ReadPage = Callable[["Content", int], "pb.RecognizeResponse"]
+# Draws such a page and its response.
+Draw = Callable[["Content", int, "pb.RecognizeResponse"], "Image.Image"]
 
 FilesArgument = Annotated[
-    list[str], typer.Argument(metavar="FILE...", help="Images, folders, globs, or - for stdin.")
+    list[str],
+    typer.Argument(
+        metavar="FILE...", help="Images, PDF documents, folders, globs, or - for stdin."
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")]
 PictureOption = Annotated[
     Path | None,
-    typer.Option("--picture", help="Draw the ribbon; further pages get -2, -3 … in the name."),
+    typer.Option(
+        "--picture",
+        metavar="FILE|FOLDER",
+        help="Draw the ribbon; further pages get -2, -3 … in the name. In a folder, pictures are "
+        "named after their images.",
+    ),
 ]
 
 
@@ -74,20 +88,82 @@ class Exit(IntEnum):
     WRONG_USE = 2
 
 
+class Pictures:
+    """Pictures of a run: a file and further ones with a number, or a folder of files by source.
+
+    Args:
+        path: a file, or a folder: a name without a suffix, which is made if it is not there.
+        sources: the images that are read; none of them is overwritten.
+    """
+
+    def __init__(self, path: Path, sources: Iterable[str]) -> None:
+        self.path = path
+        self.sources = {os.path.realpath(each) for each in sources}
+        self.is_folder = path.is_dir() or not path.suffix
+        self._taken: dict[str, int] = {}  # how many pictures have begun with a name
+
+    def save(self, picture: "Image.Image", source: str) -> None:
+        """Write the next picture of a source.
+
+        Raises:
+            SettingsError: it cannot be written, or the suffix is unknown.
+        """
+        path = self.path
+        if self.is_folder:
+            name = "stdin" if source == STDIN else Path(source).stem
+            path = path / f"{name}.png"
+        number = self._taken[path.name] = self._taken.get(path.name, 0) + 1
+        if number > 1:
+            path = path.with_stem(f"{path.stem}-{number}")
+        if os.path.realpath(path) in self.sources:
+            raise SettingsError(f"the picture {path} would overwrite an image that is read")
+        try:
+            if self.is_folder:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            picture.save(path)
+        except (OSError, ValueError) as error:  # a ValueError is an unknown suffix
+            raise SettingsError(f"cannot write the picture {path}: {error}") from error
+
+
 def report(
-    names: list[str], pages: Callable[[bytes], Responses], as_json: bool, picture: Path | None
+    names: list[str],
+    read_page: ReadPage,
+    limits: "Limits",
+    dpi: int,
+    as_json: bool,
+    drawings: Iterable[tuple[Path | None, Draw]],
 ) -> None:
-    """Read every source and print its readings; exit 0 if all were read, 1 if not."""
-    sources = list(expand(names))
-    failed = drawn = 0
+    """Read every page of every source and print its reading; exit 0 if all were read, 1 if not.
+
+    Args:
+        names: files, folders, globs, or `-`.
+        read_page: reads a page.
+        limits: of images, for counting and drawing pages.
+        dpi: dots an inch that a PDF's pages are drawn at.
+        as_json: whether to print JSON.
+        drawings: what to draw of each page, and where; None is nowhere.
+    """
+    from service.batch.inputs.documents import Document
+
+    sources = list(expand(names, SUFFIXES | DOCUMENTS))
+    pictures = [
+        (Pictures(path, (source.name for source in sources)), draw)
+        for path, draw in drawings
+        if path is not None
+    ]
+    failed = 0
     for source in sources:
         try:
-            encoded = source.read()
-            for page, response in enumerate(pages(encoded)):
+            document = Document(source.read(), limits, dpi)
+            for page in range(document.pages):
+                content, index = document.page(page)
+                response = read_page(content, index)
                 print_reading(source, page, response, as_json, alone=len(sources) == 1)
-                if picture is not None:
-                    drawn += 1
-                    draw_picture(encoded, page, response, picture, drawn)
+                for drawn, draw in pictures:
+                    drawn.save(draw(content, index, response), source.name)
+        except MissingExtra as error:  # which a PDF needs, and other sources do not
+            failed += 1
+            print_failure(source, error, as_json)
         except (ServerUnavailable, SettingsError, BrokenPipeError):
             raise  # it would be the same for every source
         except DigitstripError as error:
@@ -131,29 +207,14 @@ def print_failure(source: Source, error: DigitstripError, as_json: bool) -> None
         err.print(f"{source.name}: {error.reason}: {error}")
 
 
-def draw_picture(
-    encoded: bytes, page: int, response: "pb.RecognizeResponse", path: Path, number: int
-) -> None:
-    """Write a page's ribbon."""
+def ribbon(content: "Content", page: int, response: "pb.RecognizeResponse") -> "Image.Image":
+    """Draw a page's ribbon."""
     from service.cli.score_plot import draw
     from service.imaging.decode import decode
     from service.imaging.limits import UNLIMITED
 
-    save(draw(decode(encoded, page, UNLIMITED).gray, response), path, number)
-
-
-def save(picture: "Image.Image", path: Path, number: int) -> None:
-    """Write a picture; the second and later ones of a run get their number.
-
-    Raises:
-        SettingsError: it cannot be written, or the suffix is unknown.
-    """
-    if number > 1:
-        path = path.with_stem(f"{path.stem}-{number}")
-    try:
-        picture.save(path)
-    except (OSError, ValueError) as error:  # a ValueError is an unknown suffix
-        raise SettingsError(f"cannot write the picture {path}: {error}") from error
+    gray = decode(content, page, UNLIMITED).gray if isinstance(content, bytes) else content
+    return draw(gray, response)
 
 
 def notify(sentence: str) -> None:

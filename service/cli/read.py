@@ -1,11 +1,11 @@
 """`digitstrip read`: images in this process, without a server."""
 
-from itertools import count
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from service.batch.options import DpiOption
 from service.cli.limit_options import (
     MaxBytesOption,
     MaxDecodingBytesOption,
@@ -13,7 +13,7 @@ from service.cli.limit_options import (
     MaxPixelsOption,
     MaxWidthOption,
 )
-from service.cli.output import FilesArgument, JsonOption, PictureOption, Responses, report, save
+from service.cli.output import FilesArgument, JsonOption, PictureOption, report, ribbon
 from service.cli.recognition_options import (
     AcceptErrorsOption,
     AllowedOption,
@@ -27,10 +27,17 @@ from service.cli.recognition_options import (
 )
 from service.imaging.limits import Limits
 
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from service.batch.inputs.documents import Content
+    from service.pb import recognizer_pb2 as pb
+
 ExplainOption = Annotated[
     Path | None,
     typer.Option(
-        help="Draw each step from the page to the reading; further pages get -2, -3 … in the name."
+        metavar="FILE|FOLDER",
+        help="Draw each step from the page to the reading; named as by --picture.",
     ),
 ]
 
@@ -48,6 +55,7 @@ def read(
     accept_errors: AcceptErrorsOption = None,
     model: ModelOption = None,
     second_reader: SecondReaderOption = None,
+    dpi: DpiOption = 300,
     max_bytes: MaxBytesOption = Limits.max_bytes,
     max_pixels: MaxPixelsOption = Limits.max_pixels,
     max_width: MaxWidthOption = Limits.max_width,
@@ -59,7 +67,8 @@ def read(
     from service.api.requests import to_options
     from service.api.service import RecognitionService
     from service.cli.explain_plot import draw_steps
-    from service.imaging.decode import count_pages, decode
+    from service.imaging.decode import decode
+    from service.imaging.page import Page
     from service.recognition.model import ModelFiles
     from service.recognition.recognizer import Recognizer
 
@@ -68,15 +77,15 @@ def read(
     )
     limits = Limits(max_bytes, max_pixels, max_width, max_pages, max_decoding_bytes)
     service = RecognitionService(Recognizer.load(ModelFiles.read(model, second_reader)), limits)
-    numbers = count(1)
 
-    def pages(encoded: bytes) -> Responses:
-        for page in range(count_pages(encoded, limits)):
-            request = to_request(encoded, page, include_scores=picture is not None, **options)
-            yield service.recognize(request).response
-            if explain is not None:
-                decoded = decode(encoded, page, limits)
-                steps = draw_steps(decoded, service.recognizer, to_options(request))
-                save(steps, explain, next(numbers))
+    def request_of(content: "Content", page: int) -> "pb.RecognizeRequest":
+        return to_request(content, page, include_scores=picture is not None, **options)
 
-    report(files, pages, as_json, picture)
+    def read_page(content: "Content", page: int) -> "pb.RecognizeResponse":
+        return service.recognize(request_of(content, page)).response
+
+    def steps(content: "Content", page: int, _: "pb.RecognizeResponse") -> "Image.Image":
+        decoded = decode(content, page, limits) if isinstance(content, bytes) else Page(content)
+        return draw_steps(decoded, service.recognizer, to_options(request_of(content, page)))
+
+    report(files, read_page, limits, dpi, as_json, [(picture, ribbon), (explain, steps)])

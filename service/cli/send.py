@@ -1,9 +1,10 @@
 """`digitstrip send`: images through running servers."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from service.batch.options import DpiOption
 from service.cli.connection_options import (
     AddressesOption,
     CaOption,
@@ -16,7 +17,7 @@ from service.cli.connection_options import (
     silence_grpc,
     to_route,
 )
-from service.cli.output import FilesArgument, JsonOption, PictureOption, Responses, report
+from service.cli.output import FilesArgument, JsonOption, PictureOption, report, ribbon
 from service.cli.recognition_options import (
     AcceptErrorsOption,
     AllowedOption,
@@ -26,6 +27,10 @@ from service.cli.recognition_options import (
     PatternOption,
     to_recognize_options,
 )
+
+if TYPE_CHECKING:
+    from service.batch.inputs.documents import Content
+    from service.pb import recognizer_pb2 as pb
 
 
 def send(
@@ -47,6 +52,7 @@ def send(
     tls_server_name: ServerNameOption = None,
     token_file: TokenFileOption = None,
     plaintext_token: PlaintextTokenOption = False,
+    dpi: DpiOption = 300,
 ) -> None:
     """Read images through one server or several.
 
@@ -54,7 +60,6 @@ def send(
     """
     silence_grpc()
     from service.client.client import Client
-    from service.imaging.decode import count_pages
     from service.imaging.limits import UNLIMITED
 
     options = to_recognize_options(
@@ -73,8 +78,7 @@ def send(
     # One image at a time: a refusal costs no more than a watch, which may need a token.
     with Client(route, timeout, watch_health=False) as client:
 
-        def pages(encoded: bytes) -> Responses:
-            for page in range(count_pages(encoded, UNLIMITED)):
-                yield client.recognize(encoded, page, scores=picture is not None, **options)
+        def read_page(content: "Content", page: int) -> "pb.RecognizeResponse":
+            return client.recognize(content, page, scores=picture is not None, **options)
 
-        report(files, pages, as_json, picture)
+        report(files, read_page, UNLIMITED, dpi, as_json, [(picture, ribbon)])

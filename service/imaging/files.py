@@ -13,6 +13,7 @@ from service.errors import UnreadableSource
 from service.imaging.formats import SUFFIXES
 
 STDIN = "-"
+DOCUMENTS = frozenset({".pdf"})  # suffixes of what is drawn page by page, not decoded
 APPLE_DOUBLE = "._"  # what macOS puts a file's attributes into, beside it or in an archive
 MACOS_METADATA = "__MACOSX"  # the folder of those, in an archive
 
@@ -40,11 +41,11 @@ class Source:
             raise UnreadableSource(error.strerror or str(error), "source") from error
 
 
-def expand(names: Iterable[str]) -> Iterator[Source]:
+def expand(names: Iterable[str], suffixes: frozenset[str] = SUFFIXES) -> Iterator[Source]:
     """Yield the sources that names stand for, at least one each.
 
-    A folder stands for the images below it, by name; a glob for what it matches; any other
-    name for itself, whether it can be read or not.
+    A folder stands for the files below it that have one of the suffixes, by name; a glob for what
+    it matches; any other name for itself, whether it can be read or not.
     """
     for name in names:
         path = Path(name)
@@ -57,7 +58,7 @@ def expand(names: Iterable[str]) -> Iterator[Source]:
             found = [
                 str(file)
                 for file in sorted(path.rglob("*"))
-                if is_image_name(str(file.relative_to(path))) and file.is_file()
+                if is_image_name(str(file.relative_to(path)), suffixes) and file.is_file()
             ]
         elif name != STDIN and not exists and glob.has_magic(name):
             found = matches(name)

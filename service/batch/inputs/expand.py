@@ -21,10 +21,8 @@ from service.batch.inputs.listing import (
 from service.batch.inputs.manifest import LISTS, read_list, read_manifest
 from service.batch.inputs.open_files import REMOTE
 from service.errors import DigitstripError
-from service.imaging.files import STDIN, is_image_name, matches
+from service.imaging.files import DOCUMENTS, STDIN, is_image_name, matches
 from service.imaging.formats import SUFFIXES
-
-DOCUMENTS = {".pdf"}
 
 
 def is_wanted(name: str) -> bool:

@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -176,6 +177,53 @@ def test_the_steps_are_drawn_one_picture_a_page(run, tmp_path):
     for name in ("e.png", "e-2.png"):
         with Image.open(tmp_path / name) as picture:
             assert picture.height > 800
+
+
+def test_in_a_folder_pictures_are_named_after_their_images(run, tmp_path):
+    (tmp_path / "other").mkdir()
+    shutil.copy(STRIPS / NAME, tmp_path / "other")
+    images = (STRIPS / NAME, STRIPS / "one-digit.png", tmp_path / "other" / NAME)
+    where = ("--picture", tmp_path / "pictures" / "new", "--explain", tmp_path / "steps")
+    assert run("read", *images, *where).returncode == 0
+    names = ["one-digit.png", "postcode-ruled-2.png", "postcode-ruled.png"]
+    for folder in (tmp_path / "pictures" / "new", tmp_path / "steps"):
+        assert sorted(path.name for path in folder.iterdir()) == names
+
+
+def test_no_picture_overwrites_an_image_that_is_read(run, tmp_path):
+    shutil.copy(STRIPS / NAME, tmp_path)
+    ended = run("read", tmp_path, "--picture", tmp_path)
+    assert ended.returncode == 2
+    assert b"would overwrite an image" in ended.stderr
+    assert (tmp_path / NAME).read_bytes() == (STRIPS / NAME).read_bytes()
+
+
+@BOTH
+def test_every_page_of_a_pdf_is_a_line_also_of_one_in_a_folder(call, truths, tmp_path, command):
+    names = [NAME, "two-digits.png"]
+    first, second = (Image.open(STRIPS / name).convert("L") for name in names)
+    (tmp_path / "in").mkdir()
+    path = tmp_path / "in" / "pages.pdf"
+    first.save(path, save_all=True, append_images=[second], resolution=100)
+    where = ("--dpi", 100, "--picture", tmp_path / "pictures")
+    ended = call(command, tmp_path / "in", "--json", *where)
+    records = [json.loads(line) for line in ended.stdout.splitlines()]
+    assert [(record["source"], record["page"]) for record in records] == [
+        (str(path), 1),
+        (str(path), 2),
+    ]
+    assert [record["text"] for record in records] == [truths[name] for name in names]
+    assert (tmp_path / "pictures" / "pages-2.png").exists()
+
+
+def test_a_pdf_without_its_library_says_what_to_install(run, tmp_path):
+    Image.open(STRIPS / NAME).convert("L").save(tmp_path / "a.pdf")
+    (tmp_path / "pypdfium2.py").write_text("raise ModuleNotFoundError('x')\n")
+    path = f"{tmp_path}{os.pathsep}{ROOT}"
+    ended = run("read", tmp_path / "a.pdf", STRIPS / NAME, PYTHONPATH=path)
+    assert ended.returncode == 1
+    assert "pip install 'fsspec" in ended.stderr.decode()
+    assert ended.stdout.decode().endswith("68767\n")
 
 
 @pytest.mark.parametrize("option", ["--picture", "--explain"])
