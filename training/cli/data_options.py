@@ -25,7 +25,7 @@ DataDirOption = Annotated[
 ]
 StripsOption = Annotated[
     list[Path] | None,
-    typer.Option("--strips", help="A folder of strips with a labels.csv of file,text; repeatable."),
+    typer.Option("--strips", help="A folder of strips with a labels.csv; repeatable."),
 ]
 HeldOutOption = Annotated[
     bool, typer.Option("--held-out", help="Read only the strips that `fit` holds out of a folder.")

@@ -17,7 +17,17 @@ def evaluate(
     strips: StripsOption = None,
     held_out: HeldOutOption = False,
     seed: Annotated[int, typer.Option(min=0, help="Decides the windows and strings made.")] = 1,
-    synthetic: Annotated[int, typer.Option(min=1, help="Synthetic strings to read.")] = 2000,
+    mnist: Annotated[
+        bool, typer.Option("--mnist", help="Measure MNIST's test digits, beside --strips, too.")
+    ] = False,
+    synthetic: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Strings to make of MNIST's test digits; 2,000 without --strips or with --card, "
+            "else none.",
+        ),
+    ] = None,
     json: Annotated[
         Path | None, typer.Option(help="Write every figure, and every string read, as JSON.")
     ] = None,
@@ -31,7 +41,7 @@ def evaluate(
         Path | None, typer.Option(help="Write the model card, and its picture into docs/ there.")
     ] = None,
 ) -> None:
-    """Measure a model as the service uses it: MNIST's test digits, made strings, own strips.
+    """Measure a model as the service uses it: on own strips, or MNIST's digits and made strings.
 
     With a second reader, each is measured alone, too.
     """
@@ -42,7 +52,15 @@ def evaluate(
     from training.evaluation.plots import draw_pictures
     from training.evaluation.report import figures_table, write_json
 
-    _, test = load_mnist(data_dir)
+    for option, folder in (("--json", json and json.parent), ("--pictures", pictures)):
+        try:
+            if folder is not None:
+                folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise typer.BadParameter(f"{folder}: {error.strerror}", param_hint=option) from error
+    if synthetic is None:
+        synthetic = 2000 if card is not None or not strips else 0
+    test = load_mnist(data_dir)[1] if mnist or synthetic or not strips else None
     second = second_reader_file(model, second_reader)
     figures = measure(model, test, strips or [], seed, synthetic, held_out, second)
     console.print(figures_table(figures))

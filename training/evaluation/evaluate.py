@@ -14,14 +14,15 @@ from service.imaging.page import Gray
 from service.recognition.calibration import Calibration
 from service.recognition.model import Scorer
 from service.recognition.model_metadata import ModelMetadata
-from service.recognition.recognizer import Recognizer
+from service.recognition.recognizer import Decision, Options, Recognizer
 from training.config import Config
 from training.data.digits import DatasetError, DigitSet
 from training.data.scans import read_scans
-from training.evaluation.metrics import Read, StripFigures
+from training.evaluation.metrics import PROMISED, Read, StripFigures
 from training.pages.augment import blank, noise, uncentered
 from training.pages.strips import random_strip
 
+SYNTHETIC = "synthetic"  # the source of strings that are made
 BATCH = 500  # windows scored in one run
 
 
@@ -96,8 +97,8 @@ class Figures:
     digest: str  # of the model file
     metadata: ModelMetadata
     command: str  # the options that repeat the evaluation
-    windows: WindowFigures
-    sources: list[SourceFigures]  # the synthetic strings first, then each folder
+    windows: WindowFigures | None  # None without test digits
+    sources: list[SourceFigures]  # the synthetic strings, if any, then each folder
     second: "SecondReaderFigures | None" = None
 
     @property
@@ -114,7 +115,7 @@ class SecondReaderFigures:
 
     digest: str  # of its file
     metadata: ModelMetadata
-    windows: WindowFigures
+    windows: WindowFigures | None
     first_alone: list[SourceFigures]  # of the sources that both read
     second_alone: list[SourceFigures]
     consulted: list[float]  # of each source, the share of strips that the second reader saw
@@ -190,7 +191,7 @@ def read_strips(recognizer: Recognizer, source: str, strips: Sequence[Labeled]) 
         except InputError as error:
             reads.unreadable[strip.name] = str(error)
             continue
-        found = recognizer.recognize(page)
+        found = recognizer.recognize(page, Options(error_rate=PROMISED))
         read = Read(
             strip.name,
             strip.text,
@@ -198,6 +199,7 @@ def read_strips(recognizer: Recognizer, source: str, strips: Sequence[Labeled]) 
             found.reading.confidence,
             found.evidence,
             found.readers,
+            found.decision is Decision.ACCEPT,
         )
         reads.reads.append(read)
         if not read.right:
@@ -234,10 +236,10 @@ def read_folder(
 
 def evaluate(
     model: Path,
-    test: DigitSet,
+    test: DigitSet | None,
     folders: Sequence[Path],
     seed: int,
-    synthetic: int,
+    synthetic: int = 0,
     held_out: bool = False,
     second: Path | None = None,
 ) -> Figures:
@@ -245,10 +247,10 @@ def evaluate(
 
     Args:
         model: the ONNX file of the first reader.
-        test: digits that were neither trained nor selected on.
+        test: digits that were neither trained nor selected on; None measures folders alone.
         folders: each with a `labels.csv`.
         seed: decides the windows and strings that are made, and the bootstrap.
-        synthetic: how many strings to make.
+        synthetic: how many strings to make of the test digits.
         held_out: whether to read only the scans that `fit` holds out of the folders.
         second: the ONNX file of the second reader.
 
@@ -256,27 +258,31 @@ def evaluate(
         DatasetError: a folder's table cannot be read, or none of its images.
     """
     first, other = Scorer(model), Scorer(second) if second else None
-    made = list(synthetic_strips(test, seed, synthetic))
+    made = list(synthetic_strips(test, seed, synthetic)) if test else []
+
+    def windows_of(scorer: Scorer) -> WindowFigures | None:
+        return evaluate_windows(scorer, test, seed) if test else None
 
     def figures_of(recognizer: Recognizer) -> list[SourceFigures]:
-        found = [read_strips(recognizer, "synthetic", made)]
+        found = [read_strips(recognizer, SYNTHETIC, made)] if made else []
         found += [read_folder(recognizer, folder, held_out) for folder in folders]
         return [SourceFigures(each, StripFigures.of(each.reads, seed)) for each in found]
 
     # The path of a folder on this machine is private.
     named = [f"--strips $DATA/{each.resolve().name}" for each in folders]
-    options = [f"--seed {seed} --synthetic {synthetic}", *named]
+    made_by = f"--synthetic {synthetic}" if made else "--mnist"
+    options = [f"--seed {seed}", *([made_by] if test else []), *named]
     sources = figures_of(Recognizer(first, other))
     return Figures(
         digest=first.digest,
         metadata=first.metadata,
         command=" ".join([*options, "--held-out"] if held_out else options),
-        windows=evaluate_windows(first, test, seed),
+        windows=windows_of(first),
         sources=sources,
         second=SecondReaderFigures(
             digest=other.digest,
             metadata=other.metadata,
-            windows=evaluate_windows(other, test, seed),
+            windows=windows_of(other),
             first_alone=figures_of(Recognizer(first)),
             second_alone=figures_of(Recognizer(other)),
             consulted=[shares_of(each.reads.reads)[0] for each in sources],

@@ -19,6 +19,7 @@ Flags = npt.NDArray[np.bool_]
 
 RESAMPLES = 1000  # of the bootstrap
 BINS = 15  # of calibration, as Guo et al. 2017 have them
+PROMISED = 0.01  # the error rate that strings are accepted at
 RATES = (0.01, 0.02, 0.05)  # of error among accepted strings, at which coverage is measured
 
 
@@ -33,6 +34,8 @@ class Read:
     # What the confidence was computed from, and each reader's texts by itself.
     evidence: Evidence | None = field(default=None, compare=False, repr=False)
     readers: tuple[ReaderText, ...] = field(default=(), compare=False, repr=False)
+    # Whether the service accepts it at PROMISED, by the model's thresholds and the account of ink.
+    accepted: bool = field(default=False, compare=False)
 
     @property
     def right(self) -> bool:

@@ -247,6 +247,7 @@ def second_reader(figures: Figures) -> str:
     second = figures.second
     if second is None:
         return ""
+    assert second.windows is not None, "a card has the figures of test digits"
     learned = stages(second.metadata.training)
     last = learned[-1]
     pairing = figures.metadata.pairing

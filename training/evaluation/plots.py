@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 from PIL import Image
 
-from training.evaluation.evaluate import Mistake, SourceFigures
+from training.evaluation.evaluate import SYNTHETIC, Mistake, SourceFigures
 from training.evaluation.metrics import RATES
 from training.networks import LABELS, NONE
 from training.pages import contact_sheet
@@ -52,7 +52,7 @@ def draw_pictures(sources: Sources, folder: Path) -> None:
     draw_trust(sources, folder / "risk-coverage.png")
     draw_confusions(sources, folder / "confusions.png")
     # Made strings have no doubtful labels to find: they are shown where there is nothing else.
-    scanned = sources[1:] or sources
+    scanned = [each for each in sources if each.reads.source != SYNTHETIC] or sources
     mistakes = [mistake for source in scanned for mistake in source.reads.mistakes]
     if mistakes:
         draw_worst(mistakes).save(folder / "worst.png", format="PNG")

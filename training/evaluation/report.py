@@ -9,7 +9,7 @@ from rich.table import Table
 
 from training.evaluation.calibrate import RATE, Fitted
 from training.evaluation.evaluate import Figures, SourceFigures
-from training.evaluation.metrics import Estimate
+from training.evaluation.metrics import PROMISED, Estimate
 from training.networks import LABELS
 
 Row = tuple[str, ...]
@@ -18,13 +18,14 @@ Row = tuple[str, ...]
 def figure_rows(figures: Figures) -> list[Row]:
     """Return (what, on how many, figure) for everything that was measured."""
     windows = figures.windows
-    rows: list[Row] = [
-        ("digits, error", f"{windows.digits:,} test digits", f"{windows.digit_error:.2%}")
-    ]
-    rows += [
-        (f"`none` found, {kind}", f"{windows.nothing[kind]:,} windows", f"{share:.2%}")
-        for kind, share in windows.none_found.items()
-    ]
+    rows: list[Row] = []
+    if windows is not None:
+        digits = f"{windows.digits:,} test digits"
+        rows.append(("digits, error", digits, f"{windows.digit_error:.2%}"))
+        rows += [
+            (f"`none` found, {kind}", f"{windows.nothing[kind]:,} windows", f"{share:.2%}")
+            for kind, share in windows.none_found.items()
+        ]
     for source in figures.sources:
         rows += source_rows(source)
     return rows
@@ -43,8 +44,15 @@ def source_rows(source: SourceFigures) -> Iterator[Row]:
         yield f"{name}: exact, two equal neighbors", some, f"{of.repeated.exact:.1%}"
         yield f"{name}: exact, others of their lengths", some, f"{of.repeated.others:.1%}"
     yield f"{name}: expected calibration error", strips, f"{of.reliability.error:.1%}"
+    accepted = [read for read in source.reads.reads if read.accepted]
+    wrong = sum(not read.right for read in accepted)
+    yield (
+        f"{name}: accepted by the service, for {PROMISED:.0%} error",
+        strips,
+        f"{len(accepted) / of.strips:.1%}, {wrong:,} of {len(accepted):,} wrong",
+    )
     for rate, covered in of.coverage.at.items():
-        yield f"{name}: accepted at {rate} error", strips, f"{covered:.1%}"
+        yield f"{name}: acceptable in hindsight, at {rate} error", strips, f"{covered:.1%}"
     yield f"{name}: area under risk and coverage", strips, f"{of.coverage.area:.4f}"
 
 
@@ -81,7 +89,7 @@ def write_json(figures: Figures, path: Path) -> None:
         "calibration": json.loads(figures.calibration.to_json()),
         "evaluation": figures.command,
         "labels": LABELS,
-        "windows": asdict(figures.windows),
+        "windows": asdict(figures.windows) if figures.windows else None,
         "sources": [
             {
                 "source": each.reads.source,

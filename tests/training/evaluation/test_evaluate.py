@@ -1,10 +1,14 @@
+import json
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from typer.testing import CliRunner
 
 from service.recognition.model import Scorer
 from service.recognition.recognizer import Recognizer
+from training.cli.main import app
 from training.data.digits import DatasetError
 from training.data.scans import read_scans
 from training.evaluation.evaluate import (
@@ -167,3 +171,20 @@ def test_an_evaluation_tells_the_model_its_command_and_every_source(
     for each in figures.sources:
         assert each.figures == StripFigures.of(each.reads.reads, seed=3)
     assert figures.windows == evaluate_windows(scorer, validation, seed=3)
+
+
+def test_without_test_digits_a_folder_is_measured_and_nothing_else(folder, monkeypatch, tmp_path):
+    def none(*_arguments):
+        raise AssertionError("MNIST was loaded")
+
+    monkeypatch.setattr("training.data.digits.load_mnist", none)
+    new = tmp_path / "new"
+    arguments = ["evaluate", "--strips", folder, "--json", new / "a.json", "--pictures", new / "p"]
+    done = CliRunner().invoke(app, [str(each) for each in arguments])
+    assert done.exit_code == 0, done.output
+    figures = json.loads((new / "a.json").read_text())
+    assert figures["windows"] is None
+    assert figures["evaluation"] == f"--seed 1 --strips $DATA/{folder.name}"
+    assert [each["source"] for each in figures["sources"]] == [folder.name]
+    assert (new / "p" / "risk-coverage.png").exists()
+    assert "accepted by the service, for 1% error" in " ".join(done.output.split())

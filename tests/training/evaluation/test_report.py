@@ -33,6 +33,15 @@ def test_every_source_has_its_rows_and_says_how_many_strips_were_unreadable(figu
     assert figures_table(figures).row_count == len(rows)
 
 
+def test_hindsight_is_shown_beside_what_the_service_accepts(figures):
+    of = {row[0]: row[2] for row in figure_rows(figures)}
+    by_service = sum(read.accepted for read in figures.sources[1].reads.reads) / 12
+    shown = of["strips: accepted by the service, for 1% error"]
+    assert 0 < by_service < 1
+    assert shown.startswith(f"{by_service:.1%}, 0 of ")
+    assert "strips: acceptable in hindsight, at 1% error" in of
+
+
 def test_a_share_is_shown_with_its_interval():
     assert interval(Estimate(0.881, 0.8694, 0.896), 1) == "88.1% (86.9 to 89.6)"
 
