@@ -214,7 +214,7 @@ class StripConfig:
             drawn=0.4, flag=0.5, drift=0.8, climb=0.35, overlap=0.08, chain=0.08, connect=0.03,
             small_zeros=0.12, separator=0.06, trailing=0.08, leading=0.03, currency=0,
             underline=0.02, letter=0.05, stranger=0.05, ghost=0.12, faint=0.3, washed=0.4,
-            dark=0.45, guilloche=0, texture=0.12, rules=0.15, box=0, frame=0.7, fold=0.05,
+            dark=0.45, guilloche=0, texture=0.12, rules=0.15, box=0, frame=0.6, fold=0.05,
             print_marks=0, light=0.8, tight=0, cell=1, cut_off=0.17, tall=0.45,
             outer_ones=0.18, coarse=0.25, noise=0.6, jpeg=0.85, small=0.9, blank=0.04,
             stray=0.05, lone=0.05, digits=(1, 5), pen=(0.055, 0.125), slants=(-0.15, 0.5),
@@ -229,7 +229,7 @@ class StripConfig:
             small_zeros=0.1, separator=0.03, trailing=0, leading=0, currency=0, underline=0,
             stranger=0, pressure=0, faint=0, white=1, dark=0, guilloche=0, texture=0, rules=0,
             box=0, print_marks=0, light=0, tight=0, coarse=0, blur=0.2, noise=0, jpeg=0.25,
-            small=0.8, tall=0.45, outer_ones=0.45, lone=0.03, fold=0.02, slash=0.1,
+            small=0.8, tall=0.45, outer_ones=0.5, lone=0.03, fold=0.02, slash=0.1,
             digits=(1, 10), height=(22, 60), pen=(0.05, 0.15), slants=(-0.15, 0.4),
             gaps=(0.03, 0.5), margins=(0.06, 0.3),
         )  # fmt: skip
