@@ -471,10 +471,15 @@ def _to_gray(
 
     mix = None
     if level is not None or image.mode not in ("1", "L"):
-        mix = channels.choose(turn(np.asarray(opaque(few).convert("RGB"))))
+        mix = channels.choose(turn(np.asarray(_rgb(opaque(few)))))
     gray = np.empty((image.height, image.width), np.uint8)
     for top, bottom in bands(image.width, image.height):
-        part = opaque(image.crop((0, top, image.width, bottom)))
-        part = part.convert("L") if mix is None else channels.mixed(part.convert("RGB"), mix)
+        whole = bottom - top == image.height
+        part = opaque(image if whole else image.crop((0, top, image.width, bottom)))
+        part = part.convert("L") if mix is None else channels.mixed(_rgb(part), mix)
         gray[top:bottom] = np.asarray(part)
     return gray, Channel.LUMINANCE if mix is None else mix.channel, gain
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    return image if image.mode == "RGB" else image.convert("RGB")

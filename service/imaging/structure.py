@@ -81,14 +81,14 @@ def check_jpeg(encoded: bytes, pages: int = 1) -> None:
                 length = int.from_bytes(encoded[at : at + 2], "big")
                 exif += length if marker == APP1 and encoded.startswith(b"Exif", at + 2) else 0
                 at += max(length, 2)
-        for count, allowed, what in (
-            (segments, MAX_SEGMENTS, "segments"),
-            (scans, MAX_SCANS, "scans"),
-            (filler, MAX_FILLER, "bytes between segments"),
-            (exif, MAX_EXIF, "bytes of EXIF"),
-        ):
-            if count > allowed:
-                raise _too_many("JPEG", what, allowed)
+        if segments > MAX_SEGMENTS:
+            raise _too_many("JPEG", "segments", MAX_SEGMENTS)
+        if scans > MAX_SCANS:
+            raise _too_many("JPEG", "scans", MAX_SCANS)
+        if filler > MAX_FILLER:
+            raise _too_many("JPEG", "bytes between segments", MAX_FILLER)
+        if exif > MAX_EXIF:
+            raise _too_many("JPEG", "bytes of EXIF", MAX_EXIF)
         if not found:
             return
 
