@@ -12,7 +12,7 @@ from service.imaging.page import Channel, Gray, Page
 from service.recognition.calibration import Calibration, Evidence
 from service.recognition.decoding.automaton import Constraint
 from service.recognition.decoding.ctc_lattice import Lattice
-from service.recognition.decoding.ctc_search import log_probability
+from service.recognition.decoding.ctc_search import likeliest, log_probability
 from service.recognition.decoding.decoder import STRINGS, decode, locate
 from service.recognition.decoding.reading import Alternative, FoundDigit, Reading
 from service.recognition.decoding.sections import SEARCHED
@@ -111,7 +111,7 @@ class Round:
 
     readers: Sequence[Scorer]
     views: Sequence[View]
-    enough: float  # probability of a text that needs no further round
+    enough: float  # probability of a text, by the vote, that needs no further round
 
 
 @dataclass(frozen=True)
@@ -122,11 +122,6 @@ class Poll:
     ballot: Ballot
     readers: tuple[ReaderText, ...]
     evidence: Evidence
-
-    @property
-    def probability(self) -> float:
-        """Of the text that they vote for."""
-        return self.ballot.best.probability
 
 
 class Recognizer:
@@ -207,19 +202,17 @@ class Recognizer:
         if positions > SEARCHED:
             recognition = self._recognize_wide(line, strip, options, timer)
             return replace(recognition, channel=page.channel)
+        looks: list[Look] = []
         # The largest view must still be searched whole.
-        first_round, *others = self._rounds(positions <= SEARCHED // 2)
-        looks = self._look(first_round.readers, [strip], timer)
-        poll, enough = self._poll(looks, options), first_round.enough
-        timer.took("search")
-        for each in others:
-            if poll.probability >= enough:
-                break
+        for each in self._rounds(positions <= SEARCHED // 2):
             strips = [strip if view == FIRST else line.strip(view) for view in each.views]
             timer.took("normalize")
             looks += self._look(each.readers, strips, timer)
-            poll, enough = self._poll(looks, options), each.enough
+            lattice = self._lattice(looks)
+            if self._stands(likeliest(lattice), each.enough, options.constraint):
+                break
             timer.took("search")
+        poll = self._poll(lattice, looks, options)
         first = [row for row, look in enumerate(looks) if look.scorer is self.scorer]
         ballot = self._more(poll, options)
         reading = locate(ballot, poll.lattice, first, options.constraint)
@@ -273,22 +266,34 @@ class Recognizer:
         timer.took("score")
         return looks
 
-    def _poll(self, looks: Sequence[Look], options: Options) -> Poll:
-        """Let looks vote, each reader's weight spread evenly over its own."""
+    def _stands(self, text: Alternative, enough: float, constraint: Constraint | None) -> bool:
+        """Whether a text is so probable that no more views are needed.
+
+        What the constraint would change is looked at in all views.
+        """
+        allowed = constraint is None or constraint.allows(text.text)
+        return allowed and text.probability >= enough
+
+    def _lattice(self, looks: Sequence[Look]) -> Lattice:
+        """Prepare looks for their vote, each reader's weight spread evenly over its own."""
+        second = sum(look.scorer is not self.scorer for look in looks)
+        weight = self.weight if second else 0.0
+        shares = {
+            True: (1 - weight) / (len(looks) - second),
+            False: weight / max(second, 1),
+        }
+        return Lattice.of(
+            [look.scores[0] for look in looks],
+            [look.scorer.metadata for look in looks],
+            [shares[look.scorer is self.scorer] for look in looks],
+        )
+
+    def _poll(self, lattice: Lattice, looks: Sequence[Look], options: Options) -> Poll:
+        """Let looks vote: all of them together, and each reader's alone."""
         rows: dict[str, list[int]] = {}
         for row, look in enumerate(looks):
-            rows.setdefault(
-                FIRST_READER if look.scorer is self.scorer else SECOND_READER, []
-            ).append(row)
-        weights = {FIRST_READER: 1 - self.weight, SECOND_READER: self.weight}
-        shares = [1.0] * len(looks)
-        if len(rows) > 1:
-            for name, own in rows.items():
-                for row in own:
-                    shares[row] = weights[name] / len(own)
-        lattice = Lattice.of(
-            [look.scores[0] for look in looks], [look.scorer.metadata for look in looks], shares
-        )
+            name = FIRST_READER if look.scorer is self.scorer else SECOND_READER
+            rows.setdefault(name, []).append(row)
         ballot = vote(lattice, options.constraint, self._strings)
         best, *others = ballot.texts
         readers, probabilities, agreed = [], [], True

@@ -92,9 +92,13 @@ def view(line: Gray, matrix: Matrix) -> Gray:
 
 def inverse(matrix: Matrix) -> Matrix:
     """Return the map back."""
-    return np.asarray(np.linalg.inv(np.vstack([matrix, [0, 0, 1]]))[:2], np.float64)
+    (a, b, x), (c, d, y) = matrix.tolist()
+    back = np.array([[d, -b, b * y - d * x], [-c, a, c * x - a * y]])
+    return np.asarray(back / (a * d - b * c), np.float64)
 
 
 def compose(after: Matrix, before: Matrix) -> Matrix:
     """Return the map that does one and then the other."""
-    return np.asarray(after @ np.vstack([before, [0, 0, 1]]), np.float64)
+    both = after[:, :2] @ before
+    both[:, 2] += after[:, 2]
+    return np.asarray(both, np.float64)

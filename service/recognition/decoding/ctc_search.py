@@ -11,6 +11,7 @@ from service.recognition.decoding.completions import Completions
 from service.recognition.decoding.ctc_lattice import BLANK, NOTHING, Floats, Lattice, Prefix
 from service.recognition.decoding.reading import Alternative
 
+MAJORITY = 0.5  # of all probability: no other text can have more than a text with more than that
 BUDGET = 4096  # strings that a search may extend, spread evenly over their possible lengths
 
 _TIE = 9  # decimals of a log-probability; strings that agree in them are a tie
@@ -34,14 +35,25 @@ def log_probability(lattice: Lattice, text: str) -> float:
 def most_probable(lattice: Lattice) -> Found:
     """Find the most probable text; it is not searched for where that can be proved without.
 
-    A text with more than half of all probability is the most probable one. Whatever the likeliest
-    path of a view says is tried.
+    A text with more than half of all probability is the most probable one.
     """
+    best = likeliest(lattice)
+    return Found((best,)) if best.probability > MAJORITY else search(lattice, None, 1)
+
+
+def likeliest(lattice: Lattice) -> Alternative:
+    """Return the most probable of the texts that a view's likeliest path says.
+
+    It is hardly ever another one than the most probable text of all, and never where it has more
+    than MAJORITY.
+    """
+    best = Alternative("", -1.0)
     for text in likeliest_paths(lattice):
         log = round(log_probability(lattice, text), _TIE)
-        if log > np.log(0.5):
-            return Found((Alternative(text, min(float(np.exp(log)), 1.0)),))
-    return search(lattice, None, 1)
+        best = max(best, Alternative(text, min(float(np.exp(log)), 1.0)), key=lambda each: each[1])
+        if best.probability > MAJORITY:
+            break
+    return best
 
 
 def likeliest_paths(lattice: Lattice) -> list[str]:
