@@ -39,7 +39,7 @@ def main() -> None:
         rows = list(csv.DictReader(file))
     for row in rows:
         page = decode_image((STRIPS / row["file"]).read_bytes())
-        scores = scorer.score(normalize(page).strip().pixels)[0]
+        scores = scorer.score(normalize(page.gray).strip().pixels)[0]
         digits = len(row["text"])
         exact = length(digits, digits)
         written = pattern(rf"\d{{{(digits + 1) // 2}}}-?\d*")

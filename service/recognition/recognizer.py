@@ -66,7 +66,7 @@ class ReaderText:
     """The text of one reader alone, before the vote."""
 
     reader: str  # FIRST_READER or SECOND_READER
-    texts: tuple[Alternative, ...]  # its best one and the vote's, the more probable first
+    texts: tuple[Alternative, ...]  # its own, then what the others say, by probability
 
     @property
     def text(self) -> str:
@@ -296,17 +296,20 @@ class Recognizer:
             rows.setdefault(name, []).append(row)
         ballot = vote(lattice, options.constraint, self._strings)
         best, *others = ballot.texts
-        readers, probabilities, agreed = [], [], True
-        for name, own in rows.items():
-            part = lattice if len(rows) == 1 else lattice.part(own)
-            alone = ballot if len(rows) == 1 else vote(part, options.constraint)
-            probability = math.exp(log_probability(part, best.text))
-            texts = {best.text: probability, alone.best.text: alone.best.probability}
-            ranked = sorted(texts.items(), key=lambda pair: (-pair[1], pair[0]))
-            written = replace(alone, texts=tuple(Alternative(*each) for each in ranked))
-            readers.append(ReaderText(name, written.written(options.constraint)))
-            probabilities.append(probability)
-            agreed &= alone.best.text == best.text
+        parts, alone = {FIRST_READER: lattice}, {FIRST_READER: ballot}
+        if len(rows) > 1:
+            parts = {name: lattice.part(own) for name, own in rows.items()}
+            alone = {name: vote(part, options.constraint) for name, part in parts.items()}
+        said = {best.text, *(each.best.text for each in alone.values())}
+        readers, probabilities = [], []
+        for name, part in parts.items():
+            own = alone[name]
+            texts = {text: math.exp(log_probability(part, text)) for text in said}
+            rest = [Alternative(*each) for each in texts.items() if each[0] != own.best.text]
+            rest.sort(key=lambda each: (-each.probability, each.text))
+            own = replace(own, texts=(own.best, *rest))
+            readers.append(ReaderText(name, own.written(options.constraint)))
+            probabilities.append(texts[best.text])
         evidence = Evidence(
             probability=best.probability,
             # What a constraint forbids is no less probable for that: forced to a text that the
@@ -315,7 +318,7 @@ class Recognizer:
             digits=len(best.text),
             first=probabilities[0],
             second=probabilities[1] if len(probabilities) > 1 else None,
-            agreed=agreed,
+            agreed=len(said) == 1,
         )
         return Poll(lattice, ballot, tuple(readers), evidence)
 

@@ -26,11 +26,13 @@ from service.recognition.recognizer import (
     FIRST,
     FURTHER,
     Decision,
+    Look,
     Options,
     Recognizer,
 )
 from service.recognition.stage_timer import StageTimer
 from tests.conftest import STRIPS
+from tests.support.score_maps import scores_of
 
 EVERYTHING = Calibration(thresholds=(Threshold(0.5, 0.0),), source="no strips at all")
 
@@ -73,6 +75,23 @@ def test_where_the_first_is_not_sure_both_say_what_they_read(pair, page):
     assert found.evidence.agreed == (
         found.readers[0].text == found.readers[1].text == found.reading.text
     )
+
+
+def test_each_reader_says_its_own_text_first_and_what_it_thinks_of_the_others(pair):
+    recognizer = pair(sure=1.0, weight=0.4)
+    strip = normalize(np.full((40, 40), 255, np.uint8)).strip()
+    looks = [
+        Look(recognizer.scorer, strip, scores_of(".1.2.", sure=0.8)[None]),
+        Look(recognizer.second, strip, scores_of(".1.7.", sure=0.6)[None]),
+    ]
+    poll = recognizer._poll(recognizer._lattice(looks), looks, Options())
+    first, second = ({each.text: each.probability for each in r.texts} for r in poll.readers)
+    assert [each.text for each in poll.readers] == ["12", "17"]
+    assert first.keys() == second.keys() == {"12", "17"}
+    assert poll.evidence.probability == pytest.approx(0.6 * first["12"] + 0.4 * second["12"])
+    assert poll.evidence.first == pytest.approx(first["12"])
+    assert poll.evidence.second == pytest.approx(second["12"])
+    assert not poll.evidence.agreed
 
 
 @pytest.mark.parametrize(("weight", "reader"), [(0.0, 0), (1.0, 1)])
