@@ -28,6 +28,7 @@ from training.evaluation.calibrate import (
     made_strips,
     promise,
     read_all,
+    smoothed,
     thresholds,
     voted,
 )
@@ -223,8 +224,23 @@ def test_promises_are_of_each_source_and_of_all(written):
     ]
     for before, after in promises:
         assert before.strips == after.strips
-    everything = promises[-1]
-    assert everything[1].error < everything[0].error
+
+
+def test_a_calibration_says_what_was_read_more_probably_than_the_one_before(
+    written, plain, strips_read
+):
+    reads = [read for each in strips_read for read in each.reads]
+    right = np.array([read.right for read in reads])
+    targets = smoothed(right)
+    before, after = (
+        np.array([by.confidence(read.evidence) for read in reads])
+        for by in (Scorer(plain).metadata.calibration, Scorer(written[0]).metadata.calibration)
+    )
+    losses = [
+        -np.mean(targets * np.log(each) + (1 - targets) * np.log1p(-each))
+        for each in (before, after)
+    ]
+    assert losses[1] <= losses[0] + 1e-9
 
 
 def test_the_service_decides_as_the_new_thresholds_promise(written, plain, validation):
