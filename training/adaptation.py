@@ -22,7 +22,8 @@ from service.recognition.normalize import normalize
 from service.recognition.recognizer import Recognition, Recognizer
 from training.config import Config, SequenceConfig
 from training.data.digits import DatasetError
-from training.data.scans import LabeledLine, LineSet, read_labels
+from training.data.labels import read_labels
+from training.data.scans import LabeledLine, LineSet
 from training.export import export, load_model, stages
 from training.stages.sequences import SequenceData, SequenceStage
 from training.stages.train import fit
@@ -117,7 +118,7 @@ class Scans:
         )
         if not sources:
             raise DatasetError(f"{folder}: expected images, found none")
-        known = dict(read_labels(labels)) if labels else {}
+        known = {each.file: each.text for each in read_labels(labels)} if labels else {}
         if missing := sorted(known.keys() - dict(sources).keys()):
             raise DatasetError(
                 f"{labels}: {missing[0]} and {len(missing) - 1} others are no images in {folder}"

@@ -1,4 +1,4 @@
-"""`digitstrip-train`: fit · adapt · export · calibrate · evaluate · samples · lecture."""
+"""`digitstrip-train`: labels · fit · adapt · export · calibrate · evaluate · samples · lecture."""
 
 import typer
 from rich.console import Console
@@ -9,6 +9,7 @@ from training.cli.calibrate import calibrate
 from training.cli.evaluate import evaluate
 from training.cli.export import export
 from training.cli.fit import fit
+from training.cli.labels import labels
 from training.cli.lecture import lecture
 from training.cli.samples import samples
 
@@ -20,7 +21,7 @@ def callback() -> None:
     """Train Digitstrip's network, export it for the service, and measure what it reads."""
 
 
-for command in (fit, adapt, export, calibrate, evaluate, samples, lecture):
+for command in (labels, fit, adapt, export, calibrate, evaluate, samples, lecture):
     app.command()(command)
 
 

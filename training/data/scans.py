@@ -1,6 +1,5 @@
-"""Folders of scanned strips that people have labeled: `labels.csv` with `file,text`."""
+"""Folders of scanned strips that people have labeled, in a `labels.csv`."""
 
-import csv
 import hashlib
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,11 +10,14 @@ import numpy as np
 import numpy.typing as npt
 from rich.progress import track
 
+from service.batch.inputs.documents import Document
 from service.errors import InputError
 from service.imaging.decode import decode
+from service.imaging.limits import Limits
 from service.imaging.page import Gray
 from service.recognition.normalize import normalize
 from training.data.digits import DatasetError
+from training.data.labels import read_labels
 
 HELD_OUT_SHARE = 10  # one scan in so many is held out of training
 
@@ -27,6 +29,7 @@ class Scan:
     name: str  # of the file, in its folder
     text: str  # digits only
     content: bytes  # of the file
+    page: int = 0  # of it, from 0
 
     @property
     def held_out(self) -> bool:
@@ -37,9 +40,11 @@ class Scan:
         """Return the page, (height, width) uint8.
 
         Raises:
-            InputError: the bytes are no image that can be read.
+            InputError: the bytes are no image that can be read, or have no such page.
+            MissingExtra: they are a PDF, which cannot be drawn.
         """
-        return decode(self.content).gray
+        content, page = Document(self.content, Limits()).page(self.page)
+        return decode(content, page).gray if isinstance(content, bytes) else content
 
 
 @dataclass(frozen=True)
@@ -97,41 +102,14 @@ def read_scans(folder: Path) -> Iterator[Scan]:
     table = folder / "labels.csv"
     if not table.is_file():
         raise DatasetError(f"{folder}: expected a labels.csv, found none")
-    for name, text in read_labels(table):
-        path = folder / name
+    for label in read_labels(table):
+        path = folder / label.file
         try:
             content = path.read_bytes()
         except OSError as error:
             raise DatasetError(f"{path}: {error.strerror}") from error
-        yield Scan(name, text, content)
-
-
-def read_labels(table: Path) -> Iterator[tuple[str, str]]:
-    """Yield the files and texts of a table with the columns `file,text`.
-
-    Raises:
-        DatasetError: it cannot be read, lacks a column or a cell, or a text is not of digits.
-    """
-    try:
-        file = table.open(newline="", encoding="utf-8")
-    except OSError as error:
-        raise DatasetError(f"{table}: {error.strerror}") from error
-    with file:
-        rows = csv.DictReader(file)
-        if not {"file", "text"} <= set(rows.fieldnames or ()):
-            raise DatasetError(f"{table}: expected columns file,text, found {rows.fieldnames}")
-        for row in rows:
-            if None in row or None in row.values():
-                raise DatasetError(
-                    f"{table}: line {rows.line_num} has more or fewer cells than the first"
-                )
-            text = row["text"]
-            if text and not (text.isascii() and text.isdigit()):
-                raise DatasetError(
-                    f"{table}: line {rows.line_num} has the text {text!r}; expected digits only: "
-                    "leave out separators and signs"
-                )
-            yield row["file"], text
+        name = f"{label.file}, page {label.page + 1}" if label.page else label.file
+        yield Scan(name, label.text, content, label.page)
 
 
 def normalized(folder: Path, scans: Iterable[Scan]) -> Iterator[LabeledLine]:

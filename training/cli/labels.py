@@ -1,0 +1,42 @@
+"""`digitstrip-train labels`: corrected readings to a folder of labeled scans."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from service.batch.options import DpiOption
+from training.cli.output import console
+
+
+def labels(
+    readings: Annotated[
+        Path,
+        typer.Argument(
+            help="A CSV that `digitstrip batch` wrote, to which a column `corrected` was added."
+        ),
+    ],
+    out: Annotated[Path, typer.Argument(help="The folder to make: scans and a labels.csv.")],
+    dpi: DpiOption = 300,
+) -> None:
+    """Make a folder to evaluate, fit and calibrate on from the corrected readings of a batch.
+
+    In the column `corrected` stands what is right, `ok` where the reading is, or `none` where there
+    are no digits. Rows with nothing there are left out: nobody has looked at them.
+    """
+    from training.data.corrected import write_folder
+    from training.data.digits import DatasetError
+    from training.data.labels import read_corrections
+
+    corrections = read_corrections(readings)
+    for sentence in corrections.doubtful:
+        console.print(sentence)
+    if not corrections.labels:
+        raise DatasetError(f"{readings}: the column `corrected` has nothing to learn from")
+    folder = write_folder(corrections.labels, readings.parent, out, dpi)
+    for sentence in folder.missing:
+        console.print(f"left out: {sentence}")
+    unchecked = corrections.unchecked
+    rest = f"; {unchecked:,} rows without a correction were left out" if unchecked else ""
+    console.print(f"{folder.written:,} labeled scans in {out}{rest}")
+    console.print(f"next: digitstrip-train evaluate --strips {out}")
