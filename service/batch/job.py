@@ -14,6 +14,7 @@ from service.errors import ServerError, SettingsError
 from service.imaging.limits import Limits
 from service.pb import recognizer_pb2 as pb
 from service.recognition.model import ModelFiles
+from service.recognition.recognizer import Recognizer
 from service.workers.cpu_quota import usable_cpus
 
 FORMAT = 2  # of the journal and the shards
@@ -87,15 +88,14 @@ def plan_of(job: Job) -> Plan:
     Raises:
         ModelError, ServerError, SettingsError: none reads, or services have different ones.
     """
-    digest, second_digest, software = (
-        model_of_services(job.services, job.seconds)
-        if job.services
-        else (*ModelFiles.read(job.model, job.second_reader).digests, version("digitstrip"))
+    digest, second_digest, software, calibrated = (
+        model_of_services(job.services, job.seconds) if job.services else model_of_files(job)
     )
     return Plan(
         digest=digest,
         second_digest=second_digest,
         version=software,
+        calibrated=calibrated,
         model=job.model,
         second_reader=job.second_reader,
         services=job.services,
@@ -107,8 +107,20 @@ def plan_of(job: Job) -> Plan:
     )
 
 
-def model_of_services(services: Services, seconds: float) -> tuple[str, str, str]:
-    """Return the digests of both models and the software version that all services report.
+def model_of_files(job: Job) -> tuple[str, str, str, bool]:
+    """Return the digests of both models, the software version, and whether they are calibrated.
+
+    Raises:
+        ModelError: a file is missing, damaged, or not Digitstrip's.
+    """
+    files = ModelFiles.read(job.model, job.second_reader)
+    # The shipped model is, alone and in its pair: it need not be loaded here, too.
+    calibrated = job.model is None or bool(Recognizer.load(files).calibration.source)
+    return (*files.digests, version("digitstrip"), calibrated)
+
+
+def model_of_services(services: Services, seconds: float) -> tuple[str, str, str, bool]:
+    """Return what all services report: digests of both models, version, whether calibrated.
 
     Raises:
         ServerError: they differ, or one does not answer.
@@ -118,11 +130,16 @@ def model_of_services(services: Services, seconds: float) -> tuple[str, str, str
         alone = replace(services, addresses=(address,))
         with closing(alone.client(min(seconds, MODEL_TIMEOUT_S))) as client:
             model = client.get_model()
-            seen[address] = (model.digest, model.second_reader.digest, model.version)
+            seen[address] = (
+                model.digest,
+                model.second_reader.digest,
+                model.version,
+                bool(model.calibration.source),
+            )
     if len(set(seen.values())) > 1:
         listed = ", ".join(
             f"{each} {first[:12]} with second reader {second[:12] or 'none'} ({software})"
-            for each, (first, second, software) in seen.items()
+            for each, (first, second, software, _) in seen.items()
         )
         raise ServerError(f"the services read with different models or versions: {listed}")
     return seen[services.addresses[0]]

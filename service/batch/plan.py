@@ -51,6 +51,7 @@ class Plan:
     digest: str  # of the model
     second_digest: str  # of the second reader's model; empty if there is none
     version: str  # of the software that reads
+    calibrated: bool = True  # whether the model is
     model: Path | None = None  # file to read with in this process; None is the shipped one
     second_reader: str | None = None  # beside it: a file, `none`, or None for the default
     services: Services | None = None  # that read instead

@@ -133,6 +133,7 @@ def finish(
 ) -> Summary:
     """Write the output beside its place, put it there whole, and note what it was made from."""
     output, counted = job.output, CountedPages(state.records())
+    counted.summary.uncalibrated = "" if engine.plan.calibrated else engine.plan.digest
 
     def copy(copies: Iterable[tuple[Item, Path]]) -> Iterator[bool]:
         return engine.map(Worker.copy, copies, lambda _copy, _error: False, COPIED)

@@ -13,7 +13,7 @@ from service.cli.limit_options import (
     MaxPixelsOption,
     MaxWidthOption,
 )
-from service.cli.output import FilesArgument, JsonOption, PictureOption, report, ribbon
+from service.cli.output import FilesArgument, JsonOption, PictureOption, err, report, ribbon
 from service.cli.recognition_options import (
     AcceptErrorsOption,
     AllowedOption,
@@ -65,6 +65,7 @@ def read(
     """Read images in this process, without a server."""
     from service.api.options import to_request
     from service.api.requests import to_options
+    from service.api.responses import not_calibrated
     from service.api.service import RecognitionService
     from service.cli.explain_plot import draw_steps
     from service.imaging.decode import decode
@@ -76,7 +77,10 @@ def read(
         length, pattern, allowed, check, alternatives, accept_errors, as_json
     )
     limits = Limits(max_bytes, max_pixels, max_width, max_pages, max_decoding_bytes)
-    service = RecognitionService(Recognizer.load(ModelFiles.read(model, second_reader)), limits)
+    recognizer = Recognizer.load(ModelFiles.read(model, second_reader))
+    if not recognizer.calibration.source:
+        err.print(not_calibrated(recognizer.scorer.digest))
+    service = RecognitionService(recognizer, limits)
 
     def request_of(content: "Content", page: int) -> "pb.RecognizeRequest":
         return to_request(content, page, include_scores=picture is not None, **options)

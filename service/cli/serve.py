@@ -48,6 +48,7 @@ def serve(
 
     silence_grpc()
     yield_to_workers()
+    from service.api.responses import not_calibrated
     from service.server.app import serve as run
     from service.server.observability.logs import logging_to_stderr
     from service.server.settings import check_variables, load_settings
@@ -75,6 +76,8 @@ def serve(
         described = server.pool.described
         second = described.second_reader.digest[:12]
         notify(f"model {described.digest[:12]} reads, with second reader {second or 'none'}")
+        if not described.calibration.source:
+            notify(not_calibrated(described.digest))
         announce(f"serving on {host}:{server.port}")
 
     with logging_to_stderr(settings.log_format) as lines:

@@ -227,6 +227,7 @@ class Server:
                 "digest": described.digest,
                 "second_reader_digest": described.second_reader.digest,
                 "version": described.version,
+                "calibrated": str(bool(described.calibration.source)).lower(),
             }
         )
 

@@ -46,7 +46,8 @@ def read_labels(table: Path) -> Iterator[Label]:
         if any(name in row for name in OF_READINGS):
             raise DatasetError(
                 f"{table}: these are readings, which may be wrong; write what is right into a "
-                f"column `{CORRECTED}`, then `digitstrip-train labels {table.name} DIR` makes a folder"
+                f"column `{CORRECTED}`, and `digitstrip-train labels {table.name} DIR` makes "
+                "labels of it"
             )
         if row["text"] and not (row["text"].isascii() and row["text"].isdigit()):
             raise DatasetError(

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from service.api.responses import not_calibrated
 from service.batch.durable_files import PARTIAL, beside, writing
 from service.batch.inputs.items import Item
 from service.batch.job import Job
@@ -174,6 +175,8 @@ class Report:
         summary = self.summary
         for sentence in _requested(self.job):
             yield f"<p>{html.escape(sentence)}</p>"
+        if summary.uncalibrated:
+            yield f"<p>{html.escape(_sentence(not_calibrated(summary.uncalibrated)))}</p>"
         decided = summary.accepted + summary.review
         tiles = [("", f"{summary.rows:,}", "rows"), ("", f"{summary.read:,}", "read")]
         if decided:
@@ -308,6 +311,10 @@ def check_report(path: Path) -> None:
     raise SettingsError(
         f"{path} exists but was not written by `digitstrip batch`; it is left as it is"
     )
+
+
+def _sentence(words: str) -> str:
+    return f"{words[0].upper()}{words[1:]}."
 
 
 def _of(summary: Summary, decided: int) -> str:

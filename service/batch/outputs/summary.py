@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Self
 
+from service.api.responses import not_calibrated
 from service.batch.pages import PageResult, PageStatus, Record
 
 BARS = 20  # of the histogram of confidences
@@ -41,6 +42,7 @@ class Summary:
     confidences: list[int] = field(default_factory=_no_bars)  # not to be reviewed
     unsure: list[int] = field(default_factory=_no_bars)  # to be reviewed
     failures: list[dict[str, Any]] = field(default_factory=list)  # the first failed rows
+    uncalibrated: str = ""  # the digest of the model that read, if it is not calibrated
     _least: list[tuple[float, int, int, bytes]] = field(default_factory=list)  # heap of negatives
 
     @property
@@ -93,6 +95,8 @@ class Summary:
         for reason, count in self.reasons.most_common():
             again = "; the same command tries again" if self.retries[reason] else ""
             yield f"{count:>9,}  {reason}{again}"
+        if self.uncalibrated:
+            yield not_calibrated(self.uncalibrated)
 
     def to_json(self) -> dict[str, Any]:
         """Return the counts."""
@@ -104,6 +108,7 @@ class Summary:
             "review": self.review,
             "failed": dict(sorted(self.reasons.items())),
             "retries": dict(sorted((+self.retries).items())),
+            "uncalibrated": self.uncalibrated,
         }
 
     @classmethod
@@ -116,6 +121,7 @@ class Summary:
             review=counts["review"],
             reasons=Counter(counts["failed"]),
             retries=Counter(counts["retries"]),
+            uncalibrated=counts.get("uncalibrated", ""),
         )
 
 

@@ -299,6 +299,17 @@ def test_wrong_use_is_reported_before_anything_is_read(run, arguments, complaint
     assert complaint in ended.stderr
 
 
+def test_a_model_that_is_not_calibrated_says_so_in_every_run_and_in_the_report(
+    run, second_reader, tmp_path
+):
+    report, out = tmp_path / "report.html", tmp_path / "out.csv"
+    for _ in range(2):
+        ended = run("batch", STRIPS / NAME, "-o", out, "--model", second_reader, "--report", report)
+        assert ended.returncode == 0
+        assert b"is not calibrated: its confidences are no probabilities" in ended.stderr
+    assert "is not calibrated" in report.read_text()
+
+
 def test_a_model_that_cannot_read_ends_the_run(batch, tmp_path):
     (tmp_path / "m.onnx").write_bytes(b"no model")
     _, ended = batch(STRIPS, "--model", tmp_path / "m.onnx")

@@ -154,6 +154,14 @@ def test_a_server_that_is_not_there_is_reported_in_a_sentence(run):
     assert b"Traceback" not in ended.stderr
 
 
+def test_a_model_that_is_not_calibrated_says_so(run, second_reader, start_service):
+    ended = run("read", STRIPS / NAME, "--model", second_reader)
+    assert ended.returncode == 0
+    assert b"is not calibrated: its confidences are no probabilities" in ended.stderr
+    _, told = start_service("--model", str(second_reader)).stop()
+    assert "is not calibrated" in told
+
+
 def test_a_bad_model_is_reported_in_a_sentence(run, tmp_path):
     (tmp_path / "m.onnx").write_bytes(b"no model")
     ended = run("read", STRIPS / NAME, "--model", tmp_path / "m.onnx")

@@ -108,6 +108,7 @@ def test_the_model_and_the_memory_are_told(server):
         "digest": model.digest,
         "version": model.version,
         "second_reader_digest": second,
+        "calibrated": "true",
     }
     figures = server.figures.all()
     assert figures[("process_resident_memory_bytes",)] > 2**20
