@@ -74,3 +74,27 @@ def test_keeping_weights_without_init_is_refused(tmp_path, learned):
     assert result.exit_code == 2
     assert "it goes beside --init" in result.output
     assert not learned
+
+
+@pytest.mark.parametrize(
+    ("there", "options", "said"),
+    [
+        ("sequences", (), "was begun with it, or with --network context"),
+        ("windows", ("--init", str(SHIPPED_MODEL)), "was begun without it"),
+    ],
+)
+def test_a_run_that_cannot_go_on_is_refused_before_anything_is_loaded(
+    tmp_path, learned, monkeypatch, there, options, said
+):
+    monkeypatch.setattr("training.cli.fit.load_hands_beside", None)  # calling it would fail
+    (tmp_path / there).mkdir()
+    result = run(tmp_path, *options)
+    assert result.exit_code == 2
+    assert said in " ".join(result.output.replace("\u2502", " ").split())
+    assert not learned
+
+
+def test_the_next_command_ends_a_run(tmp_path, learned):
+    result = run(tmp_path, "--init", str(SHIPPED_MODEL))
+    exports = [f"next: digitstrip-train export {each} " for each in (tmp_path, tmp_path / "second")]
+    assert [line.rpartition(" ")[0] + " " for line in result.output.splitlines()[-2:]] == exports

@@ -105,10 +105,7 @@ def fit(
         )
         return done.finished
 
-    if init is None and keep:
-        raise typer.BadParameter("it goes beside --init", param_hint="--keep")
-    if init is None and second_reader is not None:
-        raise typer.BadParameter("it goes on beside --init", param_hint="--second-reader")
+    check(run, network, init, keep, second_reader)
     second = second_reader_file(init, second_reader) if init is not None else None
     learned, held_out, sources = load_hands_beside(data, data_dir, hands, seed)
     digits = learned.digits
@@ -138,10 +135,46 @@ def fit(
 
     if init is not None:
         first = load_model(init)
-        if lines(first[0].name, first) and second is not None:
+        finished, trained = lines(first[0].name, first), [run]
+        if finished and second is not None:
             other = load_model(second)
-            lines(other[0].name, other, run / SECOND)
+            finished, trained = lines(other[0].name, other, run / SECOND), [run, run / SECOND]
     elif network is NetworkName.CONTEXT:
-        lines(network.value, None)
-    elif stage(WindowStage(windows, digits, held_out, ", ".join(sources)), None):
-        lines(network.value, load(run / WindowStage.name / "best.pt"))
+        finished, trained = lines(network.value, None), [run]
+    else:
+        windowed = stage(WindowStage(windows, digits, held_out, ", ".join(sources)), None)
+        finished = windowed and lines(network.value, load(run / WindowStage.name / "best.pt"))
+        trained = [run]
+    if not finished:
+        typer.echo("stopped; the same command goes on after the last whole epoch")
+    for folder in trained:
+        typer.echo(f"next: digitstrip-train export {folder} {folder / 'model.onnx'}")
+
+
+def check(
+    run: Path, network: NetworkName, init: Path | None, keep: float, second_reader: str | None
+) -> None:
+    """Check that the options go together, and with what lies in the run's folder.
+
+    Raises:
+        typer.BadParameter: they do not.
+    """
+    from training.stages.sequences import SequenceStage
+    from training.stages.windows import WindowStage
+
+    begun = [name for name in (WindowStage.name, SequenceStage.name) if (run / name).exists()]
+    if init is None and network is NetworkName.LENET5 and begun == [SequenceStage.name]:
+        raise typer.BadParameter(
+            f"{run} was begun with it, or with --network context; give the same options to go on, "
+            "or name a new folder",
+            param_hint="--init",
+        )
+    if init is not None and WindowStage.name in begun:
+        raise typer.BadParameter(
+            f"{run} was begun without it; leave it out to go on, or name a new folder",
+            param_hint="--init",
+        )
+    if init is None and keep:
+        raise typer.BadParameter("it goes beside --init", param_hint="--keep")
+    if init is None and second_reader is not None:
+        raise typer.BadParameter("it goes on beside --init", param_hint="--second-reader")

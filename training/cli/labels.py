@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from service.batch.options import DpiOption
-from training.cli.output import console
 
 
 def labels(
@@ -30,13 +29,13 @@ def labels(
 
     corrections = read_corrections(readings)
     for sentence in corrections.doubtful:
-        console.print(sentence)
+        typer.echo(sentence)
     if not corrections.labels:
         raise DatasetError(f"{readings}: the column `corrected` has nothing to learn from")
     folder = write_folder(corrections.labels, readings.parent, out, dpi)
     for sentence in folder.missing:
-        console.print(f"left out: {sentence}")
+        typer.echo(f"left out: {sentence}")
     unchecked = corrections.unchecked
     rest = f"; {unchecked:,} rows without a correction were left out" if unchecked else ""
-    console.print(f"{folder.written:,} labeled scans in {out}{rest}")
-    console.print(f"next: digitstrip-train evaluate --strips {out}")
+    typer.echo(f"{folder.written:,} labeled scans in {out}{rest}")
+    typer.echo(f"next: digitstrip-train evaluate --strips {out}")

@@ -29,13 +29,16 @@ def draw_log(log: Path, picture: Path) -> None:
             {name: float(value) for name, value in row.items()} for row in csv.DictReader(file)
         ]
     epochs = [line["epoch"] for line in lines]
+    mark = "o" if len(lines) == 1 else None  # a line of one point is none
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     losses, errors = figure.subplots(1, 2)
-    losses.plot(epochs, [line["loss"] for line in lines], label="training (augmented)")
-    losses.plot(epochs, [line["validation_loss"] for line in lines], label="held out")
+    losses.plot(epochs, [line["loss"] for line in lines], marker=mark, label="training (augmented)")
+    losses.plot(epochs, [line["validation_loss"] for line in lines], marker=mark, label="held out")
     losses.set(xlabel="epoch", ylabel="negative log-likelihood", yscale="log")
     for name, label in (("string", "strings"), ("none", "none"), ("digit", "digits")):
-        errors.plot(epochs, [100 * line[f"{name}_error"] for line in lines], label=label)
+        errors.plot(
+            epochs, [100 * line[f"{name}_error"] for line in lines], marker=mark, label=label
+        )
     errors.set(xlabel="epoch", ylabel="held-out error, %", yscale="log")
     for axes in (losses, errors):
         axes.legend(frameon=False)

@@ -204,7 +204,7 @@ def fit(
     device: str = "cpu",
     workers: int = 1,
 ) -> Done:
-    """Train until the stage's last epoch or Ctrl-C, and keep the best weights.
+    """Train until the stage's last epoch, Ctrl-C or SIGTERM, and keep the best weights.
 
     The folder receives `checkpoint.pt` after every epoch, `best.pt` whenever the validation
     loss falls (or every time, if the stage keeps its last weights), and `log.csv`. Called again,
@@ -236,7 +236,9 @@ def fit(
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns) as progress, interruptible() as interrupted:
+    shown = Progress(*columns)
+    shown.disable = not shown.console.is_terminal
+    with shown as progress, interruptible() as interrupted:
         task = progress.add_task(
             "",
             total=stage.epochs * stage.steps,
@@ -292,6 +294,9 @@ def fit(
                 f"strings {judged.string_error:.1%}"
             )
             progress.update(task, held_out=held_out)
+            if progress.disable:
+                whole = f"{stage.name} {run.epoch}/{stage.epochs}: loss {line.loss:.4f}, {held_out}"
+                progress.console.print(whole, soft_wrap=True, highlight=False)
     if run.best is None:
         raise DatasetError("stopped before the first epoch was complete; nothing was kept")
     return Done(run.best, run.epoch == stage.epochs)
@@ -324,7 +329,7 @@ def leave_interrupts_to_parent(_: int) -> None:
 
 
 class interruptible:  # noqa: N801 - used as a statement, like contextlib's own
-    """Within the block, Ctrl-C sets a flag instead of raising; a second one raises."""
+    """Within the block, Ctrl-C or SIGTERM sets a flag; a second one raises."""
 
     def __init__(self) -> None:
         self.raised = False
@@ -333,11 +338,14 @@ class interruptible:  # noqa: N801 - used as a statement, like contextlib's own
         return self.raised
 
     def __enter__(self) -> "interruptible":
-        self.previous = signal.signal(signal.SIGINT, self._note)
+        self.previous = {
+            each: signal.signal(each, self._note) for each in (signal.SIGINT, signal.SIGTERM)
+        }
         return self
 
     def __exit__(self, *_: object) -> None:
-        signal.signal(signal.SIGINT, self.previous)
+        for each, handler in self.previous.items():
+            signal.signal(each, handler)
 
     def _note(self, *_: object) -> None:
         if self.raised:

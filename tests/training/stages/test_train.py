@@ -316,6 +316,15 @@ def test_a_log_that_cannot_be_written_leaves_the_old_one_whole(
     assert (tmp_path / "log.csv").read_bytes() == (finished_run / "log.csv").read_bytes()
 
 
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+def test_interruptible_gives_both_signals_their_handlers_back(sign):
+    before = signal.getsignal(sign)
+    with interruptible() as interrupted:
+        signal.raise_signal(sign)
+        assert interrupted
+    assert signal.getsignal(sign) is before
+
+
 def test_within_interruptible_one_ctrl_c_is_noted_and_a_second_one_raises():
     handler = signal.getsignal(signal.SIGINT)
     with interruptible() as interrupted:
