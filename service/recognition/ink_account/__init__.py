@@ -19,7 +19,6 @@ from service.recognition.ink_account.marks import (
     between,
     blots,
     dashes,
-    doubtful_lines,
     printed,
     slashes,
     ticks,
@@ -102,7 +101,7 @@ def account(
         reasons.append(Reason.STRUCK_OUT)
     if cut_off(ink):
         reasons.append(Reason.CUT_OFF)
-    unexplained = bool((strange & ~scribbled).any()) or doubtful_lines(ink)
+    unexplained = bool((strange & ~scribbled).any()) or line.page.doubtful
     if unexplained and Reason.SECOND_LINE not in reasons:
         reasons.append(Reason.UNEXPLAINED_INK)
     middles = (ink.top + ink.bottom) / 2

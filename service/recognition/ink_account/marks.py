@@ -22,8 +22,6 @@ TALL = 1.3  # height of a slash between digits, in heights of the ink beside it,
 NEIGHBORS = 4  # components to either side that it is compared with
 JUTS = 0.1  # what it juts out above and below that ink, the same
 WIDE = 0.9  # width of an image, in its heights, from which a stroke over all of one is a fold
-UPRIGHT, UPRIGHT_PIXELS = 0.3, 6  # height of a removed upright line that may be a 1, at least
-SIDE = 0.3  # how near to the printed lines' ends a frame's side is
 STRAIGHT = 0.16  # spread of a straight stroke's ink across its axis, in spreads along it, at most
 
 ARM, ARM_TOP = 0.1, 0.25  # height of a tick's short arm, at least, and where it ends, at most
@@ -57,22 +55,6 @@ def printed(ink: PageInk) -> Which:
     corner = large & (np.minimum(beside, above) <= 1)
     corner &= ink.area <= HOLLOW * ink.width * ink.height
     return np.asarray(upright | level | corner, np.bool_)
-
-
-def doubtful_lines(ink: PageInk) -> bool:
-    """Tell an upright line that was removed as printed, away from the ends of the printed ones.
-
-    It divides cells, or it is a 1 as thick as the rules that it touches.
-    """
-    rows = max(round(UPRIGHT * ink.unit), UPRIGHT_PIXELS)
-    kernel = np.ones((rows, 1), np.uint8)
-    erased = np.pad(ink.erased, ((1, 1), (0, 0))).view(np.uint8)
-    uprights = np.flatnonzero(cv2.morphologyEx(erased, cv2.MORPH_OPEN, kernel).any(axis=0))
-    if not uprights.size:
-        return False
-    ends = np.flatnonzero(ink.erased.any(axis=0))[[0, -1]]
-    to_end = np.minimum(uprights - ends[0], ends[1] - uprights)
-    return bool((to_end > SIDE * ink.unit).any())
 
 
 def between(ink: PageInk, number: int) -> Which:

@@ -73,7 +73,8 @@ def normalize(gray: Gray, aspect: float = 1.0, note: Note = ignore) -> Line:
     mask = find_ink(ink)
     seen = bool(mask.any()) or not has_traces(ink)
     blots = find_blots(bright, mask)
-    erased = find_rules(mask)
+    rules = find_rules(mask)
+    erased = rules.mask
     ink, mask = np.where(erased, np.uint8(0), ink), mask & ~erased
     to_source = np.diag([gray.shape[1] / page.shape[1], gray.shape[0] / page.shape[0], 1])[:2]
     if skew := find_skew(mask):
@@ -84,4 +85,5 @@ def normalize(gray: Gray, aspect: float = 1.0, note: Note = ignore) -> Line:
     if band is None:
         band, ink = (0.0, float(ink.shape[0])), np.zeros_like(ink)
     top, bottom = band
-    return cut(gray, ink, WorkingPage(mask | blots, erased, to_source, seen), polarity, top, bottom)
+    found = WorkingPage(mask | blots, erased, to_source, seen, rules.doubtful)
+    return cut(gray, ink, found, polarity, top, bottom)

@@ -113,6 +113,7 @@ class WorkingPage:
     erased: Mask  # (height, width) where printed lines were
     to_source: Matrix  # from this page's points to the source image's
     seen: bool = True  # False where traces of ink are too faint to be read
+    doubtful: bool = False  # whether an upright line among the printed ones may be a 1
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,7 @@ def page(ink, lines=None, level=INK):
 
 def kept_and_left(ink, lines):
     """The share of digits' pixels that stay, and of lines' pixels beside them that do."""
-    rules = find_rules((ink > 127) | (lines > 127))
+    rules = find_rules((ink > 127) | (lines > 127)).mask
     beside = (lines > 127) & (cv2.dilate(ink, np.ones((7, 7), np.uint8)) == 0)
     alone = (ink > 127) & (lines <= 127)
     assert beside.any() or not lines.any()
@@ -152,7 +152,7 @@ def test_a_one_alone_at_the_edge_stays():
     for column in (2, 30, WIDTH - 3):
         ink = blank()
         cv2.line(ink, (column, 14), (column, 46), FULL, 3)
-        assert not find_rules(ink > 0).any()
+        assert not find_rules(ink > 0).mask.any()
 
 
 def test_digits_that_fill_the_image_stay():
@@ -160,7 +160,7 @@ def test_digits_that_fill_the_image_stay():
         ink = digits(text)
         rows, columns = np.nonzero(ink)
         ink = ink[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
-        assert not find_rules(ink > 127).any(), text
+        assert not find_rules(ink > 127).mask.any(), text
 
 
 def test_strokes_that_cross_a_line_stay_whole():
@@ -170,7 +170,7 @@ def test_strokes_that_cross_a_line_stay_whole():
     cv2.line(ink, (80, 15), (100, 15), FULL, 3)
     lines = blank()
     cv2.line(lines, (0, 48), (WIDTH - 1, 48), FULL, 2)
-    rules = find_rules((ink > 0) | (lines > 0))
+    rules = find_rules((ink > 0) | (lines > 0)).mask
     assert not rules[ink > 0].any()
     assert rules[47:50].any(axis=0).mean() > 0.9
 
@@ -179,7 +179,7 @@ def test_a_dash_and_a_stroke_through_two_digits_are_no_lines():
     ink = digits("47")
     cv2.line(ink, (95, 30), (110, 30), FULL, 3)
     cv2.line(ink, (18, 34), (72, 26), FULL, 3)
-    assert not find_rules(ink > 127).any()
+    assert not find_rules(ink > 127).mask.any()
 
 
 def test_a_rule_on_a_very_wide_page_is_followed_though_it_bends():
@@ -190,7 +190,7 @@ def test_a_rule_on_a_very_wide_page_is_followed_though_it_bends():
         mask[rows + beside, columns] = True
     mask[20:55, 100:4000:60] = True
     mask[20:55, 101:4000:60] = True
-    rules = find_rules(mask)
+    rules = find_rules(mask).mask
     assert rules[60:].sum() > 0.97 * mask[60:].sum()
     assert not rules[:60].any()
 
@@ -201,3 +201,52 @@ def test_teeth_that_a_break_parts_from_their_rule_go_too():
     line = normalize(page(blank(), lines))
     assert not line.pixels.any()
     assert kept_and_left(digits(), lines) == (1, 0)
+
+
+def between_rules(columns, left=0, right=WIDTH - 1, text=True):
+    """Strokes as thick as the two rules, from the one to the other, and a seven beside them."""
+    drawn = digits("7") if text else blank()
+    for row in (TOP, BOTTOM):
+        cv2.line(drawn, (left, row), (right, row), FULL, 2)
+    for column in columns:
+        cv2.line(drawn, (column, TOP), (column, BOTTOM), FULL, 2)
+    return drawn > 0
+
+
+@pytest.mark.parametrize(
+    ("columns", "left", "right"),
+    [
+        ((100,), 0, WIDTH - 1),
+        ((100, 120), 0, WIDTH - 1),
+        ((LEFT, 75, RIGHT), LEFT, RIGHT),  # in the middle of a box
+        ((LEFT, 60, 100, RIGHT), LEFT, RIGHT),  # not at its thirds
+        ((135,), LEFT, RIGHT),  # near the rules' ends
+        (tuple(range(LEFT, 142, 15)), LEFT, 141),  # as even as a comb, but too narrow for digits
+    ],
+)
+def test_a_line_between_rules_is_doubtful_where_it_could_be_a_1(columns, left, right):
+    assert find_rules(between_rules(columns, left, right)).doubtful
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("text", ["", "77"])
+@pytest.mark.parametrize("thick", [1, 2, 3])
+def test_sides_of_frames_and_even_dividers_are_not_doubtful(kind, text, thick):
+    lines = comb(thick) if kind == "comb" else frame(kind, thick)
+    assert not find_rules((digits(text) > 127) | (lines > 0)).doubtful
+
+
+def comb(thick):
+    """A comb of four cells as wide as each other."""
+    drawn = frame("boxed", thick)
+    for place in (1, 2, 3):
+        column = round(LEFT + place * (RIGHT - LEFT) / 4)
+        cv2.line(drawn, (column, TOP), (column, BOTTOM), FULL, thick)
+    return drawn
+
+
+def test_rules_that_stay_make_a_1_between_them_doubtful():
+    mask = between_rules((60,), 20, 110, text=False)
+    cv2.putText(drawn := blank(), "7", (75, 42), cv2.FONT_HERSHEY_SIMPLEX, 1.15, FULL, 3)
+    found = find_rules(mask | (drawn > 0))
+    assert found.doubtful

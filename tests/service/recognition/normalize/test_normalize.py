@@ -89,7 +89,7 @@ def test_rules_are_found_as_lines_alone():
     mask = np.zeros((60, 300), bool)
     mask[40:42] = True
     mask[10:55, 100:106] = True
-    rules = find_rules(mask)
+    rules = find_rules(mask).mask
     assert rules[40:42, :95].all()
     assert not rules[10:39].any()
     assert not rules[10:55, 101:105].any()

@@ -1,0 +1,118 @@
+"""Tell printed lines from digits' strokes: by what they meet, and by what lies beside them."""
+
+import cv2
+import numpy as np
+
+from service.recognition.normalize.band import weighted_median
+from service.recognition.normalize.ink_mask import stroke_width
+from service.recognition.normalize.rules.lines import (
+    BREAK,
+    BREAK_PIXELS,
+    FIRM,
+    LONG,
+    Bools,
+    Floats,
+    Image,
+    Lines,
+    crossings,
+    draw,
+)
+
+HIGH, HIGHER = 1.15, 1.3  # of digits' heights, that an upright line is high where it ends nearby
+HAIR = 0.7  # of the pen's strokes, that an upright line is thick which meets no level one, at most
+MARGIN = 0.12  # of the width, beside which one is on an empty page
+TEXT = 0.4  # of ink that is no line, from which it may be text
+
+
+def printed_level(level: Lines, upright: Lines, height: int, width: int) -> Bools:
+    """Tell rules and the level lines of frames from digits' strokes."""
+    loose = max(BREAK * height, BREAK_PIXELS)
+    out = (level.start <= loose) & (level.stop >= width - 1 - loose)
+    long = (level.length >= LONG * height) & ((level.firm > 0) | out)
+    # A frame's line begins at an upright one and stops at another: at their ends, or, doubled,
+    # near them. The bar of a 4 goes on beyond.
+    column, row = crossings(level, upright)
+    to_end = np.minimum(np.abs(row - upright.far_start), np.abs(row - upright.far_stop))
+    doubled = (row >= upright.far_start) & (row <= upright.far_stop)
+    doubled &= (upright.length >= 0.6 * height) & (np.minimum(row, height - row) <= height / 3)
+    corner = (to_end <= max(height / 10, 4.0)) | doubled
+    near = upright.thick / 2 + max(height / 16, 3.0)
+    starts = (corner & (np.abs(column - level.far_start[:, None]) <= near)).any(axis=1)
+    stops = (corner & (np.abs(column - level.far_stop[:, None]) <= near)).any(axis=1)
+    framed = (starts | (level.start <= 1)) & (stops | (level.stop >= width - 2))
+    # From edge to edge of a narrow image the bar of a 7 goes as well, but not with its like.
+    bare = framed & ~(starts | stops)
+    if np.count_nonzero(bare) == 1:
+        framed &= ~bare | (level.alone >= FIRM)
+    middle = level.at((level.start + level.stop) / 2)
+    at_edge = np.minimum(middle, height - 1 - middle) <= max(height / 12, 2.5)
+    return np.asarray(long | framed | (at_edge & (level.length >= height)))
+
+
+def printed_upright(
+    upright: Lines, level: Lines, shape: tuple[int, int], digits: float, pen: float
+) -> Bools:
+    """Tell the sides of frames and the dividers of combs from digits' strokes.
+
+    Args:
+        upright: lines.
+        level: printed lines.
+        shape: of the page, (height, width).
+        digits: how high the ink is that is no line; 0 if there is none.
+        pen: how wide its strokes are.
+    """
+    height, width = shape
+    row, column = crossings(upright, level)
+    beyond = max(BREAK * height, 3.0)
+    met = (column >= level.far_start - beyond) & (column <= level.far_stop + beyond)
+    met &= _alike(upright.thick, level.thick, 2.0)  # lines of one frame
+    middle = ((upright.start + upright.stop) / 2)[:, None]
+    place = upright.at(np.full(len(upright), height / 2))
+    aside = np.minimum(place, width - place) <= MARGIN * width
+    printed = np.zeros(len(upright), np.bool_)
+    near = np.full(len(upright), 1.5)  # where a line's end must be
+    for rules, edges in ((1.0, HIGH), (HIGHER, HIGHER)):
+        reached = met & (row >= (upright.far_start - near)[:, None])
+        reached &= row <= (upright.far_stop + near)[:, None]
+        top, bottom = (reached & (row < middle)).any(axis=1), (reached & (row > middle)).any(axis=1)
+        printed |= top & bottom & (upright.length >= rules * digits)
+        above, below = upright.start <= near, upright.stop >= height - 1 - near
+        tall = upright.length >= (edges * digits if digits else 0.6 * height)
+        printed |= (top | bottom) & (top | above) & (bottom | below) & tall
+        # Without a rule, only the pen and the place tell a side from a 1.
+        alone = tall & (upright.thick <= HAIR * pen) if digits else aside & (width >= height)
+        printed |= above & below & alone
+        near = np.maximum(0.1 * upright.length, 2)
+    # What lies beside a printed line, from the same row to the same, is printed.
+    other = upright[printed]
+    near = np.maximum(0.1 * other.length, 3)
+    same = np.abs(upright.start[:, None] - other.start) <= near
+    same &= np.abs(upright.stop[:, None] - other.stop) <= near
+    same &= _alike(upright.thick, other.thick, 1.65)
+    return np.asarray(printed | same.any(axis=1))
+
+
+def _alike(thick: Floats, others: Floats, most: float) -> Bools:
+    """Tell which are about as thick as which, (lines, others)."""
+    ratio = (thick[:, None] + 0.5) / (others + 0.5)
+    return np.asarray((ratio <= most) & (ratio >= 1 / most))
+
+
+def has_text(ink: Image, level: Lines) -> bool:
+    """Tell whether there is more than lines and what is low."""
+    rest = cv2.subtract(ink, draw(ink.shape, level, 2))
+    _, _, stats, _ = cv2.connectedComponentsWithStats(rest)
+    return bool((stats[1:, cv2.CC_STAT_HEIGHT] >= TEXT * len(ink)).any())
+
+
+def digits_of(ink: Image, level: Lines, upright: Lines) -> tuple[float, float]:
+    """Return how high the ink is that is no line, and how wide its strokes; 0 without any."""
+    rest = cv2.subtract(ink, draw(ink.shape, level, 2))
+    rest = cv2.subtract(rest, np.ascontiguousarray(draw(ink.shape[::-1], upright, 2).T))
+    _, _, stats, _ = cv2.connectedComponentsWithStats(rest)
+    heights, areas = stats[1:, cv2.CC_STAT_HEIGHT], stats[1:, cv2.CC_STAT_AREA]
+    chosen = heights >= max(0.15 * len(ink), 5)
+    if not chosen.any():
+        return 0.0, 0.0
+    usual = weighted_median(heights[chosen].astype(np.float64), areas[chosen].astype(np.float64))
+    return usual, stroke_width(np.asarray(rest, np.uint8))
