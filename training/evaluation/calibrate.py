@@ -277,7 +277,7 @@ def best_weight(reads: Sequence[Read], now: float) -> float:
 def voted(read: Read, weight: float) -> Read:
     """Return a read as another weight of the second reader would have it.
 
-    Each reader's texts are the likeliest of its vote, so the tail of the distribution is missing.
+    Only what a reader or both together read is weighed, not what comes second to all of them.
     """
     if len(read.readers) < 2:
         return read
