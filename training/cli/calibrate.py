@@ -43,11 +43,11 @@ def calibrate(
 ) -> None:
     """Make confidences mean what they say, on your own strips or made ones; set thresholds.
 
-    A thousand strips fit everything; fewer, from 50 on, adjust what was fitted before. With a
+    A thousand strips fit everything; fewer, from 30 on, adjust what was fitted before. With a
     second reader, the vote and the confidences of both together are fitted, too, and written into
     the first reader's file.
     """
-    from service.recognition.model import second_reader_file
+    from service.recognition.model import Scorer, second_reader_file
     from training.data.digits import split
     from training.evaluation.calibrate import calibrate as fit_to
     from training.evaluation.calibrate import made_strips, read_all
@@ -63,4 +63,11 @@ def calibrate(
     options = f"--data {data.value} --made {made} --pages {pages:g} --seed {seed}" if made else ""
     for fitted in fit_to(model, out, alone, second, both, options):
         console.print(promises_table(fitted))
+    metadata = Scorer(out).metadata
+    pairing = metadata.pairing if second else None
+    for each in (pairing.calibration if pairing else metadata.calibration).thresholds:
+        typer.echo(
+            f"accepting at {each.error_rate:.1%}: {each.low:.1%} to {each.high:.1%} wrong, as far "
+            "as these strips can tell"
+        )
     console.print(f"{out} written")

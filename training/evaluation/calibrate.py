@@ -28,7 +28,8 @@ from training.export import write_metadata
 from training.pages.strips import random_page
 
 ERROR_RATES = (0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001)
-FEWEST = 50  # strips to fit on
+FEWEST = 30  # strips to fit on
+SUFFICIENT = 50  # strips, right and wrong ones among them, to fit without a prior
 ENOUGH = 1000  # strips to fit every weight on; fewer scale and shift what was fitted before
 FEWEST_OF_A_KIND = 20  # right strips, and wrong ones, to fit a regression on
 RIDGE = 1.0  # pull of a weight towards 0, in strips
@@ -74,7 +75,7 @@ def fit(odds: Floats, right: Flags, prior: bool = False) -> tuple[float, float]:
     if strips < FEWEST or (good in (0, strips) and not prior):
         raise DatasetError(
             f"cannot calibrate on {strips} strips, {good} of them read right; expected {FEWEST} "
-            "or more, with right and wrong ones among them"
+            f"or more{'' if strips < FEWEST else ', with right and wrong ones among them'}"
         )
     inputs = np.stack([odds, np.ones_like(odds)])
     targets = smoothed(right)
@@ -188,7 +189,8 @@ def calibration(reads: Sequence[Read], source: str, before: Calibration) -> Cali
     """Fit a calibration to strings read.
 
     ENOUGH strips fit everything; fewer scale and shift the log-odds of the calibration before, and
-    leave thresholds that they cannot support.
+    leave thresholds that they cannot support. Fewer than SUFFICIENT, or only right ones, move
+    the log-odds a little, calibrated or not; a threshold's interval says how little they promise.
 
     Args:
         reads: what was read, with its evidence.
@@ -205,7 +207,8 @@ def calibration(reads: Sequence[Read], source: str, before: Calibration) -> Cali
             consulted=_regression_of(reads, PAIRED, consulted=True),
         )
     odds = np.array([before.log_odds(evidence_of(read)) for read in reads])
-    scale, offset = fit(odds, right, prior=bool(before.source))
+    few = len(reads) < SUFFICIENT or bool(right.all())
+    scale, offset = fit(odds, right, prior=bool(before.source) or few)
     if not before.source:  # what a few strips of another source will scale and shift
         alone, consulted = (each.then(scale, offset) for each in (before.alone, before.consulted))
         before = replace(before, alone=alone, consulted=consulted)

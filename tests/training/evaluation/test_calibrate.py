@@ -159,6 +159,14 @@ def test_a_promise_counts_what_the_threshold_of_one_in_a_hundred_accepts():
     assert found.error < before.error
 
 
+def test_thirty_strips_all_right_accept_at_a_rate_that_they_can_promise_and_say_how_little():
+    by = calibration(reads_of(np.linspace(0.6, 0.99, 30), [True] * 30), "thirty", Calibration())
+    assert [each.error_rate for each in by.thresholds] == [0.1, 0.05]  # 1 of 31 may be wrong
+    assert by.threshold(0.01) > 1
+    for each in by.thresholds:
+        assert (each.low, each.high) == pytest.approx((0, 0.1157), abs=1e-4)
+
+
 # --- a model file
 
 
@@ -280,7 +288,7 @@ def test_the_command_refuses_a_folder_of_too_few_strips_and_writes_nothing(tmp_p
     arguments = ["calibrate", str(SHIPPED_MODEL), str(out), "--strips", str(STRIPS)]
     result = CliRunner().invoke(app, [*arguments, "--second-reader", "none"])
     assert isinstance(result.exception, DatasetError)
-    assert "expected 50 or more" in str(result.exception)
+    assert "expected 30 or more" in str(result.exception)
     assert not out.exists()
 
 
