@@ -15,6 +15,7 @@ DIVIDERS = 2  # of a comb with both its sides, at least; one more for each side 
 EVEN, EVEN_PIXELS = 0.04, 1.0  # of a comb's pitch, by which its dividers stand off it, at most
 NARROW = 0.4  # of a comb's height, that its pitch is at least
 THINNER, THICKER = 0.8, 1.25  # times as thick as the rules, that a divider is
+SPREAD, SPREAD_PIXELS = 0.15, 0.75  # of dividers' thickness, between the thinnest and the thickest
 SQUARE = 0.02  # tangent by which it is off square to them, at most
 OVERSHOOT = 2.0  # pixels by which it ends beside their outer edges, at most
 
@@ -50,6 +51,9 @@ def _is_comb(upright: Lines, level: Lines, sides: Bools) -> bool:
     uneven = float(np.abs(gaps - pitch).max())
     narrow = pitch < NARROW * float(np.median(upright.length))
     if narrow or uneven > max(EVEN * pitch, EVEN_PIXELS):
+        return False
+    thick = upright.thick[others]
+    if np.ptp(thick) > max(SPREAD * float(np.median(thick)), SPREAD_PIXELS):
         return False
     return bool(_divides(upright[others], level).all())
 

@@ -250,3 +250,11 @@ def test_rules_that_stay_make_a_1_between_them_doubtful():
     cv2.putText(drawn := blank(), "7", (75, 42), cv2.FONT_HERSHEY_SIMPLEX, 1.15, FULL, 3)
     found = find_rules(mask | (drawn > 0))
     assert found.doubtful
+
+
+def test_ones_amid_a_combs_cells_are_told_from_dividers_by_their_thickness():
+    lines = frame("boxed", 4)
+    for place, thick in ((1, 5), (2, 4), (3, 3)):
+        column = round(LEFT + place * (RIGHT - LEFT) / 4)
+        cv2.line(lines, (column, TOP), (column, BOTTOM), FULL, thick)
+    assert find_rules(lines > 0).doubtful
