@@ -34,11 +34,14 @@ WINDOW = 8  # of wide pages, along which a line is followed at once
 def level_lines(ink: Image, thick: int) -> Lines:
     """Find level lines; long ones bend and are followed window by window."""
     height, width = ink.shape
+    least = SHORT * min(width, LONG * height)
     windows = max(round(width / (WINDOW * height)), 1)
+    if windows == 1:
+        return straight_lines(ink, height, thick, least)
     found = []
     for left, right in pairwise(np.linspace(0, width, windows + 1).astype(int).tolist()):
         part = np.ascontiguousarray(ink[:, left:right])
-        lines = straight_lines(part, height, thick, SHORT * min(width, LONG * height))
+        lines = straight_lines(part, height, thick, least)
         found.append(vars(lines.moved(left)).values())
     return Lines(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
 
@@ -72,17 +75,18 @@ def straight_lines(ink: Image, height: int, thick: int, least: float) -> Lines:
         return NONE
     number = np.full(len(wide), -1)
     number[wide] = np.arange(count)
-    rows, columns = np.nonzero(flat)
-    label = number[labels[rows, columns]]
+    place = np.flatnonzero(flat.view(np.bool_))
+    label = number[labels.ravel()[place]]
     chosen = label >= 0
-    row, slope = _fit(rows[chosen], columns[chosen], label[chosen], count, thick)
+    rows, columns = np.divmod(place[chosen], ink.shape[1])
+    row, slope = _fit(rows, columns, label[chosen], count, thick)
     left = stats[wide, cv2.CC_STAT_LEFT]
     right = left + stats[wide, cv2.CC_STAT_WIDTH]
     chosen = np.abs(slope) <= 1.5 * SLOPE
     if not chosen.any():
         return NONE
-    found = _follow(ink, (row[chosen], slope[chosen]), (left[chosen], right[chosen]), thick, bridge)
-    return found[found.length >= least]
+    lines, ends = (row[chosen], slope[chosen]), (left[chosen], right[chosen])
+    return _follow(ink, lines, ends, thick, bridge, least)
 
 
 def _fit(
@@ -112,6 +116,7 @@ def _follow(
     ends: tuple[Integers, Integers],
     thick: int,
     bridge: Image,
+    least: float,
 ) -> Lines:
     """Follow lines column by column; return those that are straight and of even thickness.
 
@@ -121,6 +126,7 @@ def _follow(
         ends: the columns from which and up to which each is followed.
         thick: rows of a line, at most.
         bridge: closes its breaks.
+        least: columns of a line, at least.
     """
     height, width = ink.shape
     deep, middle = _runs(ink)
@@ -152,15 +158,19 @@ def _follow(
     uneven = np.einsum("ij,ij->i", good, (depth - usual[:, None]) ** 2) / many
     covered = (within & inked).sum(axis=1)
     straight = many / np.maximum((thin & within).sum(axis=1), 1)
-    printed = (np.abs(slope) <= SLOPE) & (many >= SEEN * length) & (covered >= COVER * length)
-    printed &= np.any([(straight >= a) & (uneven <= b**2) for a, b in STRAIGHT], axis=0)
+    printed = (length >= least) & (np.abs(slope) <= SLOPE)
+    printed &= (many >= SEEN * length) & (covered >= COVER * length)
+    even, rough = ((straight >= share) & (uneven <= most**2) for share, most in STRAIGHT)
+    printed &= even | rough
+    if not printed.any():
+        return NONE
     gaps = cv2.morphologyEx(inked.view(np.uint8), cv2.MORPH_CLOSE, bridge) == 0
     printed &= (gaps & within).sum(axis=1) <= OPEN * length
     far_start = np.where(before & ~inked, column, -1).max(axis=1) + 1
     far_stop = np.where(behind & ~inked, column, width).min(axis=1) - 1
     firm = (uneven <= STRAIGHT[0][1] ** 2) | (covered >= FIRM * length)
     found = (start, stop, far_start, far_stop, row, slope, usual, firm, many / length)
-    return Lines(*(each[printed].astype(np.float64) for each in found))
+    return Lines(*np.array(found, np.float64)[:, printed])
 
 
 def _runs(ink: Image) -> tuple[Integers, Integers]:
@@ -170,13 +180,17 @@ def _runs(ink: Image) -> tuple[Integers, Integers]:
         Each (rows x columns) int16: the length, -1 where there is no ink, and the middle's double.
     """
     height = len(ink)  # PIECE at most, so that its double is an int16
-    place = np.arange(height, dtype=np.int16)[:, None]
-    above = np.maximum.accumulate(np.where(ink, np.int16(-1), place), axis=0)
-    below = np.where(ink, np.int16(height), place)
-    below = np.minimum.accumulate(below[::-1], axis=0)[::-1]
-    deep, middle = below - above - np.int16(1), above + below
+    blank = ink.astype(np.int16) - np.int16(1)  # all its bits are 1 where there is no ink, else 0
+    place = np.arange(1, height + 1, dtype=np.int16)[:, None]
+    # Rows down to the blank pixel above, from 1, and up to the one below; 0 where there is none.
+    above = np.maximum.accumulate(place & blank, axis=0)
+    below = np.maximum.accumulate(place & blank[::-1], axis=0)[::-1]
+    middle = above - below
+    middle += np.int16(height - 1)
+    above += below
+    deep = np.subtract(np.int16(height), above, out=above)
     for here, there in ((slice(1, None), slice(None, -1)), (slice(None, -1), slice(1, None))):
-        beside = (ink[here] == 0) & (ink[there] > 0)
-        deep[here][beside] = deep[there][beside]
-        middle[here][beside] = middle[there][beside]
+        beside = ink[there] > ink[here]
+        np.copyto(deep[here], deep[there], where=beside)
+        np.copyto(middle[here], middle[there], where=beside)
     return deep.ravel(), middle.ravel()
