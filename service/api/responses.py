@@ -93,14 +93,6 @@ def to_model(recognizer: Recognizer) -> pb.GetModelResponse:
     )
 
 
-def not_calibrated(digest: str) -> str:
-    """Return what people are to know of a model that was never calibrated."""
-    return (
-        f"the model {digest[:12]} is not calibrated: its confidences are no probabilities, and it "
-        "accepts nothing; `digitstrip-train calibrate` fits it to labeled scans"
-    )
-
-
 def _calibration(calibration: Calibration) -> pb.Calibration:
     return pb.Calibration(
         source=calibration.source,

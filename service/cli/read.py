@@ -65,11 +65,11 @@ def read(
     """Read images in this process, without a server."""
     from service.api.options import to_request
     from service.api.requests import to_options
-    from service.api.responses import not_calibrated
     from service.api.service import RecognitionService
     from service.cli.explain_plot import draw_steps
     from service.imaging.decode import decode
     from service.imaging.page import Page
+    from service.recognition.calibration import not_calibrated
     from service.recognition.model import ModelFiles
     from service.recognition.recognizer import Recognizer
 

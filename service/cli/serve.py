@@ -48,7 +48,7 @@ def serve(
 
     silence_grpc()
     yield_to_workers()
-    from service.api.responses import not_calibrated
+    from service.recognition.calibration import not_calibrated
     from service.server.app import serve as run
     from service.server.observability.logs import logging_to_stderr
     from service.server.settings import check_variables, load_settings

@@ -159,6 +159,14 @@ class Calibration:
             raise ValueError(f"calibration {text!r}: {error!r}") from error
 
 
+def not_calibrated(digest: str) -> str:
+    """Return what people are to know of a model that was never calibrated."""
+    return (
+        f"the model {digest[:12]} is not calibrated: its confidences are no probabilities, and it "
+        "accepts nothing; `digitstrip-train calibrate` fits it to labeled scans"
+    )
+
+
 def _to_object(logistic: Logistic) -> dict[str, Any]:
     return {"weights": dict(logistic.weights), "offset": logistic.offset}
 

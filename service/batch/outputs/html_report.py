@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from service.api.responses import not_calibrated
 from service.batch.durable_files import PARTIAL, beside, writing
 from service.batch.inputs.items import Item
 from service.batch.job import Job
@@ -23,6 +22,7 @@ from service.batch.outputs.summary import BARS, SHOWN, Summary
 from service.batch.pages import PageStatus, Record
 from service.batch.plan import Place
 from service.errors import SettingsError
+from service.recognition.calibration import not_calibrated
 
 CARDS = 60  # of a page
 MADE_BY = '<meta name="generator" content="digitstrip batch">'

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Self
 
-from service.api.responses import not_calibrated
 from service.batch.pages import PageResult, PageStatus, Record
+from service.recognition.calibration import not_calibrated
 
 BARS = 20  # of the histogram of confidences
 LEAST = 24  # least certain readings that the report shows

@@ -182,7 +182,7 @@ def test_held_out_figures_are_shares_and_repeat(stage):
     judged = stage.judge(network, torch.device("cpu"))
     assert judged == stage.judge(network, torch.device("cpu"))
     assert judged.loss > 0
-    assert judged.string_error > 0.9  # an untrained network reads right only what says nothing
+    assert judged.string_error > 0.8  # an untrained network reads right only what says nothing
 
 
 @pytest.mark.parametrize("kept", [0.0, 0.25, 1.0])
