@@ -345,12 +345,12 @@ class Recognizer:
         timer: StageTimer,
     ) -> Recognition:
         """Calibrate a reading, account for the ink, decide, and say where the digits are."""
-        if not reading.text and not strip.pixels.any():
-            # No ink is no text, whatever a network makes of paper; traces are the account's matter.
+        ink = self._account(reading, line, strip)
+        if not reading.text and ink.blank:
+            # No ink is no text, whatever a network makes of paper.
             second = None if evidence.second is None else 1.0
             evidence = Evidence(1.0, first=1.0, second=second, agreed=True)
         reading = self._calibrated(reading, evidence)
-        ink = self._account(reading, line, strip)
         decision, reasons = self._decide(reading, ink, options.error_rate)
         boxes = self._boxes(reading.digits, strip)
         timer.took("search")

@@ -15,14 +15,7 @@ from enum import StrEnum
 import numpy as np
 
 from service.recognition.ink_account.edges import cut_off
-from service.recognition.ink_account.marks import (
-    between,
-    blots,
-    dashes,
-    printed,
-    slashes,
-    ticks,
-)
+from service.recognition.ink_account.marks import between, blots, dashes, printed, slashes, ticks
 from service.recognition.ink_account.page_ink import SLACK, PageInk, Which
 from service.recognition.ink_account.strikes import struck
 from service.recognition.normalize import Box, Line, Strip
@@ -63,6 +56,11 @@ class InkAccount:
     removed: float  # share that was removed as printed lines
     boxes: tuple[Box, ...]  # round unexplained ink, in the source image, the largest first
     reasons: tuple[Reason, ...]  # why it does not balance
+
+    @property
+    def blank(self) -> bool:
+        """Whether the page has no ink at all, neither kept nor removed, nor traces of any."""
+        return self.seen and self.digits + self.unexplained + self.outside + self.removed == 0
 
 
 def account(

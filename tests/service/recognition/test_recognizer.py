@@ -1,5 +1,6 @@
 import re
 
+import cv2
 import numpy as np
 import pytest
 
@@ -72,6 +73,18 @@ def test_blank_page_reads_as_empty_text(recognizer, level):
     assert reading.text == ""
     assert reading.digits == ()
     assert reading.confidence > 0.9
+
+
+def test_a_page_whose_ink_was_removed_is_not_as_sure_to_be_blank(recognizer):
+    page = np.full((60, 300), 255, np.uint8)
+    blank = recognizer.recognize(page)
+    cv2.rectangle(page, (5, 5), (294, 54), 0, 2)
+    framed = recognizer.recognize(page)
+    assert framed.reading.text == ""
+    assert framed.ink.removed == pytest.approx(1)
+    assert blank.ink.blank
+    assert not framed.ink.blank
+    assert framed.reading.confidence < blank.reading.confidence
 
 
 def test_every_digit_has_a_box_inside_the_image_and_left_of_the_next(recognizer):
