@@ -64,7 +64,7 @@ def _find_rules(mask: Mask) -> Rules:
         sides = printed_upright(upright, rules, (height, width), digits, pen)
         doubtful = joins_unprinted(upright[~sides], level, printed)
         upright = upright[sides]
-        doubtful |= has_doubtful(upright, rules)
+        doubtful |= has_doubtful(upright, rules, digits > 0)
     if not len(rules) and not len(upright):
         return Rules(np.zeros_like(mask), doubtful)
     return Rules(line_pixels(ink, rules, upright, thick), doubtful)

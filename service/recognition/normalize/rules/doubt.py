@@ -20,17 +20,18 @@ SQUARE = 0.02  # tangent by which it is off square to them, at most
 OVERSHOOT = 2.0  # pixels by which it ends beside their outer edges, at most
 
 
-def has_doubtful(upright: Lines, level: Lines) -> bool:
+def has_doubtful(upright: Lines, level: Lines, text: bool) -> bool:
     """Tell whether one of the printed upright lines may be a 1.
 
     Args:
         upright: printed lines.
         level: printed lines.
+        text: whether the page has ink that is no line.
     """
     if not len(upright):
         return False
-    if not len(level):  # the outermost two may be sides
-        return len(upright) > 2
+    if not len(level):  # the outermost two may be sides of text; alone they may be 11, cut close
+        return len(upright) > 2 or not text
     _, column, upper, lower = _meet(upright, level)
     met = upper | lower
     at_end = (_at_end(column, upright, level) | ~met).all(axis=1)

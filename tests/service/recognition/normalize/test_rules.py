@@ -258,3 +258,11 @@ def test_ones_amid_a_combs_cells_are_told_from_dividers_by_their_thickness():
         column = round(LEFT + place * (RIGHT - LEFT) / 4)
         cv2.line(lines, (column, TOP), (column, BOTTOM), FULL, thick)
     assert find_rules(lines > 0).doubtful
+
+
+def test_upright_lines_alone_at_the_edges_may_be_ones_that_were_cut_close():
+    page = np.zeros((42, 108), np.bool_)
+    page[1:41, 10:13] = page[1:41, 96:99] = True
+    found = find_rules(page)
+    assert found.mask.any()
+    assert found.doubtful
