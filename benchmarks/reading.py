@@ -7,7 +7,7 @@ import argparse
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import ParamSpec, TypeVar
 
 import cv2
 import numpy as np
@@ -22,6 +22,9 @@ from service.recognition.recognizer import FIRST, FURTHER, Recognizer
 
 PIXELS = 8_000_000  # of a large page
 STRIPS = Path(__file__).parent.parent / "examples" / "strips"
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def framed(gray: Gray) -> Gray:
@@ -48,9 +51,9 @@ def main() -> None:
     spent: dict[str, float] = {}
     passes: list[int] = []  # of the first reader, by scan
 
-    def timed(step: str, work: Callable[..., Any], *arguments: object) -> Any:  # noqa: ANN401 - whatever the step gives
+    def timed(step: str, work: Callable[P, R], *arguments: P.args, **named: P.kwargs) -> R:
         began = time.thread_time()
-        done = work(*arguments)
+        done = work(*arguments, **named)
         spent[step] = spent.get(step, 0) + time.thread_time() - began
         return done
 

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from service.imaging.levels import quantile
 from service.imaging.page import Channel
 
 Color = npt.NDArray[np.float64]  # (3,) red, green, blue
@@ -112,7 +113,7 @@ def choose(pixels: npt.NDArray[np.uint8]) -> Mix:
         return PLAIN
     planes, most, least = _differences(pixels, paper)
     distance = np.maximum(most, -least)
-    differs = distance >= max(LEAST_DIFFERENCE, 4 * lower_quartile(distance))
+    differs = distance >= max(LEAST_DIFFERENCE, 4 * quantile(distance, 0.25))
     differences = np.stack([plane[differs] for plane in planes], axis=1)
     # What most images are: no form, and ink that luminance shows. Parting colors takes longer.
     seen = np.abs(differences @ LUMINANCE.astype(np.float32)) >= SEEN * distance[differs]
@@ -130,14 +131,6 @@ def choose(pixels: npt.NDArray[np.uint8]) -> Mix:
         if ink.area >= max(LEAST_WRITING, OUTWEIGHED * (form.area - form.formal)):
             return _without(form, ink, paper)
     return _showing(writing or groups)
-
-
-def lower_quartile(levels: Levels) -> float:
-    """Return what `np.quantile` does of levels from 0 to 255, by counting instead of sorting."""
-    counted = np.bincount(levels.ravel(), minlength=256).cumsum()
-    place = 0.25 * (levels.size - 1)
-    before, after = np.searchsorted(counted, [math.floor(place), math.ceil(place)], side="right")
-    return float(before + (after - before) * (place % 1))
 
 
 def _differences(
@@ -167,7 +160,7 @@ def _groups(differences: npt.NDArray[np.int16], differs: Mask) -> list[Group]:
     some = np.ascontiguousarray(directions[:: max(len(directions) // CLUSTERED, 1)])
     stop = (cv2.TERM_CRITERIA_MAX_ITER + cv2.TERM_CRITERIA_EPS, 10, 1e-3)
     cv2.setRNGSeed(1)  # the same image gives the same answer
-    _, _, centers = cv2.kmeans(some, MAX_GROUPS, None, stop, 2, cv2.KMEANS_PP_CENTERS)  # type: ignore[call-overload]
+    _, _, centers = cv2.kmeans(some, MAX_GROUPS, None, stop, 2, cv2.KMEANS_PP_CENTERS)  # type: ignore[call-overload]  # OpenCV's stubs want labels
     centers /= np.linalg.norm(centers, axis=1, keepdims=True)
     labels = (directions @ centers.T).argmax(axis=1)
     for one, other in combinations(range(MAX_GROUPS), 2):

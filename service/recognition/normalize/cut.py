@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from service.imaging.levels import quantile
 from service.imaging.page import Gray
 from service.recognition.normalize.line import DIGIT_HEIGHT, Band, Line, WorkingPage
 from service.recognition.normalize.polarity import Polarity
@@ -59,15 +60,7 @@ def stretch(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         return pixels
     threshold, _ = cv2.threshold(lit, 0, 255, cv2.THRESH_OTSU)
     strong = lit[lit > threshold]
-    full = _quantile(strong, FULL) if strong.size else float(threshold)
+    full = quantile(strong, FULL) if strong.size else float(threshold)
     floor = 0.35 * float(threshold)
     stretched = (pixels.astype(np.float32) - floor) * (255 / max(full - floor, 1))
     return np.asarray(np.clip(stretched, 0, 255), np.uint8)
-
-
-def _quantile(levels: npt.NDArray[np.uint8], share: float) -> float:
-    """Return a quantile as NumPy does, by counting levels: in a quarter of the time."""
-    counts = np.cumsum(np.bincount(levels, minlength=256))
-    place = share * (levels.size - 1)
-    below, above = np.searchsorted(counts, [int(place) + 1, min(int(place) + 2, levels.size)])
-    return float(below + (place - int(place)) * (above - below))

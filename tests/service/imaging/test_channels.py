@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from service.imaging.channels import LUMINANCE, SAMPLED, lower_quartile, thinned
+from service.imaging.channels import LUMINANCE, SAMPLED, thinned
 from service.imaging.decode import decode
 from service.imaging.page import Channel
 from tests.conftest import STRIPS
@@ -238,10 +238,3 @@ def test_the_examples_are_read_from_luminance(name):
     np.testing.assert_array_equal(
         page.gray, np.asarray(Image.open(io.BytesIO(encoded)).convert("L"))
     )
-
-
-@pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 1001])
-@pytest.mark.parametrize("most", [1, 2, 255])
-def test_the_lower_quartile_is_numpy_s(count, most):
-    levels = np.random.default_rng(count).integers(0, most, count, endpoint=True).astype(np.int16)
-    assert lower_quartile(levels) == np.quantile(levels, 0.25)
