@@ -2,12 +2,12 @@
 
 from rich.console import Console
 
-from service.batch.durable_files import beside
-from service.batch.inputs.expand import inputs_of
 from service.batch.job import Job
 from service.batch.options import ProgressMode
 from service.batch.progress import Progress
 from service.batch.run import JOURNAL, has_begun, run
+from service.durable_files import beside
+from service.inputs.expand import inputs_of
 
 
 def carry_out(job: Job, names: list[str], mode: ProgressMode, console: Console) -> int:

@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 from google.protobuf import text_format
 
-from service.batch.inputs.documents import DPI
 from service.batch.plan import Plan, Services
 from service.errors import ServerError, SettingsError
 from service.imaging.limits import Limits
+from service.inputs.documents import DPI
 from service.pb import recognizer_pb2 as pb
 from service.recognition.model import ModelFiles
 from service.recognition.recognizer import Recognizer

@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from service.batch.inputs.documents import DPI
-from service.batch.inputs.items import Item
 from service.imaging.limits import Limits
+from service.inputs.documents import DPI
+from service.inputs.items import Item
 
 if TYPE_CHECKING:
     from service.client.client import Client

@@ -6,11 +6,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Protocol, Self
 
-from service.batch.durable_files import PARTIAL, beside, put_in_place, writing
 from service.batch.engines.local import LocalEngine
 from service.batch.engines.worker import Worker
-from service.batch.inputs.expand import Inputs
-from service.batch.inputs.items import Item
 from service.batch.job import Job, Setting, check, plan_of, settings_of
 from service.batch.outputs.html_report import Report, check_report
 from service.batch.outputs.pictures import Picture
@@ -22,8 +19,11 @@ from service.batch.plan import Place
 from service.batch.progress import Progress
 from service.batch.state.journal import EARLIER, Journal
 from service.batch.state.marks import MARK, REFRESH, differences, mark
+from service.durable_files import PARTIAL, beside, put_in_place, writing
 from service.errors import SettingsError
 from service.extras import needs
+from service.inputs.expand import Inputs
+from service.inputs.items import Item
 
 # A run's own files, beside its output: what was read so far, and what a finished one was made from.
 JOURNAL, SHARDS, FINISHED = ".journal", ".shards", ".run.json"

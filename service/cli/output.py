@@ -21,8 +21,8 @@ from service.imaging.formats import SUFFIXES
 if TYPE_CHECKING:
     from PIL import Image
 
-    from service.batch.inputs.documents import Content
     from service.imaging.limits import Limits
+    from service.inputs.documents import Content
     from service.pb import recognizer_pb2 as pb
 
 STDOUT, STDERR = 1, 2
@@ -143,7 +143,7 @@ def report(
         as_json: whether to print JSON.
         drawings: what to draw of each page, and where; None is nowhere.
     """
-    from service.batch.inputs.documents import Document
+    from service.inputs.documents import Document
 
     sources = list(expand(names, SUFFIXES | DOCUMENTS))
     pictures = [

@@ -30,7 +30,7 @@ from service.imaging.limits import Limits
 if TYPE_CHECKING:
     from PIL import Image
 
-    from service.batch.inputs.documents import Content
+    from service.inputs.documents import Content
     from service.pb import recognizer_pb2 as pb
 
 ExplainOption = Annotated[

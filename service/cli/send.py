@@ -29,7 +29,7 @@ from service.cli.recognition_options import (
 )
 
 if TYPE_CHECKING:
-    from service.batch.inputs.documents import Content
+    from service.inputs.documents import Content
     from service.pb import recognizer_pb2 as pb
 
 

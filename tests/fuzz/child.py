@@ -20,7 +20,7 @@ SEEN = (
     "service.imaging.tiff",
     "service.api.requests",
     "service.api.wire",
-    "service.batch.inputs",
+    "service.inputs",
     "service.batch.state.journal",
     "service.workers.framing",
     "tarfile",

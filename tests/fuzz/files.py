@@ -9,14 +9,14 @@ from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
-from service.batch.inputs.archives import members
-from service.batch.inputs.items import Item
-from service.batch.inputs.manifest import read_manifest
-from service.batch.inputs.open_files import opened_tar, opened_zip
 from service.batch.pages import PageResult, PageStatus
 from service.batch.plan import Place
 from service.batch.state.journal import MAGIC, Journal, records_of
 from service.errors import InputError, SettingsError
+from service.inputs.archives import members
+from service.inputs.items import Item
+from service.inputs.manifest import read_manifest
+from service.inputs.open_files import opened_tar, opened_zip
 from service.workers.framing import Frames, pack
 
 FILES = ("manifest", "journal", "zip", "tar", "frames")

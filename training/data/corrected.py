@@ -8,11 +8,11 @@ from pathlib import Path
 
 from PIL import Image
 
-from service.batch.inputs.documents import Document
 from service.errors import InputError, UnreadableSource
 from service.imaging.decode import decode
 from service.imaging.limits import Limits
 from service.imaging.page import Page
+from service.inputs.documents import Document
 from training.data.digits import DatasetError
 from training.data.labels import Label
 

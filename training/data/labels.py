@@ -5,8 +5,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from service.batch.inputs.manifest import PATHS, page_of, unguarded
+from service.csv_cells import unguarded
 from service.errors import BadOption
+from service.inputs.manifest import PATHS, page_of
 from training.data.digits import DatasetError
 
 DELIMITERS = ",;\t"  # of which a table has the one that is most often in its first line

@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 from rich.progress import track
 
-from service.batch.inputs.documents import Document
 from service.errors import InputError
 from service.imaging.decode import decode
 from service.imaging.limits import Limits
 from service.imaging.page import Gray
+from service.inputs.documents import Document
 from service.recognition.normalize import normalize
 from training.data.digits import DatasetError
 from training.data.labels import read_labels

@@ -13,21 +13,11 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple, Protocol
 
 from service.api.images import to_image
-from service.batch.durable_files import writing
-from service.batch.inputs.documents import (
-    MAX_PDF_BYTES,
-    Content,
-    Document,
-    is_pdf,
-    max_bytes_of,
-    no_such_page,
-)
-from service.batch.inputs.items import Item, too_many_bytes
-from service.batch.inputs.open_files import REMOTE
 from service.batch.outputs.pictures import Picture, draw
 from service.batch.outputs.rows import failed_page, read_page
 from service.batch.pages import ItemResult, PageResult
 from service.batch.plan import Place, Plan, Services
+from service.durable_files import writing
 from service.errors import (
     DigitstripError,
     InputError,
@@ -39,6 +29,16 @@ from service.errors import (
 )
 from service.imaging.decode import decode
 from service.imaging.limits import Limits
+from service.inputs.documents import (
+    MAX_PDF_BYTES,
+    Content,
+    Document,
+    is_pdf,
+    max_bytes_of,
+    no_such_page,
+)
+from service.inputs.items import Item, too_many_bytes
+from service.inputs.open_files import REMOTE
 from service.pb import recognizer_pb2 as pb
 
 PAGES = 16  # of a document, read in one go

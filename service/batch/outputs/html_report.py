@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from service.batch.durable_files import PARTIAL, beside, writing
-from service.batch.inputs.items import Item
 from service.batch.job import Job
 from service.batch.outputs.pictures import Picture
 from service.batch.outputs.rows import Row
 from service.batch.outputs.summary import BARS, SHOWN, Summary
 from service.batch.pages import PageStatus, Record
 from service.batch.plan import Place
+from service.durable_files import PARTIAL, beside, writing
 from service.errors import SettingsError
+from service.inputs.items import Item
 from service.recognition.calibration import not_calibrated
 
 CARDS = 60  # of a page

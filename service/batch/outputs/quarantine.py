@@ -8,9 +8,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from service.batch.durable_files import writing
-from service.batch.inputs.items import Item
 from service.batch.pages import Record
+from service.durable_files import writing
+from service.inputs.items import Item
 
 LIST = "reasons.jsonl"
 NAME = 120  # characters of a source's name that a copy's name keeps

@@ -4,10 +4,10 @@ import json
 from typing import Any
 
 from service.api.json_records import to_record
-from service.batch.inputs.items import Item
 from service.batch.pages import PageResult, PageStatus
 from service.batch.plan import Plan
 from service.errors import DigitstripError, InputError, UnreadableSource
+from service.inputs.items import Item
 from service.pb import recognizer_pb2 as pb
 
 Row = dict[str, Any]

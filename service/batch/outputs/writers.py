@@ -1,9 +1,6 @@
 """Writers: rows to `.jsonl`, `.csv` or `.parquet`; the same rows give the same bytes."""
 
-import csv
-import io
 import json
-import re
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -12,6 +9,7 @@ from typing import Any
 from service.batch.job import CsvFormat
 from service.batch.outputs.rows import COLUMNS, Row
 from service.batch.pages import PageResult
+from service.csv_cells import as_text, guarded, line_of
 from service.errors import SettingsError, quoted
 from service.extras import needs
 from service.pb import recognizer_pb2 as pb
@@ -29,7 +27,6 @@ CSV_COLUMNS = tuple(
     if column != "reasons"  # they are in the column `reason`, with that of a failure
     for each in (("code", "reason", "message") if column == "error" else (column,))
 )
-FORMULA = re.compile(r"'*[=+\-@\t\r]")  # what a spreadsheet may run, guarded or not
 
 
 Write = Callable[[Iterable[PageResult], Path], None]
@@ -93,14 +90,16 @@ def write_csv(pages: Iterable[PageResult], path: Path, style: CsvFormat) -> None
     """Write a table with a header; nested values are JSON in their cell.
 
     A cell that a spreadsheet would run as a formula gets an apostrophe before it, which
-    `service.batch.inputs.manifest` takes away again.
+    `service.inputs.manifest` takes away again.
     """
     encoding = "utf-8-sig" if style.spreadsheet else "utf-8"  # Excel knows UTF-8 by its mark alone
     with path.open("w", encoding=encoding, newline="") as file:
-        file.write(_line(style.columns))
+        file.write(line_of(style.columns))
         for page in pages:
             cells = cells_of(json.loads(page.row))
-            file.write(_line(_cell(name, cells[name], style.spreadsheet) for name in style.columns))
+            file.write(
+                line_of(_cell(name, cells[name], style.spreadsheet) for name in style.columns)
+            )
 
 
 def cells_of(row: Row) -> Row:
@@ -113,20 +112,10 @@ def cells_of(row: Row) -> Row:
     return cells
 
 
-def _line(cells: Iterable[Any]) -> str:
-    """Return a line of a CSV; `csv` quotes a carriage return only if lines end in one."""
-    line = io.StringIO(newline="")
-    csv.writer(line, lineterminator="\r\n").writerow(cells)
-    return line.getvalue()[:-2] + "\n"
-
-
 def _cell(name: str, value: Any, spreadsheet: bool) -> Any:  # noqa: ANN401 - text or number
     if not isinstance(value, str):
         return value
-    if spreadsheet and value and name in ("text", "id"):
-        doubled = value.replace('"', '""')
-        return f'="{doubled}"'  # a formula that is a text: 02821 is not 2821, 3-4 is no date
-    return f"'{value}" if FORMULA.match(value) else value
+    return as_text(value) if spreadsheet and value and name in ("text", "id") else guarded(value)
 
 
 def write_parquet(pages: Iterable[PageResult], path: Path, scores: bool) -> None:

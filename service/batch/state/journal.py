@@ -19,14 +19,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, NamedTuple, Self
 
-from service.batch.durable_files import beside, sync_folder, writing
-from service.batch.inputs.items import Item
 from service.batch.job import Setting
 from service.batch.pages import PageResult, PageStatus, Record
 from service.batch.plan import Place
 from service.batch.state.marks import MARK, REFRESH, differences, mark
+from service.durable_files import beside, sync_folder, writing
 from service.errors import DigitstripError, SettingsError
 from service.imaging.files import open_regular
+from service.inputs.items import Item
 
 MAGIC = b"digitstrip batch journal\n"  # the first line; the second one is the settings, as JSON
 MOST_SETTINGS = 2**22  # bytes of the second line

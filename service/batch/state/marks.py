@@ -4,8 +4,8 @@ import hashlib
 import json
 from collections.abc import Mapping
 
-from service.batch.inputs.items import Item
 from service.batch.job import Setting
+from service.inputs.items import Item
 
 REFRESH = "--refresh reads again what changed"
 MARK = 16  # bytes of an item's fingerprint

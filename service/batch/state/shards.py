@@ -14,7 +14,6 @@ from itertools import islice
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-from service.batch.inputs.items import Item
 from service.batch.job import Setting
 from service.batch.outputs.rows import COLUMNS
 from service.batch.outputs.writers import GROUP, tables
@@ -23,6 +22,7 @@ from service.batch.plan import Place
 from service.batch.state.marks import MARK, REFRESH, differences, mark
 from service.errors import SettingsError, UnwritableOutput
 from service.extras import needs
+from service.inputs.items import Item
 from service.pb import recognizer_pb2 as pb
 
 MADE_BY = "digitstrip batch"

@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 from service.batch.engines import worker as module
 from service.batch.engines.local import LocalEngine
 from service.batch.engines.worker import Loaded
-from service.batch.inputs.expand import Inputs
-from service.batch.inputs.items import Item
-from service.batch.inputs.listing import sorted_on_disk
 from service.batch.job import Job, plan_of, settings_of
 from service.batch.pages import PageStatus
 from service.batch.plan import Place
 from service.errors import TooManyBytes
 from service.imaging.files import expand
 from service.imaging.limits import Limits
+from service.inputs.expand import Inputs
+from service.inputs.items import Item
+from service.inputs.listing import sorted_on_disk
 from service.pb import recognizer_pb2 as pb
 from tests.conftest import STRIPS
 

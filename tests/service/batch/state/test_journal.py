@@ -2,12 +2,12 @@
 
 import pytest
 
-from service.batch.inputs.items import Item
 from service.batch.pages import PageResult, PageStatus
 from service.batch.plan import Place
 from service.batch.state import journal as module
 from service.batch.state.journal import MAGIC, Journal, records_of
 from service.errors import SettingsError
+from service.inputs.items import Item
 
 SETTINGS = {"format": 1}
 

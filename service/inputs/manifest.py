@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from service.api.options import to_length
-from service.batch.inputs.items import Item
-from service.batch.inputs.listing import entry_of
-from service.batch.inputs.open_files import REMOTE
+from service.csv_cells import unguarded
 from service.errors import (
     BadConstraint,
     BadOption,
@@ -22,6 +20,9 @@ from service.errors import (
 )
 from service.extras import needs
 from service.imaging.files import open_regular
+from service.inputs.items import Item
+from service.inputs.listing import entry_of
+from service.inputs.open_files import REMOTE
 from service.pb import recognizer_pb2 as pb
 
 LISTS = {".txt", ".csv", ".parquet"}
@@ -32,9 +33,6 @@ KNOWN = f"path (or file, or source), {', '.join(FIELDS)}"
 NEAR = 0.8  # of difflib's similarity, from which a column's name is taken for a slip of the pen
 SEPARATOR = "|"  # of allowed strings in one cell
 MAX_LINE = 2**22  # characters of a CSV's line
-# Cells of a CSV of readings: see `service.batch.outputs.writers`.
-TEXT = re.compile(r'="((?:[^"]|"")*)"', re.DOTALL)  # kept as text by a spreadsheet
-GUARDED = re.compile(r"'+[=+\-@\t\r]")  # not run as a formula
 
 
 def read_manifest(path: Path) -> Iterator[Item]:
@@ -98,15 +96,6 @@ def _lines(file: TextIO) -> Iterator[str]:
             whole = "x" * (csv.field_size_limit() + 1) + "\n"
             line = file.readline(MAX_LINE)
         yield whole
-
-
-def unguarded(cell: Any) -> Any:  # noqa: ANN401 - what DictReader gives for a row too long
-    """Return a cell as it was before a CSV of readings kept it from being run as a formula."""
-    if not isinstance(cell, str):
-        return cell
-    if as_text := TEXT.fullmatch(cell):
-        return as_text[1].replace('""', '"')
-    return cell[1:] if GUARDED.match(cell) else cell
 
 
 def _parquet(path: Path) -> Iterator[Mapping[str, Any]]:

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.batch.inputs import manifest
-from service.batch.inputs.manifest import read_manifest, unguarded
 from service.batch.outputs.writers import _cell
 from service.errors import SettingsError
+from service.inputs import manifest
+from service.inputs.manifest import read_manifest, unguarded
 from service.pb import recognizer_pb2 as pb
 
 LONG = "1" * 131_073

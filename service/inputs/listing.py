@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from service.batch.inputs.open_files import REMOTE
 from service.errors import SettingsError
 from service.extras import needs
 from service.imaging.files import MACOS_METADATA
+from service.inputs.open_files import REMOTE
 
 RUN = 8192  # names sorted at once; a folder with more is merged from sorted runs on disk
 

@@ -8,9 +8,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from service.batch.inputs.archives import is_archive, members
-from service.batch.inputs.items import Item
-from service.batch.inputs.listing import (
+from service.errors import DigitstripError
+from service.imaging.files import DOCUMENTS, STDIN, is_image_name, matches
+from service.imaging.formats import SUFFIXES
+from service.inputs.archives import is_archive, members
+from service.inputs.items import Item
+from service.inputs.listing import (
     ListedFile,
     entry_of,
     filesystem,
@@ -18,11 +21,8 @@ from service.batch.inputs.listing import (
     remote_entry,
     walk,
 )
-from service.batch.inputs.manifest import LISTS, read_list, read_manifest
-from service.batch.inputs.open_files import REMOTE
-from service.errors import DigitstripError
-from service.imaging.files import DOCUMENTS, STDIN, is_image_name, matches
-from service.imaging.formats import SUFFIXES
+from service.inputs.manifest import LISTS, read_list, read_manifest
+from service.inputs.open_files import REMOTE
 
 
 def is_wanted(name: str) -> bool:

@@ -13,8 +13,8 @@ import zipfile
 
 import pytest
 
-from service.batch.inputs.expand import Inputs
-from service.batch.inputs.open_files import XZ_MEMORY
+from service.inputs.expand import Inputs
+from service.inputs.open_files import XZ_MEMORY
 from tests.conftest import ROOT
 
 LIMIT = 2**20
@@ -88,7 +88,7 @@ def test_a_damaged_header_in_a_tar_is_an_item_and_not_the_end(tmp_path, kind):
 
 PEAK = """
 import resource, sys
-from service.batch.inputs.expand import Inputs
+from service.inputs.expand import Inputs
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 items = list(Inputs([sys.argv[1]]))
 print(len(items), items[-1].trouble)

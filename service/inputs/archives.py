@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import BinaryIO, Self
 
-from service.batch.inputs.items import Item
-from service.batch.inputs.open_files import open_tar, opened_zip
 from service.errors import InputError, SettingsError
+from service.inputs.items import Item
+from service.inputs.open_files import open_tar, opened_zip
 
 ZIPS = (".zip",)
 TARS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from service.batch.inputs.expand import Inputs
+from service.inputs.expand import Inputs
 
 LEFT_BY_MACOS = ("._page.png", "__MACOSX/._page.png", "__MACOSX/page.png", "in/._b.tif")
 

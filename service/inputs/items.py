@@ -8,15 +8,15 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, BinaryIO, Self
 
-from service.batch.inputs.open_files import (
+from service.errors import DigitstripError, TooManyBytes, UnreadableSource, of_reason
+from service.imaging.files import open_regular
+from service.imaging.limits import RAISED
+from service.inputs.open_files import (
     REMOTE,
     open_seekable,
     opened_tar,
     opened_zip,
 )
-from service.errors import DigitstripError, TooManyBytes, UnreadableSource, of_reason
-from service.imaging.files import open_regular
-from service.imaging.limits import RAISED
 
 PIECE = 2**18  # bytes read at a time
 
