@@ -90,5 +90,5 @@ clean:  ## remove what the targets above made
 	touch $@
 
 .venv/all: .venv/pip pyproject.toml constraints.txt
-	$(PIP_INSTALL) -e '.[training,otel,batch,ray]' --group dev
+	$(PIP_INSTALL) -e '.[training,otel,batch,ray,web]' --group dev
 	touch $@ .venv/base

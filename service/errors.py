@@ -211,6 +211,54 @@ class Unauthenticated(ServerError):
     code = "UNAUTHENTICATED"
 
 
+class HttpError(DigitstripError):
+    """An HTTP request that is refused before its content is looked into."""
+
+    reason = "BAD_HTTP_REQUEST"
+    code = "INVALID_ARGUMENT"
+
+
+class NoSuchPath(HttpError):
+    """A path that the server does not have."""
+
+    reason = "NO_SUCH_PATH"
+    code = "NOT_FOUND"
+
+
+class MethodNotAllowed(HttpError):
+    """A method that the path does not have."""
+
+    reason = "METHOD_NOT_ALLOWED"
+    code = "UNIMPLEMENTED"
+
+
+class WrongHost(HttpError):
+    """A Host header that does not name the server."""
+
+    reason = "WRONG_HOST"
+    code = "PERMISSION_DENIED"
+
+
+class WrongOrigin(HttpError):
+    """A request of a web page from elsewhere that is not listed."""
+
+    reason = "WRONG_ORIGIN"
+    code = "PERMISSION_DENIED"
+
+
+class UnsupportedMediaType(HttpError):
+    """A body of a type or an encoding that the path does not take."""
+
+    reason = "UNSUPPORTED_MEDIA_TYPE"
+
+
+class BodyTooSlow(HttpError):
+    """A body that did not arrive in time."""
+
+    reason = "BODY_TOO_SLOW"
+    code = "DEADLINE_EXCEEDED"
+
+
 def quoted(seen: str) -> str:
     """Return the input as a message quotes it, truncated to `QUOTED` characters."""
     return repr(seen) if len(seen) <= QUOTED else f"{seen[:QUOTED]!r}…"

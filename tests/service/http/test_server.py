@@ -1,0 +1,162 @@
+import asyncio
+import signal
+
+import pytest
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+from service.errors import SettingsError
+from service.http.server import Bounds, HttpServer
+from tests.conftest import in_a_loop
+from tests.support.http1 import ask, ended, reply, request
+
+SOON = Bounds(header_seconds=0.3, keep_alive_seconds=0.3)
+
+
+async def trickle(writer):
+    """Send headers that do not end, a byte at a time."""
+    for byte in request()[:-2] + b"X: y\r\n" * 100:
+        writer.write(bytes([byte]))
+        await writer.drain()
+        await asyncio.sleep(0.03)
+
+
+@in_a_loop
+async def test_signals_are_left_alone(serving):
+    before = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
+    async with serving():
+        assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+@in_a_loop
+async def test_a_port_that_is_taken_is_named(serving):
+    async with serving() as server:
+        with pytest.raises(SettingsError, match=f"127.0.0.1:{server.port} for HTTP"):
+            await HttpServer(None, f"127.0.0.1:{server.port}").start()
+
+
+@pytest.mark.parametrize("listen", ["8080", "localhost:", "localhost:http", ":80", "h:65536"])
+@in_a_loop
+async def test_what_is_no_address_is_refused(listen):
+    with pytest.raises(SettingsError, match="expected host:port"):
+        await HttpServer(None, listen).start()
+
+
+@in_a_loop
+async def test_a_connection_serves_several_requests(serving):
+    async with serving() as server:
+        reader, writer = await server.connect()
+        writer.write(request() + request("POST", "/echo", b"abc") + request())
+        assert [(await reply(reader)).status for _ in range(3)] == [200] * 3
+
+
+@in_a_loop
+async def test_a_silent_connection_is_ended(serving):
+    async with serving(bounds=SOON) as server:
+        fresh, _ = await server.connect()
+        used, writer = await server.connect()
+        writer.write(request())
+        await reply(used)
+        assert await ended(fresh)
+        assert await ended(used)
+
+
+@in_a_loop
+async def test_slow_headers_are_ended_however_steadily_they_come(serving):
+    async with serving(bounds=SOON) as server:
+        for before in (b"", request()):
+            reader, writer = await server.connect()
+            writer.write(before)
+            if before:
+                await reply(reader)
+            with pytest.raises(ConnectionError):
+                await trickle(writer)
+
+
+@in_a_loop
+async def test_one_connection_too_many_ends_the_oldest_that_is_idle(serving):
+    async with serving(bounds=Bounds(connections=3)) as server:
+        opened = [await server.connect() for _ in range(3)]
+        busy, writer = opened[0]
+        writer.write(request("POST", "/echo", Content_Length=3))
+        await asyncio.sleep(0.1)
+        opened.append(await server.connect())
+        assert await ended(opened[1][0])
+        writer.write(b"abc")
+        assert (await reply(busy)).status == 200
+        for reader, other in opened[2:]:
+            other.write(request())
+            assert (await reply(reader)).status == 200
+        assert server.connections == 3
+
+
+@in_a_loop
+async def test_a_new_connection_is_ended_where_none_is_idle(serving):
+    async with serving(bounds=Bounds(connections=1)) as server:
+        busy, writer = await server.connect()
+        writer.write(request("POST", "/echo", Content_Length=3))
+        await asyncio.sleep(0.1)
+        assert await ended((await server.connect())[0])
+        writer.write(b"abc")
+        assert (await reply(busy)).status == 200
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(100) + b"\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 20_000,
+        b"GET /\xff HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    ],
+)
+@in_a_loop
+async def test_rubbish_is_answered_with_400_and_the_next_is_served(serving, sent, capfd):
+    async with serving() as server:
+        reader, writer = await server.connect()
+        writer.write(sent)
+        assert (await reply(reader)).status == 400
+        assert (await ask(server.port)).status == 200
+    assert capfd.readouterr() == ("", "")
+
+
+@in_a_loop
+async def test_a_stopping_server_finishes_what_is_in_progress(serving):
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def wait(_):
+        begun.set()
+        await go_on.wait()
+        return PlainTextResponse("done")
+
+    async with serving([Route("/", wait)]) as server:
+        idle, _ = await server.connect()
+        asked = asyncio.create_task(ask(server.port))
+        await begun.wait()
+        stopped = asyncio.create_task(server.stop(30))
+        assert await ended(idle)
+        with pytest.raises(ConnectionError):
+            await server.connect()
+        assert not stopped.done()
+        go_on.set()
+        assert (await asked).body == b"done"
+        await stopped
+
+
+@in_a_loop
+async def test_a_stopping_server_ends_what_takes_longer_than_it_may(serving):
+    begun = asyncio.Event()
+
+    async def wait(_):
+        begun.set()
+        await asyncio.Event().wait()
+
+    async with serving([Route("/", wait)]) as server:
+        asked = asyncio.create_task(ask(server.port))
+        await begun.wait()
+        async with asyncio.timeout(5):
+            await server.stop(0.1)
+            answer = await asked
+        assert answer is None or answer.status == 500
