@@ -18,7 +18,7 @@ from typer.models import ArgumentInfo
 
 from service import errors
 from service.cli.main import app
-from service.server.settings import Settings
+from service.serving.settings import Settings
 from training.cli.main import app as training_app
 
 DOCS = Path(__file__).parent

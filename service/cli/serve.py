@@ -50,8 +50,8 @@ def serve(
     yield_to_workers()
     from service.recognition.calibration import not_calibrated
     from service.server.app import serve as run
-    from service.server.observability.logs import logging_to_stderr
-    from service.server.settings import check_variables, load_settings
+    from service.serving.observability.logs import logging_to_stderr
+    from service.serving.settings import check_variables, load_settings
 
     check_variables(os.environ, VARIABLES)
     settings = load_settings(

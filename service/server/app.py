@@ -14,17 +14,20 @@ from grpc_reflection.v1alpha import reflection
 from service.errors import DigitstripError, SettingsError
 from service.file_watcher import stamp
 from service.pb import recognizer_pb2
-from service.server.auth import Authenticator, Tokens
+from service.server.auth import Authenticator
 from service.server.load_shedding import LoadShedder
-from service.server.observability.logs import Lines
-from service.server.observability.metrics import Live, Metrics
-from service.server.observability.observer import Observer
-from service.server.observability.tracing import NoOpTracer, OpenTelemetryTracer
-from service.server.receiving import HeldBytes, Receiver
+from service.server.receiving import Receiver
 from service.server.registered_methods import aio_server
 from service.server.servicer import SERVICE, Servicer
-from service.server.settings import Settings
 from service.server.tls import server_credentials
+from service.serving.backend import Backend, FrontEnd
+from service.serving.held_bytes import HeldBytes
+from service.serving.observability.logs import Lines
+from service.serving.observability.metrics import Live, Metrics
+from service.serving.observability.observer import Observer
+from service.serving.observability.tracing import NoOpTracer, OpenTelemetryTracer
+from service.serving.settings import Settings
+from service.tokens import Tokens
 from service.workers.pool import WorkerPool
 
 FLUSH_SECONDS = 0.2  # for the last bytes to leave
@@ -50,12 +53,18 @@ class Server:
     Args:
         settings: of the server.
         lines: the log handler, which counts lost lines.
+        other: makes a further front end, or None.
 
     Raises:
         ModelError, SettingsError: the model cannot be read, or a setting not be honored.
     """
 
-    def __init__(self, settings: Settings, lines: Lines) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        lines: Lines,
+        other: Callable[[Backend], FrontEnd] | None = None,
+    ) -> None:
         self.settings = settings
         self.pool = WorkerPool(
             settings.worker_config,
@@ -63,19 +72,32 @@ class Server:
             settings.pool_size,
             self._workers_changed,
         )
+        held = HeldBytes(settings.max_held_bytes)
         self.receiver = Receiver(
-            HeldBytes(settings.max_held_bytes),
+            held,
             settings.max_slow_messages,
             settings.receive_seconds,
             self._refused,
         )
         loop = asyncio.get_running_loop()
-        self.metrics = Metrics(Live(self.pool, self.receiver, loop.time, lambda: lines.lost))
+        self.metrics = Metrics(
+            Live(
+                self.pool,
+                held,
+                lambda: self.receiver.slow_messages,
+                loop.time,
+                lambda: lines.lost,
+            )
+        )
         self.tracer = OpenTelemetryTracer() if settings.tracing else NoOpTracer()
         self.observer = Observer(self.metrics, self.tracer, settings.log_texts)
+        tokens = Tokens(settings.tokens_file) if settings.tokens_file is not None else None
+        self.backend = Backend(self.pool, self.observer, held, tokens, settings.health_open)
         self.health = health.aio.HealthServicer()
         self.port = 0
-        self._servicer = Servicer(self.pool, self.observer, self.receiver, 2 * settings.workers)
+        self.other: FrontEnd | None = other(self.backend) if other is not None else None
+        self.other_port = 0
+        self._servicer = Servicer(self.backend, self.receiver, 2 * settings.workers)
         self._server = aio_server(options(settings), self._interceptors())
         self._stop_metrics: Callable[[], None] = lambda: None
         self._tasks: set[asyncio.Task[object]] = set()
@@ -114,6 +136,8 @@ class Server:
             async with self._reloading:
                 self._record_model(await self.pool.start())
             await server.start()
+            if self.other is not None:
+                self.other_port = await self.other.start()
         except BaseException:
             await self.stop()
             raise
@@ -129,10 +153,12 @@ class Server:
         grace = self.settings.grace_seconds
         for task in self._tasks:
             task.cancel()
+        self.backend.ready = False
         await self.health.enter_graceful_shutdown()
         if self._serving:
             await asyncio.sleep(self.settings.drain_delay_seconds)
-        self._servicer.draining.set()
+        self.backend.draining.set()
+        others = asyncio.create_task(self.other.stop(grace)) if self.other else None
         ended = asyncio.create_task(self._server.stop(grace))
         done = asyncio.create_task(self._servicer.work.done())
         await asyncio.wait({ended, done}, return_when=asyncio.FIRST_COMPLETED)
@@ -140,6 +166,8 @@ class Server:
         # What is left are health watchers, who never hang up.
         await self._server.stop(min(FLUSH_SECONDS, grace))
         await ended
+        if others is not None:
+            await others
         await self.pool.close()
         self._stop_metrics()
         await asyncio.to_thread(self.tracer.close)
@@ -191,13 +219,11 @@ class Server:
                     known = seen  # what could not be read is read again
 
     def _interceptors(self) -> list[grpc.aio.ServerInterceptor]:
-        shedder = LoadShedder(
-            f"/{SERVICE}/Recognize", self.pool.regular.queue, self.receiver, self.observer
-        )
-        if (file := self.settings.tokens_file) is None:
+        shedder = LoadShedder(f"/{SERVICE}/Recognize", self.backend)
+        if self.backend.tokens is None:
             return [shedder, self.receiver]
         authenticator = Authenticator(
-            Tokens(file), self.settings.health_open, self.observer.refused
+            self.backend.tokens, self.settings.health_open, self.observer.refused
         )
         return [authenticator, shedder, self.receiver]
 
@@ -237,6 +263,7 @@ class Server:
         task.add_done_callback(self._tasks.discard)
 
     async def _report(self, status: health_pb2.HealthCheckResponse.ServingStatus) -> None:
+        self.backend.ready = status == SERVING
         for name in ("", SERVICE):
             await self.health.set(name, status)
 
@@ -278,19 +305,25 @@ def max_message(settings: Settings) -> int:
     return max(settings.max_bytes, settings.max_pixels) + 64 * 1024
 
 
-async def serve(settings: Settings, lines: Lines, ready: Callable[[Server], None]) -> None:
+async def serve(
+    settings: Settings,
+    lines: Lines,
+    ready: Callable[[Server], None],
+    other: Callable[[Backend], FrontEnd] | None = None,
+) -> None:
     """Serve until SIGTERM or SIGINT, then drain; SIGHUP reloads the model.
 
     Args:
         settings: of the server.
         lines: the log handler, which counts lost lines.
         ready: called once it is listening.
+        other: makes a further front end, or None.
     """
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for each in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(each, stopped.set)
-    server = Server(settings, lines)
+    server = Server(settings, lines, other)
     loop.add_signal_handler(signal.SIGHUP, server.reload_soon)
     starting = asyncio.create_task(server.start())
     stopping = asyncio.create_task(stopped.wait())

@@ -1,18 +1,14 @@
 """Load shedding: calls to a full queue are refused before their message is received.
 
-The cost of a refusal is taken from recognition. So while the queue has no room for an image of the
-usual cost, or too many bytes are held, a call is refused without its message being received, parsed
-or measured.
+`Backend.overload` says when, and why.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import grpc
 
-from service.server.observability.observer import Observer
-from service.server.receiving import Receiver
 from service.server.refusal import refuse
-from service.workers.admission_queue import AdmissionQueue
+from service.serving.backend import Backend
 
 
 class LoadShedder(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc ships no types
@@ -20,18 +16,12 @@ class LoadShedder(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc shi
 
     Args:
         method: with its service, as it stands in a request's path.
-        queue: that is full or not.
-        receiver: whose bound on held bytes is reached or not.
-        observer: notified of the refusals.
+        backend: that is overloaded or not, and observes the refusals.
     """
 
-    def __init__(
-        self, method: str, queue: AdmissionQueue, receiver: Receiver, observer: Observer
-    ) -> None:
+    def __init__(self, method: str, backend: Backend) -> None:
         self.method = method
-        self.queue = queue
-        self.receiver = receiver
-        self.observer = observer
+        self.backend = backend
         # As for a stream of requests, which are received only when the handler reads them.
         self._refusal = grpc.stream_unary_rpc_method_handler(self._refuse)
 
@@ -41,11 +31,12 @@ class LoadShedder(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc shi
         details: grpc.HandlerCallDetails,
     ) -> grpc.RpcMethodHandler:
         """Admit a call, or refuse it."""
-        if details.method == self.method and (self.queue.full or self.receiver.held.full):
+        if details.method == self.method and self.backend.overload is not None:
             return self._refusal
         return await continuation(details)
 
     async def _refuse(self, _: AsyncIterator[bytes], context: grpc.aio.ServicerContext) -> None:
-        error = self.queue.overloaded() if self.queue.full else self.receiver.full()
-        self.observer.shed(self.method.rpartition("/")[2], error)
+        # There may be room by now, but of a call that comes here no message is received.
+        error = self.backend.overload or self.backend.pool.regular.queue.overloaded()
+        self.backend.observer.shed(self.method.rpartition("/")[2], error)
         refuse(context, error)

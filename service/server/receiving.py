@@ -7,7 +7,6 @@ and load shedding have let the call through, and each message is received under 
 
 import asyncio
 import inspect
-from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +17,7 @@ from google.protobuf.message import DecodeError
 from service.errors import DigitstripError, MalformedMessage, Overloaded, TimedOut
 from service.server.connections import Connections
 from service.server.refusal import Refused, method_name, refuse
+from service.serving.held_bytes import RETRY_SECONDS, HeldBytes, Hold
 
 QUICK_SECONDS = 0.25  # a message that takes longer is a slow one, of which there may be few
 ENDED_SECONDS = 1.0  # from gRPC's saying that no message comes to its saying that the call is over
@@ -26,68 +26,6 @@ NOT_RECEIVED_CODE, NOT_RECEIVED = "CANCELLED", "NOT_RECEIVED"
 CHECK_SECONDS = 0.1  # between checks of what has come in part
 CHECKS = 3  # in a row at which a stream has a part of a message, from which that is a slow one
 PART_BYTES = 65_535  # that gRPC holds of any call's message, whether it is read or not
-RETRY_SECONDS = 1.0  # that a refused caller is asked to wait
-
-
-class HeldBytes:
-    """The bytes of requests and responses that the process holds, and their upper bound.
-
-    Args:
-        limit: bytes, past which no further message is received.
-    """
-
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self.held = 0
-        self._waiting: deque[asyncio.Event] = deque()
-
-    @property
-    def full(self) -> bool:
-        """Whether no further message is received."""
-        return self.held >= self.limit
-
-    def hold(self, size: int) -> "Hold":
-        """Count a message until it is released."""
-        return Hold(self, size)
-
-    async def room(self) -> None:
-        """Wait until a further message may be received; first come, first served."""
-        turn = asyncio.Event()
-        self._waiting.append(turn)
-        try:
-            while self.full or self._waiting[0] is not turn:
-                turn.clear()
-                await turn.wait()
-        finally:
-            self._waiting.remove(turn)
-            self._wake()
-
-    def add(self, size: int) -> None:
-        """Change the number of bytes held; negative for what is released."""
-        self.held += size
-        self._wake()
-
-    def _wake(self) -> None:
-        if self._waiting and not self.full:
-            self._waiting[0].set()
-
-
-class Hold:
-    """A message's share of the bytes held."""
-
-    def __init__(self, total: HeldBytes, size: int) -> None:
-        self._total = total
-        self._size = 0
-        self.resize(size)
-
-    def resize(self, size: int) -> None:
-        """Count another size, as when a response takes the place of its request."""
-        self._total.add(size - self._size)
-        self._size = size
-
-    def release(self) -> None:
-        """Count the message no longer."""
-        self.resize(0)
 
 
 class Receiver(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc ships no types
@@ -271,7 +209,7 @@ class Receiver(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc ships 
 
         Returns None if the call is refused.
         """
-        received: tuple[Any, int] | DigitstripError | None = self.full()
+        received: tuple[Any, int] | DigitstripError | None = self.held.overloaded()
         try:
             if await self._has_room():
                 received = await self._next(context, decode, self.seconds)
@@ -322,14 +260,6 @@ class Receiver(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc ships 
         except DecodeError:
             pass  # an error made here would have a context, whose traceback holds this frame
         return MalformedMessage(f"a message of {size} bytes is not of this method's request type")
-
-    def full(self) -> Overloaded:
-        """Return why no further message is received."""
-        return Overloaded(
-            f"{self.held.held:,} bytes of requests and responses are held; "
-            f"at most {self.held.limit:,} are allowed; retry in {RETRY_SECONDS:g} s",
-            RETRY_SECONDS,
-        )
 
 
 @dataclass(eq=False)

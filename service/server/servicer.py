@@ -1,8 +1,8 @@
 """The gRPC methods. Messages pass through as bytes: workers parse requests and write responses."""
 
 import asyncio
-import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 import grpc
 
@@ -10,42 +10,34 @@ from service.api.status import to_stream_error
 from service.api.wire import (
     join_stream_error,
     join_stream_response,
-    request_pixels,
     split_stream_request,
 )
-from service.errors import DigitstripError, MalformedMessage, ServerStopping
+from service.errors import DigitstripError, ServerStopping
 from service.pb import recognizer_pb2 as pb
-from service.server.observability.call import REQUEST_ID, Call
-from service.server.observability.observer import Observer
 from service.server.receiving import Receiver
 from service.server.refusal import refuse
-from service.workers.admission_queue import Answer
-from service.workers.pool import WorkerPool
+from service.serving.backend import Backend
+from service.serving.observability.call import REQUEST_ID, Call
 
 SERVICE = pb.DESCRIPTOR.services_by_name["RecognizerService"].full_name
-DEADLINE_SLACK_S = 0.1  # clock difference tolerated between a deadline and its cancellation
 
 
 class Servicer:
-    """Answers with a pool of workers.
+    """Answers as the backend does.
 
     Args:
-        pool: recognizes.
-        observer: notified of every call and image.
+        backend: recognizes, and observes.
         receiver: receives a stream's messages within the server's bounds.
         in_flight: the maximum number of images of one stream that are received and not yet
             answered; gRPC's flow control holds back the rest.
     """
 
-    def __init__(
-        self, pool: WorkerPool, observer: Observer, receiver: Receiver, in_flight: int
-    ) -> None:
-        self.pool = pool
-        self.observer = observer
+    def __init__(self, backend: Backend, receiver: Receiver, in_flight: int) -> None:
+        self.backend = backend
+        self.observer = backend.observer
         self.receiver = receiver
         self.in_flight = in_flight
         self.work = WorkInHand()
-        self.draining = asyncio.Event()
 
     def handlers(self) -> dict[str, grpc.RpcMethodHandler]:
         """Return the methods by name as gRPC registers them, without serializers."""
@@ -73,8 +65,8 @@ class Servicer:
             A serialized RecognizeResponse; nothing if the call ends with an error.
         """
         self.work.add(context)
-        with self.observer.call("Recognize", context) as call:
-            answer = await self._recognize(call, request, context.time_remaining())
+        with self._call("Recognize", context) as call:
+            answer = await self.backend.recognize(call, request, context.time_remaining())
             if isinstance(answer, DigitstripError):
                 _refuse(context, answer, call)
                 return b""
@@ -88,7 +80,7 @@ class Servicer:
                 which serialized RecognizeStreamResponses are written.
         """
         self.work.add(context)
-        with self.observer.call("RecognizeStream", context) as call:
+        with self._call("RecognizeStream", context) as call:
             if (error := await _Stream(self, call, context).run()) is not None:
                 self.observer.stream_refused("RecognizeStream", error.code, error.reason)
                 _refuse(context, error, call)
@@ -99,40 +91,16 @@ class Servicer:
         context: grpc.aio.ServicerContext,
     ) -> bytes:
         """Describe the model."""
-        with self.observer.call("GetModel", context):
-            described: bytes = self.pool.described.SerializeToString()
+        with self._call("GetModel", context):
+            described: bytes = self.backend.pool.described.SerializeToString()
             return described
 
-    async def _recognize(
-        self,
-        call: Call,
-        request: bytes,
-        seconds_left: float | None,
-        patient: bool = False,
-    ) -> Answer | DigitstripError:
-        """Return the answer, or the error as a value.
-
-        An error that is raised holds the frames that it passed through, and with them the request.
-        """
-        began = time.time()
-        size = len(request)
-        answer: Answer | DigitstripError
-        try:
-            pixels = request_pixels(request)
-            answer = await self.pool.recognize(request, pixels, seconds_left, patient)
-        except MalformedMessage as error:
-            answer = error.with_traceback(None)
-        except asyncio.CancelledError:
-            expired = (
-                seconds_left is not None and time.time() - began > seconds_left - DEADLINE_SLACK_S
-            )
-            self.observer.given_up(call, size, began, expired)
-            raise
-        if isinstance(answer, DigitstripError):
-            self.observer.failed(call, size, began, answer)
-        else:
-            self.observer.recognized(call, size, began, answer)
-        return answer
+    @contextmanager
+    def _call(self, method: str, context: grpc.aio.ServicerContext) -> Iterator[Call]:
+        """Observe a call, and return its id with its status."""
+        with self.observer.call(method, dict(context.invocation_metadata() or ())) as call:
+            context.set_trailing_metadata(((REQUEST_ID, call.id),))
+            yield call
 
 
 class _Stream:
@@ -154,7 +122,7 @@ class _Stream:
     async def run(self) -> DigitstripError | None:
         """Answer the stream to its end; return why it ended before, if it did."""
         receiving = asyncio.create_task(self._receive_all())
-        draining = asyncio.create_task(self.servicer.draining.wait())
+        draining = asyncio.create_task(self.servicer.backend.draining.wait())
         try:
             await asyncio.wait({receiving, draining}, return_when=asyncio.FIRST_COMPLETED)
             error: DigitstripError | None = (
@@ -202,7 +170,9 @@ class _Stream:
                 response = join_stream_error(id_, to_stream_error(error))
             else:
                 del message
-                answer = await self.servicer._recognize(self.call, request, None, patient=True)
+                answer = await self.servicer.backend.recognize(
+                    self.call, request, None, patient=True
+                )
                 del request
                 response = (
                     join_stream_error(id_, to_stream_error(answer))

@@ -7,7 +7,7 @@ import grpc
 
 from service.errors import SettingsError
 from service.file_watcher import Watched, read_regular
-from service.server.settings import Settings
+from service.serving.settings import Settings
 
 
 def server_credentials(settings: Settings) -> grpc.ServerCredentials | None:

@@ -18,7 +18,7 @@ import yaml
 from packaging.requirements import Requirement
 
 from service.client.client import Client
-from service.server.settings import Settings
+from service.serving.settings import Settings
 from tests.conftest import ROOT, STRIPS, free_address
 
 DEPLOY = ROOT / "deploy"

@@ -13,7 +13,7 @@ import pytest
 from typer.main import get_command
 
 from service.cli.main import app
-from service.server.settings import Settings
+from service.serving.settings import Settings
 from tests.conftest import ROOT
 from tests.support.peer import Peer, of_server
 from training.cli.main import app as training_app

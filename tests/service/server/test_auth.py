@@ -13,7 +13,7 @@ from service.api.options import to_image
 from service.errors import SettingsError
 from service.pb import recognizer_pb2 as pb
 from service.pb.recognizer_pb2_grpc import RecognizerServiceStub
-from service.server.auth import SHORTEST, Tokens, read_tokens
+from service.tokens import SHORTEST, Tokens, read_tokens
 from tests.conftest import STRIPS, until
 from tests.support.observed import Observed
 

@@ -8,8 +8,8 @@ import trustme
 from service.errors import SettingsError
 from service.pb import recognizer_pb2 as pb
 from service.pb.recognizer_pb2_grpc import RecognizerServiceStub
-from service.server.settings import load_settings
 from service.server.tls import server_credentials
+from service.serving.settings import load_settings
 from tests.conftest import until
 from tests.support.observed import Observed
 

@@ -4,7 +4,7 @@ from typer.main import get_command
 from service.cli.connection_options import VARIABLES
 from service.cli.main import app
 from service.errors import SettingsError
-from service.server.settings import Settings, check_variables, load_settings
+from service.serving.settings import Settings, check_variables, load_settings
 
 
 @pytest.mark.parametrize(

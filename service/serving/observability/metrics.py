@@ -16,8 +16,8 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
-from service.server.observability.metrics_server import serve_metrics
-from service.server.receiving import Receiver
+from service.serving.held_bytes import HeldBytes
+from service.serving.observability.metrics_server import serve_metrics
 from service.workers.admission_queue import Answer
 from service.workers.pool import WorkerPool
 
@@ -96,7 +96,8 @@ class Live(Collector):
 
     Args:
         pool: of the workers.
-        receiver: of the messages.
+        held: counts the bytes of messages.
+        slow_messages: returns how many messages take long to arrive.
         now: the clock of the event loop.
         lost_lines: returns how many log lines were lost.
     """
@@ -104,11 +105,13 @@ class Live(Collector):
     def __init__(
         self,
         pool: WorkerPool,
-        receiver: Receiver,
+        held: HeldBytes,
+        slow_messages: Callable[[], int],
         now: Callable[[], float],
         lost_lines: Callable[[], int],
     ) -> None:
-        self.pool, self.receiver, self.now, self.lost_lines = pool, receiver, now, lost_lines
+        self.pool, self.held, self.slow_messages = pool, held, slow_messages
+        self.now, self.lost_lines = now, lost_lines
 
     def collect(self) -> Iterable[Metric]:
         """Yield the metrics."""
@@ -138,12 +141,12 @@ class Live(Collector):
         yield GaugeMetricFamily(
             f"{PREFIX}held_bytes",
             "Bytes of requests and responses that are held.",
-            self.receiver.held.held,
+            self.held.held,
         )
         yield GaugeMetricFamily(
             f"{PREFIX}slow_messages",
             "Messages that take long to arrive, and streams that wait for one.",
-            self.receiver.slow_messages,
+            self.slow_messages(),
         )
         yield CounterMetricFamily(
             f"{PREFIX}log_lines_lost", "Log lines that could not be written.", self.lost_lines()

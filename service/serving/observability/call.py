@@ -1,8 +1,8 @@
-"""One gRPC call, as logs, metrics and spans see it."""
+"""One call, as logs, metrics and spans see it."""
 
 from dataclasses import dataclass
 
-REQUEST_ID = "x-request-id"  # metadata, both ways
+REQUEST_ID = "x-request-id"  # metadata or a header, both ways
 UNKNOWN = "UNKNOWN"  # a call's code until it is known; gRPC's for an internal fault
 
 

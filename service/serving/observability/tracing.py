@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from service.errors import SettingsError
-from service.server.observability.call import Call
+from service.serving.observability.call import Call
 
 STAGES = ("queue", "decode", "normalize", "score", "search")  # in the order of the pipeline
 NANO = 1e9

@@ -9,7 +9,7 @@ import pytest
 from service.api.options import to_image
 from service.pb import recognizer_pb2 as pb
 from service.pb.recognizer_pb2_grpc import RecognizerServiceStub
-from service.server.observability.tracing import STAGES
+from service.serving.observability.tracing import STAGES
 from tests.conftest import ROOT, STRIPS
 from tests.support.observed import Observed
 
@@ -139,8 +139,8 @@ def test_a_collector_that_is_not_there_costs_no_answer(start_service, truths):
 def test_without_tracing_opentelemetry_is_not_imported():
     program = (
         "import sys, service.cli.main, service.server.app\n"
-        "from service.server.settings import load_settings\n"
-        "from service.server.observability.tracing import NoOpTracer\n"
+        "from service.serving.settings import load_settings\n"
+        "from service.serving.observability.tracing import NoOpTracer\n"
         "assert not load_settings().tracing\n"
         "print([name for name in sys.modules if name.startswith('opentelemetry')])"
     )

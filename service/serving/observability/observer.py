@@ -9,15 +9,13 @@ import re
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-import grpc
-
 from service.errors import DeadlineTooShort, DigitstripError, Overloaded
-from service.server.observability.call import REQUEST_ID, UNKNOWN, Call
-from service.server.observability.metrics import Metrics
-from service.server.observability.tracing import NoOpTracer
+from service.serving.observability.call import REQUEST_ID, UNKNOWN, Call
+from service.serving.observability.metrics import Metrics
+from service.serving.observability.tracing import NoOpTracer
 from service.workers.admission_queue import Answer
 
 SUM_SECONDS = 1.0  # over which the log sums refused calls up
@@ -40,13 +38,17 @@ class Observer:
         self._refused: Counter[tuple[str, str, str]] = Counter()  # not yet logged
 
     @contextmanager
-    def call(self, method: str, context: grpc.aio.ServicerContext) -> Iterator[Call]:
-        """Observe a call; it is counted when it ends, however it ends."""
-        metadata = dict(context.invocation_metadata() or ())
+    def call(self, method: str, metadata: Mapping[str, str | bytes]) -> Iterator[Call]:
+        """Observe a call; it is counted when it ends, however it ends.
+
+        Args:
+            method: its name.
+            metadata: that it came with, the headers in HTTP's words.
+        """
         requested = str(metadata.get(REQUEST_ID, ""))
         id_ = requested if ALLOWED_ID.fullmatch(requested) else uuid.uuid4().hex
-        call = Call(method, id_, metadata.get("traceparent"))
-        context.set_trailing_metadata(((REQUEST_ID, id_),))
+        parent = metadata.get("traceparent")
+        call = Call(method, id_, parent if isinstance(parent, str) else None)
         try:
             yield call
             if call.code == UNKNOWN:

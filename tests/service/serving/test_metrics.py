@@ -12,8 +12,8 @@ from service.client.client import Client
 from service.errors import UnknownFormat
 from service.imaging.decode import decode
 from service.pb import recognizer_pb2 as pb
-from service.server.observability.metrics import resident_bytes
-from service.server.observability.metrics_server import MAX_CONNECTIONS, SILENCE_SECONDS
+from service.serving.observability.metrics import resident_bytes
+from service.serving.observability.metrics_server import MAX_CONNECTIONS, SILENCE_SECONDS
 from tests.conftest import STRIPS, until
 from tests.support.observed import Observed
 

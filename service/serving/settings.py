@@ -18,7 +18,7 @@ from pydantic_settings import (
 from service.errors import SettingsError
 from service.imaging.limits import Limits
 from service.recognition.model import CPU, SHIPPED_MODEL, ModelFiles, second_reader_file
-from service.server.observability.logs import LogFormat
+from service.serving.observability.logs import LogFormat
 from service.workers.cpu_quota import usable_cpus
 from service.workers.pool import PoolSize
 from service.workers.worker_config import WorkerConfig

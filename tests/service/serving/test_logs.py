@@ -8,7 +8,7 @@ import pytest
 from service.api.options import to_image
 from service.pb import recognizer_pb2 as pb
 from service.pb.recognizer_pb2_grpc import RecognizerServiceStub
-from service.server.observability.logs import LOGGER, LogFormat, logging_to_stderr
+from service.serving.observability.logs import LOGGER, LogFormat, logging_to_stderr
 from tests.conftest import STRIPS, Figures, free_address, until
 from tests.support.observed import Observed
 
