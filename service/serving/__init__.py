@@ -1,1 +1,1 @@
-"""What the servers share, whatever they speak: settings, calls of the pool, bounds, logs, metrics."""
+"""What servers share, whatever they speak: settings, calls of the pool, bounds, logs, metrics."""
