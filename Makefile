@@ -53,6 +53,8 @@ train: .venv/all  ## train both networks (DATA_DIR=, HANDS=, STRIPS= folders) an
 	$(BIN)/digitstrip-train export runs/shipped service/model.onnx
 	$(BIN)/digitstrip-train fit runs/second --network context $(LEARNED) $(CUT)
 	$(BIN)/digitstrip-train export runs/second service/second_reader.onnx
+	$(BIN)/digitstrip-train quantize service/model.onnx service/model.onnx $(MNIST)
+	$(BIN)/digitstrip-train quantize service/second_reader.onnx service/second_reader.onnx $(MNIST)
 	$(BIN)/digitstrip-train calibrate service/model.onnx service/model.onnx --second-reader service/second_reader.onnx --made 2400 --pages 0.75 $(if $(STRIPS),--strips $(STRIPS) --held-out --most 1000) $(MNIST)
 
 examples: .venv/all  ## make the example strips again

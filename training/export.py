@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 import torch
 
@@ -17,6 +18,7 @@ from training.stages.sequences import SequenceStage
 from training.stages.windows import WindowStage
 
 AGREEMENT = 1e-4  # the most by which a log-probability may differ
+LEVELS, SCALE, ZERO_POINT = "_quantized", "_scale", "_zero_point"  # of a tensor of 8 bits, by name
 SIZES = [(32, 32 + extra) for extra in (0, 1, 3, 4, 5, 17, 32, 96, 333, 992)] + [(36, 64), (65, 47)]
 
 
@@ -90,18 +92,39 @@ def load_model(model: Path) -> tuple[Network, str]:
         ModelError: the file is no Digitstrip model, or not of this network.
     """
     training = Scorer(model).metadata.training
-    tensors = {
-        tensor.name: torch.from_numpy(onnx.numpy_helper.to_array(tensor).copy())
-        for tensor in onnx.load(model).graph.initializer
-    }
+    tensors = floating(
+        {
+            tensor.name: onnx.numpy_helper.to_array(tensor)
+            for tensor in onnx.load(model).graph.initializer
+        }
+    )
     name = network_name(training)
     try:
         kind = NETWORKS[name]
         names = kind().folded().state_dict()
-        network = kind.of({key: tensors[key] for key in names})
+        network = kind.of({key: torch.from_numpy(tensors[key].copy()) for key in names})
     except (KeyError, RuntimeError) as error:
         raise ModelError(f"{model}: expected the weights of {name}, found {error}") from error
     return network.eval(), training
+
+
+def floating(tensors: dict[str, npt.NDArray[np.generic]]) -> dict[str, npt.NDArray[np.generic]]:
+    """Return a model's tensors in floating point, by the names they had before `quantize`."""
+    found: dict[str, npt.NDArray[np.generic]] = {}
+    for name, values in tensors.items():
+        if name.endswith(LEVELS):
+            stem = name.removesuffix(LEVELS)
+            # A bias names its scale after its levels, a weight after itself.
+            owner = name if name + SCALE in tensors else stem
+            shape = (-1, *[1] * (values.ndim - 1))
+            zero, scale = tensors[owner + ZERO_POINT], tensors[owner + SCALE]
+            found[stem] = (
+                (values.astype(np.float32) - zero.astype(np.float32).reshape(shape))
+                * scale.astype(np.float32).reshape(shape)
+            ).astype(np.float32)
+        else:
+            found[name] = values
+    return found
 
 
 def to_onnx(network: Network, training: str, path: Path) -> None:

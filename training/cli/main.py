@@ -1,4 +1,4 @@
-"""`digitstrip-train`: labels · fit · adapt · export · calibrate · evaluate · samples · lecture."""
+"""`digitstrip-train`: from labels and `fit` to a model that is exported, calibrated, measured."""
 
 import typer
 from rich.console import Console
@@ -11,6 +11,7 @@ from training.cli.export import export
 from training.cli.fit import fit
 from training.cli.labels import labels
 from training.cli.lecture import lecture
+from training.cli.quantize import quantize
 from training.cli.samples import samples
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
@@ -21,7 +22,7 @@ def callback() -> None:
     """Train Digitstrip's network, export it for the service, and measure what it reads."""
 
 
-for command in (labels, fit, adapt, export, calibrate, evaluate, samples, lecture):
+for command in (labels, fit, adapt, export, quantize, calibrate, evaluate, samples, lecture):
     app.command()(command)
 
 

@@ -223,6 +223,8 @@ def fits(learned: Sequence[dict[str, Any]]) -> Iterator[str]:
         yield " ".join(["digitstrip-train fit", folder, *dict.fromkeys(options)])
         model = "service/model.onnx" if last else f"{folder}.onnx"
         yield f"digitstrip-train export {folder} {model}"
+        if quantized := run[-1].get("quantized"):
+            yield f"digitstrip-train quantize {model} {model} {quantized}"
 
 
 def fit_options(stage: dict[str, Any]) -> Iterator[str]:
