@@ -8,6 +8,7 @@ from pathlib import Path
 from service.errors import UnwritableOutput
 
 PARTIAL = ".partial"  # suffix of a file that is being written
+FINISHED = ".run.json"  # suffix of what a batch's output was made from
 
 
 @contextmanager

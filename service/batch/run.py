@@ -19,14 +19,13 @@ from service.batch.plan import Place
 from service.batch.progress import Progress
 from service.batch.state.journal import EARLIER, Journal
 from service.batch.state.marks import MARK, REFRESH, differences, mark
-from service.durable_files import PARTIAL, beside, put_in_place, writing
+from service.durable_files import FINISHED, PARTIAL, beside, put_in_place, writing
 from service.errors import SettingsError
 from service.extras import needs
 from service.inputs.expand import Inputs
 from service.inputs.items import Item
 
-# A run's own files, beside its output: what was read so far, and what a finished one was made from.
-JOURNAL, SHARDS, FINISHED = ".journal", ".shards", ".run.json"
+JOURNAL, SHARDS = ".journal", ".shards"  # suffixes of what was read so far, beside the output
 DRAWN, COPIED = 4, 4  # items of a task
 HASHED = 2**20  # bytes at a time
 

@@ -23,7 +23,8 @@ def labels(
     In the column `corrected` stands what is right, `ok` where the reading is, or `none` where there
     are no digits. Rows with nothing there are left out: nobody has looked at them.
     """
-    from training.data.corrected import write_folder
+    from service.review.labels import Labeled, write_folder
+    from service.review.sources import Sources
     from training.data.digits import DatasetError
     from training.data.labels import read_corrections
 
@@ -32,7 +33,8 @@ def labels(
         typer.echo(sentence)
     if not corrections.labels:
         raise DatasetError(f"{readings}: the column `corrected` has nothing to learn from")
-    folder = write_folder(corrections.labels, readings.parent, out, dpi)
+    labeled = [Labeled(each.file, each.page, each.text) for each in corrections.labels]
+    folder = write_folder(labeled, Sources(readings.parent, dpi), out)
     for sentence in folder.missing:
         typer.echo(f"left out: {sentence}")
     unchecked = corrections.unchecked

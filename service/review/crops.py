@@ -1,0 +1,117 @@
+"""The part of a page that a person looks at, as PNG: the digits, with what is around them."""
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from service.imaging.page import Gray
+from service.review.sources import Sources
+from service.review.table import Box, Row
+
+AROUND = 1.5  # heights of a digit that are shown above and below
+BESIDE = 4.0  # the same, left and right: digits may have been missed there
+WHOLE = 0.5  # share of the page from which all of it is shown
+WIDEST, HIGHEST = 2400, 1200  # pixels of a picture; larger ones are reduced
+KEPT = 64  # crops in memory: those just seen, for undoing, and the next ones
+TALL = 64  # pixels of a carpet's cell
+CELL_MARGIN = 0.25  # of a digit's height, around it in a cell
+
+
+class Crop(NamedTuple):
+    """A part of a page."""
+
+    png: bytes
+    left: float  # in the page's pixels
+    top: float
+    width: float
+    height: float
+    is_whole: bool  # whether it is all of the page
+
+
+class Crops:
+    """Cuts what is shown of rows from their scans.
+
+    Args:
+        sources: of the rows.
+    """
+
+    def __init__(self, sources: Sources) -> None:
+        self._sources = sources
+        self._cut = lru_cache(KEPT)(self._cut_anew)
+        self._page = lru_cache(2)(self._decode)
+
+    def of(self, row: Row, whole: bool = False) -> Crop:
+        """Return what to show of a row: its digits and what is around them, or the whole page.
+
+        Raises:
+            InputError, MissingExtra: the page cannot be shown.
+        """
+        return self._cut(row, whole)
+
+    def digit(self, row: Row, position: int) -> Gray:
+        """Return a square with one digit, (TALL, TALL), for a carpet.
+
+        Raises:
+            InputError, MissingExtra: the page cannot be shown.
+        """
+        gray = self._page(row)
+        left, top, right, bottom = row.digits[position].extent
+        side = max(right - left, bottom - top, 1.0) * (1 + 2 * CELL_MARGIN)
+        across, down = (left + right) / 2, (top + bottom) / 2
+        shift = (side - 1) / 2
+        scale = side / TALL
+        matrix = np.array([[scale, 0, across - shift], [0, scale, down - shift]])
+        flags = cv2.INTER_AREA | cv2.WARP_INVERSE_MAP
+        size = (TALL, TALL)
+        cell = cv2.warpAffine(gray, matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        return cell.astype(np.uint8, copy=False)
+
+    def _decode(self, row: Row) -> Gray:
+        return self._sources.page(row.source, row.page, row.sha256).gray
+
+    def _cut_anew(self, row: Row, whole: bool) -> Crop:
+        gray = self._page(row)
+        left, top, right, bottom = (0, 0, gray.shape[1], gray.shape[0])
+        if not whole and row.digits:
+            left, top, right, bottom = around(row, right, bottom)
+        part = gray[top:bottom, left:right]
+        return Crop(png_of(part), left, top, right - left, bottom - top, part.shape == gray.shape)
+
+
+def around(row: Row, width: int, height: int) -> tuple[int, int, int, int]:
+    """Return the box to show of a page of that size, or all of the page where most would be."""
+    boxes = np.array([digit.extent for digit in row.digits])
+    tall = float(np.median(boxes[:, 3] - boxes[:, 1]))
+    left = max(int(boxes[:, 0].min() - BESIDE * tall), 0)
+    top = max(int(boxes[:, 1].min() - AROUND * tall), 0)
+    right = min(int(np.ceil(boxes[:, 2].max() + BESIDE * tall)), width)
+    bottom = min(int(np.ceil(boxes[:, 3].max() + AROUND * tall)), height)
+    if right <= left or bottom <= top or (right - left) * (bottom - top) > WHOLE * width * height:
+        return 0, 0, width, height
+    return left, top, right, bottom
+
+
+def png_of(gray: Gray) -> bytes:
+    """Encode a picture, reduced if it is large."""
+    height, width = gray.shape
+    size = min(WIDEST / width, HIGHEST / height, 1.0)
+    if size < 1:
+        shape = max(round(width * size), 1), max(round(height * size), 1)
+        gray = cv2.resize(gray, shape, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+    fast = [cv2.IMWRITE_PNG_COMPRESSION, 1]
+    return bytes(cv2.imencode(".png", np.ascontiguousarray(gray), fast)[1].tobytes())
+
+
+def extents_in(crop: Crop, row: Row) -> list[Box]:
+    """Return where a row's digits are in a crop, as shares of its width and height."""
+    return [
+        (
+            (left - crop.left) / crop.width,
+            (top - crop.top) / crop.height,
+            (right - crop.left) / crop.width,
+            (bottom - crop.top) / crop.height,
+        )
+        for left, top, right, bottom in (digit.extent for digit in row.digits)
+    ]

@@ -1,0 +1,185 @@
+"""What a review gives: the table with new columns beside the machine's own, and labels.
+
+Both follow from the table and the journal alone, so every export has the same bytes.
+"""
+
+import csv
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from service.csv_cells import as_text, guarded, line_of
+from service.durable_files import PARTIAL, beside, put_in_place, writing
+from service.errors import SettingsError
+from service.extras import needs
+from service.review.decisions import Action, Decisions
+from service.review.labels import Labeled
+from service.review.queue import Entry, Queue, Why
+from service.review.table import MAX_CELL, Row, read_cells, to_row
+
+MARK = b"\xef\xbb\xbf"  # by which Excel knows UTF-8, and we a CSV for spreadsheets
+# What is appended to every row; nothing in a row that nobody was to look at, but for the last one.
+COLUMNS = (
+    "review_why",  # review or audit
+    "review_outcome",  # CONFIRMED, CORRECTED, ILLEGIBLE, WRONG_CROP, UNSURE or OPEN
+    "reviewed_text",
+    "reviewed_by",
+    "reviewed_at",
+    "final_text",  # what was reviewed, or accepted; nothing where it is still open
+)
+TEXTS = ("reviewed_text", "final_text")
+
+Cells = dict[str, str | None]
+
+
+@dataclass(frozen=True)
+class Reviewed:
+    """A queue and what was decided of it."""
+
+    entries: Mapping[int, Entry]  # by the row's number
+    decisions: Decisions
+
+    def cells(self, number: int, cells: Mapping[str, Any]) -> Cells:
+        """Return the new columns of a table's row."""
+        row = to_row(number, cells)
+        blank: Cells = dict.fromkeys(COLUMNS)
+        if row is None:
+            return blank
+        entry = self.entries.get(number)
+        if entry is None:
+            return blank | {"final_text": row.text}
+        found = blank | {"review_why": entry.why.value}
+        key = self.decisions.verdict(number)
+        if key is None:
+            passed = any(k.what == Action.UNSURE for k in self.decisions.state(number).keys)
+            return found | {"review_outcome": "UNSURE" if passed else "OPEN"}
+        found |= {"reviewed_by": key.who, "reviewed_at": key.at}
+        if key.what != Action.TEXT:
+            return found | {"review_outcome": key.what.upper()}
+        outcome = "CONFIRMED" if key.text == key.was else "CORRECTED"
+        texts = dict.fromkeys(TEXTS, key.written)
+        return found | {"review_outcome": outcome} | texts
+
+
+def export(table: Path, output: Path, reviewed: Reviewed) -> None:
+    """Write the table with the review's columns.
+
+    Raises:
+        SettingsError: the output has another suffix, or is a file that no export wrote.
+        UnwritableOutput: it cannot be written.
+    """
+    check_output(table, output)
+    write: dict[str, Callable[[Path, Path, Reviewed], None]] = {
+        ".csv": _csv,
+        ".jsonl": _jsonl,
+        ".parquet": _parquet,
+    }
+    with writing(output):
+        write[table.suffix.lower()](table, beside(output, PARTIAL), reviewed)
+        put_in_place(output)
+
+
+def check_output(table: Path, output: Path) -> None:
+    """Check that an export may be written there.
+
+    Raises:
+        SettingsError: it is of another format, or would overwrite what no export wrote.
+    """
+    if output.suffix.lower() != table.suffix.lower():
+        raise SettingsError(
+            f"{output} ends in {output.suffix!r}; the export has the table's format: {table.suffix}"
+        )
+    if not output.parent.is_dir():
+        raise SettingsError(f"there is no folder {output.parent} for {output}")
+    if output.exists() and COLUMNS[1] not in next(iter(read_cells(output)), {}):
+        raise SettingsError(
+            f"{output} exists but was not written by `digitstrip review`; it is left as it is"
+        )
+
+
+def _csv(table: Path, to: Path, reviewed: Reviewed) -> None:
+    with table.open("rb") as start:
+        spreadsheet = start.read(len(MARK)) == MARK
+    csv.field_size_limit(MAX_CELL)
+    encoding = "utf-8-sig"
+    with (
+        table.open(newline="", encoding=encoding) as file,
+        to.open("w", newline="", encoding=encoding if spreadsheet else "utf-8") as out,
+    ):
+        lines = csv.reader(file, strict=True)
+        columns = next(lines)
+        out.write(line_of([*columns, *COLUMNS]))
+        for number, line in enumerate(lines):
+            new = reviewed.cells(number, dict(zip(columns, line, strict=False)))
+            out.write(line_of([*line, *_guarded(new, spreadsheet)]))
+
+
+def _guarded(cells: Cells, spreadsheet: bool) -> Iterator[str | None]:
+    for name, cell in cells.items():
+        if cell and name in TEXTS and spreadsheet:
+            yield as_text(cell)
+        else:
+            yield guarded(cell) if cell else cell
+
+
+def _jsonl(table: Path, to: Path, reviewed: Reviewed) -> None:
+    with table.open(encoding="utf-8") as file, to.open("wb") as out:
+        for number, line in enumerate(file):
+            row = json.loads(line)
+            new = reviewed.cells(number, row)
+            out.write(json.dumps(row | new).encode("ascii") + b"\n")
+
+
+def _parquet(table: Path, to: Path, reviewed: Reviewed) -> None:
+    with needs("batch", "a Parquet table needs pyarrow"):
+        import pyarrow as pa
+        from pyarrow import parquet
+    with parquet.ParquetFile(table) as file:
+        schema = file.schema_arrow
+        for name in COLUMNS:
+            schema = schema.append(pa.field(name, pa.string()))
+        read = [name for name in file.schema_arrow.names if name != "scores"]
+        number = 0
+        with parquet.ParquetWriter(to, schema, compression="zstd") as out:
+            for index in range(file.num_row_groups):
+                group = file.read_row_group(index)
+                new = []
+                for cells in group.select(read).to_pylist(maps_as_pydicts="strict"):
+                    new.append(reviewed.cells(number, cells))
+                    number += 1
+                for name in COLUMNS:
+                    column = pa.array([each[name] for each in new], pa.string())
+                    group = group.append_column(name, column)
+                out.write_table(group, row_group_size=max(group.num_rows, 1))
+
+
+def labels_of(queue: Queue, decisions: Decisions) -> list[Labeled]:
+    """Return what people say of the rows that they decided, in the order of the table.
+
+    Each label stands for the rows of the batch that it was drawn from, by which
+    `digitstrip-train calibrate` weighs it: those to review for themselves, those of the audit for
+    all that were accepted. Rows to review that are still open are not like those that were looked
+    at first, the least sure ones: until all are decided, the labels of review have no weight.
+    What was marked on a carpet is to review; the audit then stands for the accepted rows without
+    it. An illegible row has no label; the others of its kind stand for it, too.
+    """
+    odd = {number for number, _ in decisions.odd}
+    strata: dict[Why, list[Row]] = {why: [] for why in Why}
+    for entry in queue.with_odd(odd):
+        strata[Why.REVIEW if entry.row.number in odd else entry.why].append(entry.row)
+    to_review = sum(entry.why is Why.REVIEW for entry in queue.entries)
+    accepted = queue.accepted - (len(strata[Why.REVIEW]) - to_review)
+    labels = []
+    for why, rows in strata.items():
+        verdicts = [(row, decisions.verdict(row.number)) for row in rows]
+        whole = len(rows) if why is Why.REVIEW else accepted
+        texts = [(row, key) for row, key in verdicts if key and key.what == Action.TEXT]
+        is_open = why is Why.REVIEW and any(key is None for _, key in verdicts)
+        weight = None if is_open or not texts else whole / len(texts)
+        labels += [
+            (row.number, Labeled(row.source, row.page, key.text, row.sha256, why, weight))
+            for row, key in texts
+        ]
+    return [label for _, label in sorted(labels, key=lambda each: each[0])]

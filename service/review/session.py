@@ -1,0 +1,297 @@
+"""A review in progress: what each person is shown next, and what is written down of it."""
+
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from threading import Lock
+from typing import Any
+
+from service.errors import BadOption, DigitstripError, quoted
+from service.review.constraints import Constraints
+from service.review.crops import Crops, extents_in
+from service.review.decisions import Action, Decisions, Task
+from service.review.journal import Event, Journal
+from service.review.queue import DigitAt, Entry, Queue, Why
+from service.review.settings import Settings
+from service.review.summary import Summary, summary_of
+from service.review.table import DIGITS, Row
+
+LEASE_SECONDS = 600.0  # that a row, once shown to somebody, is kept from others
+CHOICES = 4  # alternatives that are offered
+NEAR = 0.02  # a runner-up's confidence, from which it makes an alternative
+MOST_DIGITS = 255  # of a value, as of a constraint
+MOST_MS = 86_400_000
+MOST_EVENTS = 1000  # of one request
+
+
+@dataclass
+class _Lease:
+    who: str
+    until: float
+
+
+class Session:
+    """The rows of a queue, handed out to people, and their decisions.
+
+    Calls may come from several threads; each takes the lock.
+
+    Args:
+        name: of the table.
+        queue: of its rows.
+        constraints: of its rows.
+        crops: of its scans.
+        journal: that events are written to; those in it are taken in first.
+    """
+
+    def __init__(
+        self, name: str, queue: Queue, constraints: Constraints, crops: Crops, journal: Journal
+    ) -> None:
+        self.name = name
+        self.queue = queue
+        self.constraints = constraints
+        self.crops = crops
+        self.journal = journal
+        self.settings = journal.settings
+        self._lock = Lock()
+        self.decisions = decisions_of(queue, self.settings, journal.events)
+        self._leases: dict[int, _Lease] = {}
+
+    @property
+    def entries(self) -> list[Entry]:
+        """The queue, with what was marked on a carpet, in order."""
+        return self.queue.with_odd(number for number, _ in self.decisions.odd)
+
+    def tasks(self, who: str, count: int, shown: Iterable[int] = ()) -> Iterator[dict[str, Any]]:
+        """Yield what a person is to do next, as the page needs it.
+
+        Args:
+            who: the person.
+            count: of tasks, at most.
+            shown: rows that the page has already.
+        """
+        with self._lock:
+            chosen = self._choose(who, count, set(shown))
+        for entry, task in chosen:
+            yield self._view(entry.row, task)
+
+    def _choose(self, who: str, count: int, shown: set[int]) -> list[tuple[Entry, Task]]:
+        """Choose rows that nobody else has in hand; those to decide come last."""
+        now = time.monotonic()
+        first: list[tuple[Entry, Task]] = []
+        last: list[tuple[Entry, Task]] = []
+        for entry in self.entries:
+            number = entry.row.number
+            lease = self._leases.get(number)
+            if number in shown or (lease and lease.who != who and lease.until > now):
+                continue
+            if (task := self.decisions.task(number, who)) is not None:
+                (last if task is Task.DECIDE else first).append((entry, task))
+                if len(first) == count:
+                    break
+        chosen = (first + last)[:count]
+        for entry, _ in chosen:
+            self._leases[entry.row.number] = _Lease(who, now + LEASE_SECONDS)
+        return chosen
+
+    def _view(self, row: Row, task: Task) -> dict[str, Any]:
+        """Return a row as a person may see it: nothing says why it is in the queue."""
+        state = self.decisions.state(row.number)
+        view: dict[str, Any] = {
+            "row": row.number,
+            "task": task,
+            "name": row.id or row.source,
+            "source": row.source,
+            "page": row.page + 1,
+            "constrained": self.constraints.of(row) is not None,
+            "crop": None,
+            "trouble": "",
+            "digits": [],
+            "cursor": 0,
+            "choices": [],
+            "text": "",
+        }
+        try:
+            crop = self.crops.of(row)
+        except DigitstripError as error:
+            view["trouble"] = str(error)
+        else:
+            view["crop"] = {"width": crop.width, "height": crop.height, "whole": crop.is_whole}
+        if task is Task.BLIND:
+            return view
+        if task is Task.DECIDE:
+            values = state.values(self.settings, row.value)
+            view["choices"] = self._checked(row, values)
+            view["others"] = sorted({key.what for key in state.opinions} - {Action.TEXT})
+            return view | {"text": values[0] if values else ""}
+        view["text"] = row.value
+        view["allowed"] = self.constraints.check(row, row.value).allowed
+        if view["crop"] and self._are_drawn(row):
+            view["digits"] = [[round(edge, 5) for edge in box] for box in extents_in(crop, row)]
+        view["cursor"] = self._doubtful(row)
+        view["choices"] = self._choices(row)
+        if not self.settings.sample:  # else accepted rows, which have none, would be told apart
+            view["reasons"] = row.reasons
+        return view
+
+    def _are_drawn(self, row: Row) -> bool:
+        return "".join(digit.label for digit in row.digits) == row.value
+
+    def _doubtful(self, row: Row) -> int:
+        """Return which digit is under the cursor: one that looked odd, else the least sure one."""
+        odd = [place for number, place in self.decisions.odd if number == row.number]
+        if odd:
+            return min(odd)
+        if not self._are_drawn(row):
+            return 0
+        places = range(len(row.digits))
+        return min(places, key=lambda place: row.digits[place].margin, default=0)
+
+    def _choices(self, row: Row) -> list[dict[str, Any]]:
+        """Return other values than the machine's: those that it named, and likely digits."""
+        texts = [*(each for each in row.alternatives), *row.readers]
+        values = ["".join(c for c in text if c in DIGITS) for text in texts]
+        if self._are_drawn(row):
+            others = [
+                (confidence, place, label)
+                for place, digit in enumerate(row.digits)
+                for label, confidence in digit.runners_up
+                if confidence >= NEAR and label != digit.label
+            ]
+            for _, place, label in sorted(others, key=lambda other: (-other[0], other[1])):
+                inserted = label if label in DIGITS else ""
+                values.append(row.value[:place] + inserted + row.value[place + 1 :])
+        different = [value for value in dict.fromkeys(values) if value != row.value]
+        checked = self._checked(row, different)
+        allowed = [each for each in checked if each["allowed"]]
+        return (allowed or checked)[:CHOICES]
+
+    def _checked(self, row: Row, values: Iterable[str]) -> list[dict[str, Any]]:
+        return [
+            {"text": value, "allowed": self.constraints.check(row, value).allowed}
+            for value in values
+        ]
+
+    def row(self, number: int) -> Row:
+        """Return a row by its number.
+
+        Raises:
+            BadOption: it is not in the queue.
+        """
+        if number not in self.queue.by_number:
+            raise BadOption(f"row {number} is not one to review", "row")
+        return self.queue.by_number[number]
+
+    def record(self, who: str, sent: list[dict[str, Any]]) -> list[str]:
+        """Write down what a person did, and return the ids: all of it is on the disk now.
+
+        Raises:
+            BadOption: an event is malformed.
+            UnwritableOutput: the disk is full, say.
+        """
+        if len(sent) > MOST_EVENTS:
+            raise BadOption(
+                f"there are {len(sent):,} events; at most {MOST_EVENTS:,} are allowed", "events"
+            )
+        with self._lock:
+            events = [self._event(who, each) for each in sent]
+            self.decisions.add(self.journal.append(events))
+            for event in events:
+                if event.row is not None:
+                    self._leases.pop(event.row, None)
+        return [event.id for event in events]
+
+    def _event(self, who: str, sent: dict[str, Any]) -> Event:
+        try:
+            return self._to_event(who, sent)
+        except (KeyError, TypeError, ValueError) as error:
+            raise BadOption(f"an event is malformed: {error!r}", "events") from error
+
+    def _to_event(self, who: str, sent: dict[str, Any]) -> Event:
+        action = Action(sent["what"])
+        event = Event(
+            id=_word(sent["id"], "id"),
+            who=who,
+            what=action.value,
+            at=datetime.now(UTC).isoformat(timespec="seconds"),
+            ms=min(max(int(sent.get("ms", 0)), 0), MOST_MS),
+            strokes=min(max(int(sent.get("strokes", 0)), 0), MOST_DIGITS),
+        )
+        if action is Action.UNDO:
+            return replace(event, undoes=_word(sent["undoes"], "undoes"))
+        if action is Action.CARPET:
+            digits, odd = (self._digits(sent[name]) for name in ("digits", "odd"))
+            return replace(event, digits=digits, odd=odd)
+        row = self.row(int(sent["row"]))
+        event = replace(
+            event,
+            row=row.number,
+            was=row.value,
+            blind=sent.get("task") == Task.BLIND,
+            why=Why.AUDIT if row.number in self.queue.audited else Why.REVIEW,
+            model=row.model or "",
+        )
+        if action is not Action.TEXT:
+            return event
+        text = sent["text"]
+        if not isinstance(text, str) or len(text) > MOST_DIGITS or set(text) - set(DIGITS):
+            raise BadOption(
+                f"the text is {quoted(str(text))}; expected at most {MOST_DIGITS} digits", "text"
+            )
+        checked = self.constraints.check(row, text)
+        return replace(event, text=text, written=checked.written, override=not checked.allowed)
+
+    def _digits(self, sent: Any) -> tuple[tuple[int, int], ...]:  # noqa: ANN401 - from JSON
+        pairs = tuple((int(number), int(place)) for number, place in sent)
+        for number, place in pairs:
+            if not 0 <= place < len(self.row(number).digits):
+                raise BadOption(f"row {number} has no digit {place}", "digits")
+        return pairs
+
+    def check(self, number: int, text: str) -> dict[str, Any]:
+        """Say whether digits satisfy a row's constraint, and how they are written."""
+        if len(text) > MOST_DIGITS or set(text) - set(DIGITS):
+            raise BadOption(f"the text is {quoted(text)}; expected digits", "text")
+        return vars(self.constraints.check(self.row(number), text))
+
+    def progress(self, who: str) -> dict[str, Any]:
+        """Return how far the review is, for a person."""
+        with self._lock:
+            entries = self.entries
+            open_ = [each for each in entries if self.decisions.verdict(each.row.number) is None]
+            own = sum(self.decisions.task(each.row.number, who) is not None for each in open_)
+        return {"rows": len(entries), "decided": len(entries) - len(open_), "yours": own}
+
+    def carpet(self, label: str, count: int) -> list[DigitAt]:
+        """Return digits that were read as a label, smallest margin first, that nobody looked at."""
+        with self._lock:
+            looked_at, decided = self.decisions.looked_at, self.decisions.verdict
+            found = (
+                digit
+                for digit in self.queue.carpets.get(label, ())
+                if (digit.number, digit.position) not in looked_at and decided(digit.number) is None
+            )
+            return [digit for digit, _ in zip(found, range(count), strict=False)]
+
+    def labels(self) -> dict[str, int]:
+        """Return how many digits of each label wait on a carpet."""
+        return {label: len(self.carpet(label, MOST_EVENTS)) for label in self.queue.carpets}
+
+    def summary(self) -> Summary:
+        """Return the figures so far."""
+        with self._lock:
+            return summary_of(self.name, self.entries, self.queue.accepted, self.decisions)
+
+
+def decisions_of(queue: Queue, settings: Settings, events: Iterable[Event]) -> Decisions:
+    """Return what was decided of a queue's rows."""
+    machine = {number: row.value for number, row in queue.by_number.items()}
+    decisions = Decisions(settings, machine)
+    decisions.add(events)
+    return decisions
+
+
+def _word(text: Any, field: str) -> str:  # noqa: ANN401 - from JSON
+    if not isinstance(text, str) or not 0 < len(text) <= 64:
+        raise BadOption(f"the {field} is {quoted(str(text))}; expected 1 to 64 characters", field)
+    return text

@@ -1,0 +1,31 @@
+"""What a review was begun with; the journal keeps it, so that every later start does the same."""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+from service.inputs.documents import DPI
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a table is reviewed."""
+
+    keys: int = 1  # people who key each row
+    blind: bool = False  # whether the first key is given without the machine's reading
+    sample: int = 0  # accepted rows, drawn at random, that are reviewed too
+    seed: int = 0  # decides which, and where they stand among the others
+    constraint: str = ""  # on every row, in protobuf's text format
+    dpi: int = DPI  # dots an inch that a PDF's pages were read at
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the settings by name."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, named: dict[str, Any]) -> Self:
+        """Return the settings that `to_json` gave.
+
+        Raises:
+            TypeError: they are others.
+        """
+        return cls(**named)
