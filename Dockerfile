@@ -45,7 +45,7 @@ FROM python
 ARG VERSION=0.1.0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="Digitstrip" \
-    org.opencontainers.image.description="Reads handwritten digit strings; serves over gRPC." \
+    org.opencontainers.image.description="Reads handwritten digit strings; serves over gRPC and HTTP." \
     org.opencontainers.image.version="$VERSION" \
     org.opencontainers.image.revision="$REVISION" \
     org.opencontainers.image.licenses="Apache-2.0" \
@@ -58,7 +58,7 @@ ENV PATH=/opt/digitstrip/bin:$PATH \
 # By number, so that a cluster can see that it is not root; the number owns nothing.
 USER 10001:10001
 WORKDIR /
-EXPOSE 50051 9464
+EXPOSE 50051 8080 9464
 HEALTHCHECK --interval=15s --timeout=5s --start-period=10s CMD ["digitstrip", "health"]
 ENTRYPOINT ["digitstrip"]
 CMD ["serve"]

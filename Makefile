@@ -64,7 +64,7 @@ image:  ## build the container image, digitstrip
 	docker build --tag digitstrip --build-arg REVISION=$(shell git rev-parse HEAD) .
 
 lock: .venv/all  ## pin the image's packages with their hashes, to deploy/*requirements.txt
-	$(LOCK) pyproject.toml --output-file deploy/requirements.txt
+	$(LOCK) pyproject.toml --extra web --output-file deploy/requirements.txt
 	$(BIN)/python -c "import tomllib; \
 	    print(*tomllib.load(open('pyproject.toml', 'rb'))['build-system']['requires'], sep='\n')" \
 	    | $(LOCK) - --output-file deploy/build-requirements.txt

@@ -201,8 +201,10 @@ class Service:
             env=os.environ | environment,
             process_group=0 if group else None,
         )
-        self.address = ""
+        self.address = self.web = ""
         for line in self.process.stdout:
+            if line.startswith("serving http"):
+                self.web = line.split()[-1].rstrip("/")
             if line.startswith("serving on "):
                 self.address = line.split()[-1]
                 break

@@ -5,6 +5,7 @@ The other half, which a server needs, is `service.api.requests`.
 
 import re
 from collections.abc import Sequence
+from decimal import Decimal, InvalidOperation
 from typing import TypedDict, Unpack
 
 from service.api.images import ImageLike, to_image
@@ -15,6 +16,16 @@ CHECK_DIGITS: dict[str, pb.CheckDigit] = {  # by the names that options and mani
     name.removeprefix("CHECK_DIGIT_").lower(): pb.CheckDigit.ValueType(value)
     for name, value in pb.CheckDigit.items()
     if value
+}
+
+OPTIONS = {  # the options' names on the command line and over HTTP, by the fields that they set
+    "image.page": "page",
+    "constraint.length": "length",
+    "constraint.pattern": "pattern",
+    "constraint.allowed": "allowed",
+    "constraint.check_digit": "check",
+    "alternatives": "alternatives",
+    "accepted_error_rate": "accept-errors",
 }
 
 
@@ -71,6 +82,20 @@ def to_fields(**options: Unpack[RecognizeOptions]) -> pb.RecognizeRequest:
             f"alternatives = {options.get('alternatives')!r}, accepted_error_rate = "
             f"{options.get('accepted_error_rate')!r}: {error}",
             "alternatives" if options.get("alternatives") else "accepted_error_rate",
+        ) from error
+
+
+def to_error_rate(text: str) -> float:
+    """Parse a share such as `0.01` or `1%`, whatever its range.
+
+    Raises:
+        BadOption: it is not a number.
+    """
+    try:  # decimal, so that 0.7% is the same number as 0.007
+        return float(Decimal(text.removesuffix("%")).scaleb(-2 if text.endswith("%") else 0))
+    except (InvalidOperation, ValueError) as error:
+        raise BadOption(
+            f"{quoted(text)} is no share; expected one such as 0.01 or 1%", "accepted_error_rate"
         ) from error
 
 

@@ -1,13 +1,12 @@
 """The options that `read`, `send` and `batch` share: constraints and what to return."""
 
-from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from service.errors import InputError
+from service.errors import BadOption, InputError
 
 if TYPE_CHECKING:
     from service.api.options import RecognizeOptions
@@ -66,15 +65,6 @@ AcceptErrorsOption = Annotated[
 
 ModelOption = Annotated[Path | None, typer.Option("--model", help="The ONNX file to read with.")]
 
-OF_FIELDS = {
-    "constraint.length": "--length",
-    "constraint.pattern": "--pattern",
-    "constraint.allowed": "--allowed",
-    "constraint.check_digit": "--check",
-    "alternatives": "--alternatives",
-    "accepted_error_rate": "--accept-errors",
-}
-
 
 def to_recognize_options(
     length: str | None,
@@ -108,7 +98,7 @@ def to_recognize_options(
     try:
         to_options(to_fields(**options))
     except InputError as error:
-        raise typer.BadParameter(str(error), param_hint=OF_FIELDS.get(error.field)) from error
+        raise typer.BadParameter(str(error), param_hint=_hint(error)) from error
     return options
 
 
@@ -118,12 +108,19 @@ def to_rate(text: str) -> float:
     Raises:
         typer.BadParameter: it is not a number.
     """
-    try:  # decimal, so that 0.7% is the same number as 0.007
-        return float(Decimal(text.removesuffix("%")).scaleb(-2 if text.endswith("%") else 0))
-    except (InvalidOperation, ValueError) as error:
-        raise typer.BadParameter(
-            f"{text!r} is no share; expected one such as 0.01 or 1%", param_hint="--accept-errors"
-        ) from error
+    from service.api.options import to_error_rate
+
+    try:
+        return to_error_rate(text)
+    except BadOption as error:
+        raise typer.BadParameter(str(error), param_hint=_hint(error)) from error
+
+
+def _hint(error: InputError) -> str | None:
+    """Return the option that sets a request's field."""
+    from service.api.options import OPTIONS
+
+    return f"--{OPTIONS[error.field]}" if error.field in OPTIONS else None
 
 
 def read_values(file: Path) -> list[str]:

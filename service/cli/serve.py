@@ -1,8 +1,9 @@
-"""`digitstrip serve`: the gRPC server."""
+"""`digitstrip serve`: the server of gRPC, and of HTTP beside it."""
 
 import json
 import os
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +12,7 @@ import typer
 from service.cli.connection_options import VARIABLES, silence_grpc
 from service.cli.output import Exit, announce, notify
 from service.cli.recognition_options import ModelOption, SecondReaderOption
+from service.extras import needs
 
 if TYPE_CHECKING:
     from service.server.app import Server
@@ -38,12 +40,16 @@ def serve(
     tokens_file: Annotated[
         Path | None, typer.Option(help="Bearer tokens, one a line; calls must carry one of them.")
     ] = None,
+    web_listen: Annotated[
+        str | None,
+        typer.Option(help="Address and port for HTTP and a page in the browser; off by default."),
+    ] = None,
     metrics_listen: Annotated[
         str | None, typer.Option(help="Address and port for Prometheus.")
     ] = None,
     config: Annotated[Path | None, typer.Option(help="A TOML file of settings.")] = None,
 ) -> None:
-    """Serve over gRPC until SIGTERM or Ctrl-C, then finish what is in flight."""
+    """Serve over gRPC, and HTTP if asked, until SIGTERM or Ctrl-C; finish what is in flight."""
     import asyncio
 
     silence_grpc()
@@ -65,11 +71,18 @@ def serve(
         tls_key=tls_key,
         tls_client_ca=tls_client_ca,
         tokens_file=tokens_file,
+        web_listen=web_listen,
         metrics_listen=metrics_listen,
     )
     # What somebody set; docs/configuration.md lists the defaults of all else.
     for name, value in settings.model_dump(mode="json", exclude_unset=True).items():
         notify(f"{name} = {json.dumps(value)}")
+
+    web = None
+    if settings.web_listen:
+        with needs("web", "--web-listen needs Starlette and uvicorn"):
+            from service.web.front_end import web_front_end
+        web = partial(web_front_end, settings)
 
     def ready(server: "Server") -> None:
         host = settings.listen.rpartition(":")[0]
@@ -78,10 +91,14 @@ def serve(
         notify(f"model {described.digest[:12]} reads, with second reader {second or 'none'}")
         if not described.calibration.source:
             notify(not_calibrated(described.digest))
+        if settings.web_listen:
+            scheme = "https" if settings.tls_certificate else "http"
+            web_host = settings.web_listen.rpartition(":")[0]
+            announce(f"serving {scheme}://{web_host}:{server.other_port}/")
         announce(f"serving on {host}:{server.port}")
 
     with logging_to_stderr(settings.log_format) as lines:
-        asyncio.run(run(settings, lines, ready))
+        asyncio.run(run(settings, lines, ready, web))
     if lines.stuck:  # nobody reads stderr; Python would wait for it forever
         os._exit(Exit.ALL_READ)
     notify("stopped")

@@ -42,7 +42,7 @@ CORS_HEADERS = (
     "Connect-Timeout-Ms",
     "X-Request-Id",
 )
-CORS_EXPOSED = ("X-Request-Id", "Retry-After")
+CORS_EXPOSED = ("X-Request-Id", "Retry-After", "Server-Timing")
 FAILED = "the server failed on this request; its log says why"
 
 logger = logging.getLogger(__name__)

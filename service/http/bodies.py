@@ -20,14 +20,6 @@ class BoundedBodies:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request."""
-        headers = Headers(scope=scope)
-        encoding = headers.get("content-encoding", "identity")
-        if encoding.lower() != "identity":
-            raise UnsupportedMediaType(
-                f"the content-encoding is {quoted(encoding)}; expected none: send images as they "
-                "are, most formats are compressed already"
-            )
-        self._check(int(headers.get("content-length", 0)))  # uvicorn refuses what is no number
         received = 0
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self.policy.body_seconds
@@ -35,6 +27,8 @@ class BoundedBodies:
 
         async def bounded() -> Message:
             nonlocal received, more
+            if not received:
+                self._check_headers(Headers(scope=scope))
             if not more:  # what is waited for now is the caller's leaving
                 return await receive()
             try:
@@ -51,6 +45,15 @@ class BoundedBodies:
             return message
 
         await self.app(scope, bounded, send)
+
+    def _check_headers(self, headers: Headers) -> None:
+        encoding = headers.get("content-encoding", "identity")
+        if encoding.lower() != "identity":
+            raise UnsupportedMediaType(
+                f"the content-encoding is {quoted(encoding)}; expected none: send images as they "
+                "are, most formats are compressed already"
+            )
+        self._check(int(headers.get("content-length", 0)))  # uvicorn refuses what is no number
 
     def _check(self, size: int) -> None:
         limit = self.policy.max_body_bytes

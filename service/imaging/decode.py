@@ -286,7 +286,8 @@ def _seek(image: ImageFile.ImageFile, page: int, limits: Limits) -> None:
 
 def _no_such_page(page: int, pages: int) -> NoSuchPage:
     return NoSuchPage(
-        f"there is no page {page}; the image's pages are 0 to {pages - 1}", "image.page"
+        f"there is no page {page}, counted from 0; the image has {pages} page{'s'[: pages > 1]}",
+        "image.page",
     )
 
 

@@ -18,11 +18,10 @@ from service.errors import DigitstripError, MalformedMessage, Overloaded, TimedO
 from service.server.connections import Connections
 from service.server.refusal import Refused, method_name, refuse
 from service.serving.held_bytes import RETRY_SECONDS, HeldBytes, Hold
+from service.serving.observability.call import NOT_RECEIVED, NOT_RECEIVED_CODE
 
 QUICK_SECONDS = 0.25  # a message that takes longer is a slow one, of which there may be few
 ENDED_SECONDS = 1.0  # from gRPC's saying that no message comes to its saying that the call is over
-# A caller left, or gRPC refused the message, as too large or compressed: it does not say which.
-NOT_RECEIVED_CODE, NOT_RECEIVED = "CANCELLED", "NOT_RECEIVED"
 CHECK_SECONDS = 0.1  # between checks of what has come in part
 CHECKS = 3  # in a row at which a stream has a part of a message, from which that is a slow one
 PART_BYTES = 65_535  # that gRPC holds of any call's message, whether it is read or not

@@ -159,6 +159,25 @@ class Settings(BaseSettings):
     ] = None
     health_open: Annotated[bool, Field(description="Whether health checks need no token.")] = True
     reflection: Annotated[bool, Field(description="Serve the schema to tools that ask.")] = True
+    web_listen: Annotated[
+        str,
+        AfterValidator(host_and_port),
+        Field(description="Address and port for HTTP and the page in the browser; empty, none."),
+    ] = ""
+    web_hosts: Annotated[
+        tuple[str, ...],
+        Field(
+            description="Names by which HTTP may be called besides localhost and IP addresses; "
+            "another Host is refused."
+        ),
+    ] = ()
+    web_origins: Annotated[
+        tuple[str, ...],
+        Field(
+            description="Other sites whose pages may call over HTTP (CORS), such as "
+            "https://example.org."
+        ),
+    ] = ()
     metrics_listen: Annotated[
         str,
         AfterValidator(host_and_port),

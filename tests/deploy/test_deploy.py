@@ -73,7 +73,9 @@ def manifest(kind):
 
 
 def compose():
-    return yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))
+    """The Compose file where no variable is set."""
+    text = (DEPLOY / "compose.yaml").read_text(encoding="utf-8")
+    return yaml.safe_load(re.sub(r"\$\{\w+:-(.*?)\}", r"\1", text))
 
 
 def dashboard():
@@ -116,7 +118,9 @@ def test_every_locked_package_has_its_hashes(lock):
 
 
 def test_the_image_locks_what_the_service_needs_and_nothing_else():
-    assert set(pins(DEPLOY / "requirements.txt")) == needed(PROJECT["project"]["dependencies"])
+    project = PROJECT["project"]
+    wanted = project["dependencies"] + project["optional-dependencies"]["web"]
+    assert set(pins(DEPLOY / "requirements.txt")) == needed(wanted)
 
 
 def test_the_bill_of_materials_lists_exactly_what_is_locked(tmp_path):

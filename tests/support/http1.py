@@ -1,7 +1,9 @@
 """HTTP/1.1 as bytes: what a library would not send, and what it would hide."""
 
 import asyncio
+import http.client
 import json
+import ssl
 from dataclasses import dataclass
 
 
@@ -12,9 +14,14 @@ class Reply:
     body: bytes
 
     @property
+    def json(self):
+        """What the body is in JSON."""
+        return json.loads(self.body)
+
+    @property
     def error(self):
         """The error that the body is."""
-        return json.loads(self.body)["error"]
+        return self.json["error"]
 
 
 def request(method="GET", path="/", body=b"", **headers):
@@ -58,3 +65,34 @@ async def ended(reader, seconds=10):
         return False
     except ConnectionError:
         return True
+
+
+def call(base, path, body=None, method=None, tls=None, **headers):
+    """Send one request to a server by its URL, outside a loop, and return the answer.
+
+    Args:
+        base: such as http://127.0.0.1:8080.
+        path: with its query.
+        body: bytes, or what is sent as JSON; None makes it a GET.
+        method: another one.
+        tls: the context to speak TLS with.
+        headers: by their names with _ for -.
+    """
+    scheme, _, address = base.partition("://")
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    if body is not None and not isinstance(body, bytes):
+        body = json.dumps(body).encode()
+        named.setdefault("Content-Type", "application/json")
+    if scheme == "https":
+        connection = http.client.HTTPSConnection(
+            address, timeout=60, context=tls or ssl.create_default_context()
+        )
+    else:
+        connection = http.client.HTTPConnection(address, timeout=60)
+    try:
+        connection.request(method or ("GET" if body is None else "POST"), path, body, named)
+        answer = connection.getresponse()
+        sent = {name.lower(): value for name, value in answer.getheaders()}
+        return Reply(answer.status, sent, answer.read())
+    finally:
+        connection.close()
