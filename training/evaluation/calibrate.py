@@ -33,7 +33,10 @@ SUFFICIENT = 50  # strips, right and wrong ones among them, to fit without a pri
 ENOUGH = 1000  # strips to fit every weight on; fewer scale and shift what was fitted before
 FEWEST_OF_A_KIND = 20  # right strips, and wrong ones, to fit a regression on
 RIDGE = 1.0  # pull of a weight towards 0, in strips
-SPREAD = (0.25, 1.0)  # of scale and offset from one source of strips to another, around 1 and 0
+SPREAD = (
+    0.1,
+    0.5,
+)  # of scale and offset from one source of held-out strips to another, around 1, 0
 WEIGHTS = (0.3, 0.4, 0.5, 0.6, 0.7)  # of the second reader's vote, tried
 SIGNIFICANT = 0.05  # probability of a chance difference, below which a weight is changed
 RATE = 0.01  # the error rate that a `Promise` is of
@@ -185,30 +188,39 @@ def carried(
     return tuple(found[rate] for rate in sorted(found, reverse=True))
 
 
-def calibration(reads: Sequence[Read], source: str, before: Calibration) -> Calibration:
+def calibration(
+    reads: Sequence[Read], source: str, before: Calibration, scans: Sequence[Read] = ()
+) -> Calibration:
     """Fit a calibration to strings read.
 
     ENOUGH strips fit everything; fewer scale and shift the log-odds of the calibration before, and
     leave thresholds that they cannot support. Fewer than SUFFICIENT, or only right ones, move
     the log-odds a little, calibrated or not; a threshold's interval says how little they promise.
 
+    Made strips are harder to read than scans of the same probability, some past reading. Where
+    scans are among the strips, these alone say how probable a right reading is; the thresholds
+    are still those that all strips support, so that they stay on the safe side.
+
     Args:
         reads: what was read, with its evidence.
         source: what it was read of, for people.
         before: the calibration so far.
+        scans: those of the reads that were not made.
 
     Raises:
         DatasetError: as of `fit`.
     """
-    right = np.array([read.right for read in reads])
+    right = _right(reads)
     if len(reads) >= ENOUGH:
         before = Calibration(
             alone=_regression_of(reads, ALONE, consulted=False),
             consulted=_regression_of(reads, PAIRED, consulted=True),
         )
-    odds = np.array([before.log_odds(evidence_of(read)) for read in reads])
-    few = len(reads) < SUFFICIENT or bool(right.all())
-    scale, offset = fit(odds, right, prior=bool(before.source) or few)
+    leveling = scans if len(scans) >= FEWEST else reads
+    few = len(leveling) < SUFFICIENT or bool(_right(leveling).all())
+    apart = len(leveling) < len(reads)  # fitted on more than what is leveled on
+    odds = np.array([before.log_odds(evidence_of(read)) for read in leveling])
+    scale, offset = fit(odds, _right(leveling), prior=bool(before.source) or few or apart)
     if not before.source:  # what a few strips of another source will scale and shift
         alone, consulted = (each.then(scale, offset) for each in (before.alone, before.consulted))
         before = replace(before, alone=alone, consulted=consulted)
@@ -219,10 +231,15 @@ def calibration(reads: Sequence[Read], source: str, before: Calibration) -> Cali
     return replace(fitted, thresholds=found)
 
 
+def _right(reads: Sequence[Read]) -> Flags:
+    """Return (reads,) whether the whole string was read right."""
+    return np.array([read.right for read in reads], np.bool_)
+
+
 def _regression_of(reads: Sequence[Read], names: Sequence[str], consulted: bool) -> Logistic:
     """Fit the regression of strips with or without the second reader, if they suffice."""
     some = [read for read in reads if (evidence_of(read).second is not None) is consulted]
-    right = np.array([read.right for read in some], np.bool_)
+    right = _right(some)
     if min(right.sum(), (~right).sum()) < FEWEST_OF_A_KIND:
         return Logistic()
     return regression([evidence_of(read) for read in some], right, names)
@@ -241,7 +258,7 @@ def calibrated(reads: Sequence[Read], by: Calibration) -> Floats:
 
 def promise(source: str, reads: Sequence[Read], by: Calibration) -> Promise:
     """Measure a calibration on reads, at least one."""
-    right = np.array([read.right for read in reads])
+    right = _right(reads)
     confidences = calibrated(reads, by)
     sure = confidences >= by.threshold(RATE)
     return Promise(
@@ -343,7 +360,11 @@ def read_all(
         first.metadata = replace(first.metadata, pairing=None)
     recognizer = Recognizer(first, other)
     found = [read_folder(recognizer, folder, held_out, most) for folder in folders]
-    return found + [read_strips(recognizer, source, strips) for source, strips in made if strips]
+    return found + [
+        replace(read_strips(recognizer, source, strips), made=True)
+        for source, strips in made
+        if strips
+    ]
 
 
 def calibrate(
@@ -374,9 +395,8 @@ def calibrate(
     """
     metadata = Scorer(model).metadata
     before = metadata.calibration
-    metadata = replace(
-        metadata, calibration=calibration(_all_of(alone), _source_of(alone, options), before)
-    )
+    by = calibration(_all_of(alone), _source_of(alone, options), before, _scans_of(alone))
+    metadata = replace(metadata, calibration=by)
     fitted = [Fitted("first reader alone", _promises(alone, before, metadata.calibration))]
     if second is not None:
         digest = Scorer(second).digest
@@ -385,7 +405,8 @@ def calibrate(
             pairing = Pairing(digest)
         weight = best_weight(_all_of(both), pairing.weight)
         both = [replace(each, reads=[voted(read, weight) for read in each.reads]) for each in both]
-        new = calibration(_all_of(both), _source_of(both, options), pairing.calibration)
+        source = _source_of(both, options)
+        new = calibration(_all_of(both), source, pairing.calibration, _scans_of(both))
         fitted.append(Fitted("both readers", _promises(both, pairing.calibration, new)))
         metadata = replace(metadata, pairing=replace(pairing, weight=weight, calibration=new))
     write_metadata(model, metadata, out)
@@ -394,6 +415,10 @@ def calibrate(
 
 def _all_of(sources: Sequence[Reads]) -> list[Read]:
     return [read for each in sources for read in each.reads]
+
+
+def _scans_of(sources: Sequence[Reads]) -> list[Read]:
+    return _all_of([each for each in sources if not each.made])
 
 
 def _source_of(sources: Sequence[Reads], options: str) -> str:

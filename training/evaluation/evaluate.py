@@ -70,6 +70,7 @@ class Reads:
     reads: list[Read]
     mistakes: list[Mistake]
     unreadable: dict[str, str]  # strips that are no image, by name, and why
+    made: bool = False  # rather than scanned
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ Flags = npt.NDArray[np.bool_]
 
 RESAMPLES = 1000  # of the bootstrap
 BINS = 15  # of calibration, as Guo et al. 2017 have them
+SIMULATIONS = 200  # of strings that are right as often as their confidences say
 PROMISED = 0.01  # the error rate that strings are accepted at
 RATES = (0.01, 0.02, 0.05)  # of error among accepted strings, at which coverage is measured
 
@@ -91,6 +92,7 @@ class Reliability:
 
     error: float  # expected calibration error: the mean distance of confidence and truth
     bins: tuple[Bin, ...]  # of equal mass, by rising confidence
+    chance: float  # the error that exact confidences would show on as many strips, by simulation
 
 
 @dataclass(frozen=True)
@@ -238,7 +240,22 @@ def reliability(confidences: Floats, right: Flags) -> Reliability:
         for place in np.unique(places)
     )
     apart = math.fsum(each.strips * abs(each.confidence - each.exact) for each in bins)
-    return Reliability(apart / len(confidences), bins)
+    return Reliability(apart / len(confidences), bins, _chance(confidences, places))
+
+
+def _chance(confidences: Floats, places: npt.NDArray[np.int64]) -> float:
+    """Return the mean calibration error of strings that are right as often as said.
+
+    Args:
+        confidences: (strips,) 0 to 1.
+        places: (strips,) each one's bin.
+    """
+    drawn = np.random.default_rng(0).random((SIMULATIONS, len(confidences))) < confidences
+    apart = np.zeros(SIMULATIONS)
+    for place in np.unique(places):
+        some = places == place
+        apart += np.abs(drawn[:, some].sum(axis=1) - confidences[some].sum())
+    return float(apart.mean() / len(confidences))
 
 
 def accepted(confidences: Floats, right: Flags) -> tuple[Floats, Floats, Floats]:

@@ -318,7 +318,8 @@ In brackets are 95% intervals (bootstrap over strips).
   seen; about one label in fifty may be wrong. They are not in this repository: ask its authors.
 - *Two equal neighbors*, as 00 in 1200: such strings, against others as long as they are.
 - *Expected calibration error*: how far confidence and share of right strings are apart on average,
-  in {BINS} bins of equal mass.
+  in {BINS} bins of equal mass. Of few strips even exact confidences show some: right and wrong
+  ones are drawn by chance.
 - *Accepted at {RATES[0]:.0%} error*: how many strings the best threshold accepts, had one known it,
   if {RATES[0]:.0%} of these may be wrong. The *area* is the mean error over all such coverages.
 

@@ -43,7 +43,11 @@ def source_rows(source: SourceFigures) -> Iterator[Row]:
     if of.repeated.exact is not None and of.repeated.others is not None:
         yield f"{name}: exact, two equal neighbors", some, f"{of.repeated.exact:.1%}"
         yield f"{name}: exact, others of their lengths", some, f"{of.repeated.others:.1%}"
-    yield f"{name}: expected calibration error", strips, f"{of.reliability.error:.1%}"
+    yield (
+        f"{name}: expected calibration error",
+        strips,
+        f"{of.reliability.error:.1%}; exact confidences would show {of.reliability.chance:.1%}",
+    )
     accepted = [read for read in source.reads.reads if read.accepted]
     wrong = sum(not read.right for read in accepted)
     yield (

@@ -340,6 +340,44 @@ def test_the_weight_so_far_stands_against_what_may_be_chance_and_on_few_strips()
     assert best_weight(disputed(100, 300), now=0.4) == 0.4
 
 
+def scanned_and_made(seed=1):
+    """Reads of made strips, and of scans that are right more often at the same probabilities."""
+    made = drawn_together(4000, seed)
+    rng = np.random.default_rng(seed)
+    scans = [
+        dataclasses.replace(read, text="1" if rng.random() < 0.6 else read.text)
+        for read in drawn_together(1000, seed + 1)
+    ]
+    return scans, made
+
+
+def test_scans_among_the_strips_alone_say_how_probable_a_right_reading_is():
+    scans, made = scanned_and_made()
+    by = calibration([*scans, *made], "both", Calibration(), scans)
+    found = calibrated(scans, by).mean()
+    assert found == pytest.approx(np.mean([read.right for read in scans]), abs=0.01)
+    assert found > calibrated(scans, calibration([*scans, *made], "", Calibration())).mean() + 0.05
+
+
+def test_thresholds_are_of_all_strips_so_that_what_is_accepted_does_not_depend_on_the_scans():
+    scans, made = scanned_and_made()
+    leveled = calibration([*scans, *made], "both", Calibration(), scans)
+    together = calibration([*scans, *made], "both", Calibration())
+    for by in (leveled, together):
+        assert [each.error_rate for each in by.thresholds][:2] == [0.1, 0.05]
+    for rate in (0.1, 0.05):
+        accepted = [
+            calibrated([*scans, *made], by) >= by.threshold(rate) for by in (leveled, together)
+        ]
+        assert (accepted[0] == accepted[1]).all()
+
+
+def test_too_few_scans_leave_the_level_to_all_strips():
+    scans, made = scanned_and_made()
+    few = calibration([*scans[: FEWEST - 1], *made], "few", Calibration(), scans[: FEWEST - 1])
+    assert few == calibration([*scans[: FEWEST - 1], *made], "few", Calibration())
+
+
 def test_few_strips_of_another_source_move_the_log_odds_a_little():
     before = calibration(drawn_together(4000), "drawn", Calibration())
     worse = [

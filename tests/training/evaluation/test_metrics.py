@@ -151,6 +151,18 @@ def test_bins_have_equal_mass():
     assert all(abs(each.strips - 100) <= 1 for each in found.bins)
 
 
+@pytest.mark.parametrize("count", [60, 4000])
+def test_what_exact_confidences_would_show_is_the_mean_of_what_they_show(count):
+    rng = np.random.default_rng(1)
+    confidences = rng.uniform(0.5, 1, count)
+    shown = [reliability(confidences, rng.random(count) < confidences) for _ in range(50)]
+    assert shown[0].chance == pytest.approx(np.mean([each.error for each in shown]), rel=0.1)
+
+
+def test_confidences_of_zero_and_one_leave_nothing_to_chance():
+    assert reliability(*arrays([(1.0, True)] * 5 + [(0.0, False)] * 5)).chance == 0
+
+
 @given(trusted, st.randoms(use_true_random=False))
 def test_bins_hold_every_strip_once_in_whatever_order(rows, random):
     found = reliability(*arrays(rows))
