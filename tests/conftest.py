@@ -27,6 +27,7 @@ from service.recognition.calibration import Calibration, Threshold
 from service.recognition.model import SHIPPED_MODEL, ModelFiles, digest_of
 from service.recognition.model_metadata import Pairing
 from service.recognition.recognizer import Recognizer
+from tests.support.browser import chromium, install_axe
 
 ROOT = Path(__file__).parent.parent
 STRIPS = ROOT / "examples" / "strips"
@@ -158,6 +159,19 @@ def node(tmp_path_factory):
         )
 
     return node
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Chromium; tests that need it are skipped where it is not installed."""
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def axe(tmp_path_factory):
+    """The script of axe-core."""
+    return install_axe(tmp_path_factory.mktemp("axe"))
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""`digitstrip`: read · send · batch · serve · health."""
+"""`digitstrip`: read · send · batch · review · serve · health."""
 
 from typing import Annotated
 
@@ -8,6 +8,7 @@ from service.cli.batch import batch
 from service.cli.health import health
 from service.cli.output import Exit, err, open_standard_streams, show_version
 from service.cli.read import read
+from service.cli.review import review
 from service.cli.send import send
 from service.cli.serve import serve
 from service.errors import DigitstripError, ServerUnavailable, SettingsError
@@ -40,7 +41,7 @@ def callback(
     """Read strings of handwritten digits."""
 
 
-for command in (read, send, batch, serve, health):
+for command in (read, send, batch, review, serve, health):
     app.command()(command)
 
 

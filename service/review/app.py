@@ -24,6 +24,7 @@ PAGE = {
     **{
         f"/{name}": name
         for name in (
+            "api.js",
             "carpet.js",
             "editor.js",
             "main.js",
@@ -98,7 +99,11 @@ class _Api:
     async def tasks(self, request: Request, who: str) -> Response:
         """Answer with the next rows of a person."""
         count = min(_number(request, "count", 1), MOST_TASKS)
-        shown = [int(each) for each in request.query_params.get("shown", "").split(",") if each]
+        shown = [
+            to_number(each, "shown")
+            for each in request.query_params.get("shown", "").split(",")
+            if each
+        ]
 
         def look() -> dict[str, Any]:
             tasks = list(self.session.tasks(who, count, shown))
@@ -154,10 +159,19 @@ class _Api:
 
 
 def _number(request: Request, name: str, default: int | None = None) -> int:
-    given = request.query_params.get(name, "" if default is None else str(default))
-    if not (given.isascii() and given.isdigit() and len(given) < 10):
-        raise BadOption(f"{name} is {quoted(given)}; expected a number", name)
-    return int(given)
+    given = request.query_params.get(name)
+    return default if given is None and default is not None else to_number(given or "", name)
+
+
+def to_number(text: str, name: str) -> int:
+    """Parse a number of a query.
+
+    Raises:
+        BadOption: it is none.
+    """
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise BadOption(f"{name} is {quoted(text)}; expected a number", name)
+    return int(text)
 
 
 async def _json(request: Request) -> dict[str, Any]:

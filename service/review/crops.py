@@ -16,7 +16,8 @@ WHOLE = 0.5  # share of the page from which all of it is shown
 WIDEST, HIGHEST = 2400, 1200  # pixels of a picture; larger ones are reduced
 KEPT = 64  # crops in memory: those just seen, for undoing, and the next ones
 TALL = 64  # pixels of a carpet's cell
-CELL_MARGIN = 0.25  # of a digit's height, around it in a cell
+PALE = 0.3  # contrast of what is beside a cell's digit
+CELL_MARGIN = 0.2  # of a digit's height, around it in a cell
 
 
 class Crop(NamedTuple):
@@ -51,7 +52,7 @@ class Crops:
         return self._cut(row, whole)
 
     def digit(self, row: Row, position: int) -> Gray:
-        """Return a square with one digit, (TALL, TALL), for a carpet.
+        """Return a square with one digit, (TALL, TALL), for a carpet; what is beside it is pale.
 
         Raises:
             InputError, MissingExtra: the page cannot be shown.
@@ -59,13 +60,21 @@ class Crops:
         gray = self._page(row)
         left, top, right, bottom = row.digits[position].extent
         side = max(right - left, bottom - top, 1.0) * (1 + 2 * CELL_MARGIN)
-        across, down = (left + right) / 2, (top + bottom) / 2
-        shift = (side - 1) / 2
+        x, y = (left + right - side) / 2, (top + bottom - side) / 2
         scale = side / TALL
-        matrix = np.array([[scale, 0, across - shift], [0, scale, down - shift]])
-        flags = cv2.INTER_AREA | cv2.WARP_INVERSE_MAP
-        size = (TALL, TALL)
-        cell = cv2.warpAffine(gray, matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        matrix = np.array([[scale, 0, x + (scale - 1) / 2], [0, scale, y + (scale - 1) / 2]])
+        paper = float(np.median(gray))
+        cell = cv2.warpAffine(
+            gray,
+            matrix,
+            (TALL, TALL),
+            flags=cv2.INTER_AREA | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_CONSTANT,
+            borderValue=paper,
+        )
+        columns = x + scale * (np.arange(TALL) + 0.5)
+        beside = (columns < left) | (columns > right)
+        cell[:, beside] = paper + PALE * (cell[:, beside] - paper)
         return cell.astype(np.uint8, copy=False)
 
     def _decode(self, row: Row) -> Gray:

@@ -254,13 +254,16 @@ class Session:
             raise BadOption(f"the text is {quoted(text)}; expected digits", "text")
         return vars(self.constraints.check(self.row(number), text))
 
-    def progress(self, who: str) -> dict[str, Any]:
-        """Return how far the review is, for a person."""
+    def progress(self, who: str) -> dict[str, int]:
+        """Return how many rows a person has done, and how many are left for them."""
+        done = left = 0
         with self._lock:
-            entries = self.entries
-            open_ = [each for each in entries if self.decisions.verdict(each.row.number) is None]
-            own = sum(self.decisions.task(each.row.number, who) is not None for each in open_)
-        return {"rows": len(entries), "decided": len(entries) - len(open_), "yours": own}
+            for number in (entry.row.number for entry in self.entries):
+                if self.decisions.task(number, who) is not None:
+                    left += 1
+                elif any(key.who == who for key in self.decisions.state(number).keys):
+                    done += 1
+        return {"done": done, "left": left}
 
     def carpet(self, label: str, count: int) -> list[DigitAt]:
         """Return digits that were read as a label, smallest margin first, that nobody looked at."""

@@ -25,13 +25,10 @@ def test_a_review_ends_when_every_row_is_decided(batch, review):
     table, truths = batch
     session = review(table)
     before = session.progress("ada")
-    assert before["decided"] == 0
-    assert work(session, truths) == before["rows"] == before["yours"]
-    assert session.progress("ada") == {
-        "rows": before["rows"],
-        "decided": before["rows"],
-        "yours": 0,
-    }
+    assert before["done"] == 0
+    assert work(session, truths) == before["left"] == len(session.entries)
+    assert session.progress("ada") == {"done": before["left"], "left": 0}
+    assert session.progress("ben") == {"done": 0, "left": 0}
 
 
 def test_a_review_goes_on_where_it_was(batch):
@@ -42,7 +39,7 @@ def test_a_review_goes_on_where_it_was(batch):
     with opened(Job(table, {})) as session:  # with the settings that it was begun with
         assert session.settings.sample == 5
         assert session.decisions == seen
-        assert session.progress("ada")["decided"] == 4
+        assert session.progress("ada")["done"] == 4
 
 
 def test_other_options_than_it_was_begun_with_are_refused(batch):

@@ -113,7 +113,7 @@ def test_a_digit_of_a_carpet_is_centered(tmp_path):
     rows, columns = np.nonzero(cell < 128)
     assert abs(rows.mean() - 31.5) < 1
     assert abs(columns.mean() - 31.5) < 1
-    assert abs((rows.max() - rows.min() + 1) / 64 - 1 / 1.5) < 0.05
+    assert abs((rows.max() - rows.min() + 1) / 64 - 1 / 1.4) < 0.05
 
 
 def test_scans_of_one_name_are_two_files(tmp_path, scan):
