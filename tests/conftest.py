@@ -161,9 +161,12 @@ def node(tmp_path_factory):
     return node
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser():
-    """Chromium; tests that need it are skipped where it is not installed."""
+    """Chromium; tests that need it are skipped where it is not installed.
+
+    Ended with the module: while Playwright runs, no test can have an event loop of its own.
+    """
     with chromium() as started:
         yield started
 

@@ -1,4 +1,5 @@
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -69,7 +70,7 @@ class Server:
         )
         line = self.process.stdout.readline()
         assert line, self.process.stderr.read()
-        self.url = line.split()[3]
+        self.url = re.search(r"http://\S+/", line)[0]
         self.listen = self.url.removeprefix("http://").strip("/")  # the same when started again
 
     def stop(self, sign=signal.SIGINT):
