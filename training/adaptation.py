@@ -3,7 +3,8 @@
 Two networks that see differently seldom make the same mistake, so what they agree on is mostly
 right, and worth learning from (co-training: Blum and Mitchell 1998; pseudo-labels: Lee 2013). Each
 round reads the scans, keeps what the readers agree on, and continues both networks with it, beside
-made pages and MNIST's digits, so that neither forgets what it knew.
+made pages and MNIST's digits, so that neither forgets what it knew. The digits of what is kept are
+cut out and set into other strings, too: the hands and the paper's ink without the texts.
 """
 
 import csv
@@ -17,14 +18,17 @@ from service.errors import InputError
 from service.imaging.decode import decode
 from service.imaging.files import Source, expand
 from service.recognition.decoding.automaton import Constraint
+from service.recognition.calibration import Calibration
 from service.recognition.model import Scorer
+from service.recognition.model_metadata import Pairing
 from service.recognition.normalize import normalize
 from service.recognition.recognizer import Recognition, Recognizer
 from training.config import Config, SequenceConfig
 from training.data.digits import DatasetError
 from training.data.labels import read_labels
 from training.data.scans import LabeledLine, LineSet
-from training.export import export, load_model, stages
+from training.export import export, load_model, stages, write_metadata
+from training.pages.cuttings import Cuttings
 from training.stages.sequences import SequenceData, SequenceStage
 from training.stages.train import fit
 
@@ -36,6 +40,7 @@ LEAST_AGREEMENT = 0.25
 LOW_AGREEMENT = 0.5
 GROWTH = 0.005  # of the scans: by how much what is kept must grow for another round
 KNOWN = 4  # times that a scan with a known text counts
+BEFORE = ", before adapting"  # of a calibration's source
 FIRST, SECOND = "model.onnx", "second_reader.onnx"
 
 
@@ -243,7 +248,7 @@ def adapt(
     """Read, keep, learn, and do so again while the readers agree on more.
 
     The folder receives a `round-N` each, with what was kept (`kept.csv`) and the checkpoints of
-    both networks, then `model.onnx` and `second_reader.onnx`, which are not calibrated. Called
+    both networks, then `model.onnx` and `second_reader.onnx`, which have no thresholds. Called
     again, an interrupted run goes on after its last whole epoch.
 
     Args:
@@ -291,20 +296,55 @@ def learn(folder: Path, pair: Pair, kept: Kept, scans: Scans, learning: Learning
     """Continue both networks with what was kept; None if Ctrl-C came first."""
     made = []
     name = f"{scans.folder.resolve().name}, adapted to ({len(kept.rows)} of {kept.scans} kept)"
+    lines = LineSet.of(kept.lines)
+    cuttings = Cuttings.of(lines, Scorer(pair.second))
+    training = replace(
+        learning.training, scans=lines, cuttings=cuttings if cuttings.complete() else None
+    )
     for model, out in ((pair.first, FIRST), (pair.second, SECOND)):
-        network, training = load_model(model)
+        network, learned = load_model(model)
         stage = SequenceStage(
             learning.windows,
             learning.config,
-            replace(learning.training, scans=LineSet.of(kept.lines)),
+            training,
             learning.held_out,
             [*learning.sources, name],
             network=network.name,
         )
         own = folder / network.name
-        done = fit(own, stage, stages(training), network, learning.device, learning.workers)
+        done = fit(own, stage, stages(learned), network, learning.device, learning.workers)
         if not done.finished:
             return None
         export(own / "best.pt", folder / out)
         made.append(folder / out)
-    return Pair(*made)
+    after = Pair(*made)
+    carry_calibration(pair, after)
+    return after
+
+
+def carry_calibration(before: Pair, after: Pair) -> None:
+    """Give a pair the confidences of the one that it went on from, but no threshold.
+
+    They still rank readings, and are nearer to the truth than none. What may be accepted by them is
+    not known without labels: a pair that has learned from its own readings is surer of its
+    mistakes, too.
+    """
+    old, new = Scorer(before.first).metadata, Scorer(after.first).metadata
+    pairing = old.pairing or Pairing(Scorer(before.second).digest)
+    metadata = replace(
+        new,
+        calibration=without_thresholds(old.calibration),
+        pairing=replace(
+            pairing,
+            second=Scorer(after.second).digest,
+            calibration=without_thresholds(pairing.calibration),
+        ),
+    )
+    write_metadata(after.first, metadata, after.first)
+
+
+def without_thresholds(calibration: Calibration) -> Calibration:
+    """Return a calibration as it is before scans of another kind are read."""
+    if not calibration.source or calibration.source.endswith(BEFORE):
+        return replace(calibration, thresholds=())
+    return replace(calibration, thresholds=(), source=f"{calibration.source}{BEFORE}")

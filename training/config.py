@@ -95,7 +95,7 @@ class SequenceConfig:
     def adapting(cls) -> "SequenceConfig":
         """Return the knobs for going on with what the readers agree on, without labels."""
         return cls(
-            epochs=3, steps=200, lines=32, scanned=0.5, windows=64, learning_rate=6e-4,
+            epochs=3, steps=200, lines=32, scanned=0.4, cut=0.4, windows=64, learning_rate=6e-4,
             average=0.995, held_out_lines=100, bfloat16=True,
         )  # fmt: skip
 

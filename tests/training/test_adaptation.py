@@ -11,9 +11,10 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from service.recognition.calibration import Evidence
+from service.recognition.calibration import Calibration, Evidence
 from service.recognition.decoding.constraints import luhn
 from service.recognition.model import SHIPPED_MODEL, SHIPPED_SECOND_READER, Scorer
+from service.recognition.recognizer import Recognizer
 from training import adaptation
 from training.adaptation import Kept, Learning, Pair, Scans, adapt, check_agreement, keep
 from training.cli.main import app
@@ -156,6 +157,32 @@ def test_a_round_continues_both_networks_with_what_was_kept(adapted, folder):
         assert f"{folder.name}, adapted to" in last["data"]
     with (run / "round-1" / "kept.csv").open() as file:
         assert [tuple(row.values()) for row in csv.DictReader(file)] == rounds[0].kept.rows
+
+
+def test_an_adapted_pair_keeps_its_confidences_and_loses_its_thresholds(adapted):
+    run, _ = adapted
+    recognizer = Recognizer(Scorer(run / adaptation.FIRST), Scorer(run / adaptation.SECOND))
+    before = Recognizer(Scorer(SHIPPED_MODEL), Scorer(SHIPPED_SECOND_READER))
+    assert recognizer.weight == before.weight
+    assert recognizer.calibration.thresholds == ()
+    evidence = Evidence(0.7, 0.1, 4, 0.6, 0.8, agreed=True)
+    assert recognizer.calibration.confidence(evidence) == before.calibration.confidence(evidence)
+    assert recognizer.calibration.source == f"{before.calibration.source}, before adapting"
+    alone, shipped = recognizer.metadata.calibration, before.metadata.calibration
+    assert alone == dataclasses.replace(shipped, thresholds=(), source=alone.source)
+
+
+def test_a_calibration_says_once_that_it_is_of_before_adapting():
+    once = adaptation.without_thresholds(Calibration(source="cheques"))
+    assert adaptation.without_thresholds(once) == once
+    assert adaptation.without_thresholds(Calibration()) == Calibration()
+
+
+def test_digits_of_what_is_kept_are_set_into_other_strings(adapted):
+    run, _ = adapted
+    for name in (adaptation.FIRST, adaptation.SECOND):
+        last = stages(Scorer(run / name).metadata.training)[-1]
+        assert last["cut_digits"] > COUNT  # of strings of four and five digits that stand apart
 
 
 def test_it_ends_when_the_readers_agree_on_no_more_than_before(adapted):

@@ -45,7 +45,7 @@ def adapt(
 
     Each round reads the scans, keeps what both readers and their vote agree on, or what has the
     right check digit, and learns from it beside made pages. It ends when the readers agree on no
-    more than before. The models are written to RUN, not calibrated.
+    more than before. The models are written to RUN; they accept nothing until they are calibrated.
     """
     from collections.abc import Iterator
 
@@ -110,8 +110,8 @@ def adapt(
         return
     first, other = run / adaptation.FIRST, run / adaptation.SECOND
     console.print(
-        f"after {len(done)} rounds: {first} and {other} written. Their confidences are not "
-        f"calibrated; on scans whose texts are known (50 or more):\n"
+        f"after {len(done)} rounds: {first} and {other} written. Their confidences are calibrated "
+        "as before, and they accept nothing; on scans whose texts are known (50 or more):\n"
         f"digitstrip-train calibrate {first} {first} --second-reader {other} --strips DIR",
         soft_wrap=True,
         markup=False,
