@@ -17,8 +17,8 @@ from pathlib import Path
 from service.errors import InputError
 from service.imaging.decode import decode
 from service.imaging.files import Source, expand
-from service.recognition.decoding.automaton import Constraint
 from service.recognition.calibration import Calibration
+from service.recognition.decoding.automaton import Constraint
 from service.recognition.model import Scorer
 from service.recognition.model_metadata import Pairing
 from service.recognition.normalize import normalize
