@@ -24,7 +24,7 @@ from service.recognition.model_metadata import Pairing
 from service.recognition.normalize import normalize
 from service.recognition.recognizer import (
     FIRST,
-    FURTHER,
+    PAIRED,
     Decision,
     Look,
     Options,
@@ -118,22 +118,19 @@ def test_the_second_reader_sees_every_view_in_a_pass_of_its_own(pair, monkeypatc
         recognizer.second, "run", lambda pixels: passes.append(len(pixels)) or run(pixels)
     )
     recognizer.recognize(noise)
-    assert passes == [1] * (1 + sum(map(len, FURTHER)))
+    assert passes == [1] * (1 + sum(map(len, PAIRED)))
 
 
 @pytest.mark.parametrize(
-    ("enough", "stands", "rounds"),
-    [(0.0, 0.0, 0), (1.1, 0.0, 1), (1.1, 1.1, len(FURTHER))],
-    ids=["enough at once", "stands after more views", "is never sure"],
+    ("enough", "rounds"), [(0.0, 0), (1.1, len(PAIRED))], ids=["enough at once", "never enough"]
 )
 @pytest.mark.parametrize("sure", [0.999, 1.0])
 def test_more_views_are_looked_at_until_the_text_is_sure_enough(
-    pair, monkeypatch, sure, enough, stands, rounds
+    pair, monkeypatch, sure, enough, rounds
 ):
     noise = np.random.default_rng(5).integers(0, 256, (40, 120), np.uint8)
     recognizer, passes = pair(sure=sure), {}
     monkeypatch.setattr(recognition, "ENOUGH", enough)
-    monkeypatch.setattr(recognition, "STANDS", stands)
     for scorer in (recognizer.scorer, recognizer.second):
 
         def run(pixels, scorer=scorer, run=scorer.run):
@@ -144,7 +141,7 @@ def test_more_views_are_looked_at_until_the_text_is_sure_enough(
     recognizer.recognize(noise)
     first, second = passes[recognizer.scorer], passes[recognizer.second]
     assert first == second
-    assert len(first) == 1 + sum(map(len, FURTHER[:rounds]))
+    assert len(first) == 1 + sum(map(len, PAIRED[:rounds]))
 
 
 def test_the_score_map_and_the_digits_are_the_first_reader_s(pair, page):

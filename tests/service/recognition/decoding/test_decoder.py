@@ -16,7 +16,7 @@ from service.recognition.decoding.regex import pattern
 from service.recognition.model import Scorer
 from service.recognition.model_metadata import VERSION, ModelMetadata
 from service.recognition.normalize import normalize
-from service.recognition.recognizer import FIRST, FURTHER
+from service.recognition.recognizer import ALONE, FIRST
 from tests.conftest import STRIPS
 from tests.support.score_maps import CONTRACT, EVERY, every_string, random_scores, scores_of
 
@@ -221,7 +221,7 @@ def test_what_cannot_fit_is_impossible_and_the_free_reading_is_returned(constrai
 def strips_in_views(name):
     """Return the score maps of an example strip in the recognizer's views."""
     line = normalize(decode_image((STRIPS / name).read_bytes()).gray)
-    return [SCORER.score(line.strip(view).pixels)[0] for view in (FIRST, *chain(*FURTHER))]
+    return [SCORER.score(line.strip(view).pixels)[0] for view in (FIRST, *chain(*ALONE))]
 
 
 @pytest.mark.parametrize("views", [1, 5])
