@@ -207,10 +207,11 @@ class Recognizer:
             timer.took("normalize")
             looks += self._look(each.readers, strips, timer)
             lattice = self._lattice(looks)
-            if self._stands(likeliest(lattice), each.enough, options.constraint):
+            text = likeliest(lattice)
+            if self._stands(text, each.enough, options.constraint):
                 break
             timer.took("search")
-        poll = self._poll(lattice, looks, options)
+        poll = self._poll(lattice, looks, options, text)
         first = [row for row, look in enumerate(looks) if look.scorer is self.scorer]
         ballot = self._more(poll, options)
         reading = locate(ballot, poll.lattice, first, options.constraint)
@@ -286,13 +287,22 @@ class Recognizer:
             [shares[look.scorer is self.scorer] for look in looks],
         )
 
-    def _poll(self, lattice: Lattice, looks: Sequence[Look], options: Options) -> Poll:
-        """Let looks vote: all of them together, and each reader's alone."""
+    def _poll(
+        self, lattice: Lattice, looks: Sequence[Look], options: Options, text: Alternative
+    ) -> Poll:
+        """Let looks vote: all of them together, and each reader's alone.
+
+        Args:
+            lattice: of the looks.
+            looks: at the line.
+            options: of the request.
+            text: the likeliest of the lattice.
+        """
         rows: dict[str, list[int]] = {}
         for row, look in enumerate(looks):
             name = FIRST_READER if look.scorer is self.scorer else SECOND_READER
             rows.setdefault(name, []).append(row)
-        ballot = vote(lattice, options.constraint, self._strings)
+        ballot = vote(lattice, options.constraint, self._strings, text)
         best, *others = ballot.texts
         parts, alone = {FIRST_READER: lattice}, {FIRST_READER: ballot}
         if len(rows) > 1:
@@ -302,7 +312,12 @@ class Recognizer:
         readers, probabilities = [], []
         for name, part in parts.items():
             own = alone[name]
-            texts = {text: math.exp(log_probability(part, text)) for text in said}
+            texts = {
+                text: own.best.probability
+                if text == own.best.text
+                else math.exp(log_probability(part, text))
+                for text in said
+            }
             rest = [Alternative(*each) for each in texts.items() if each[0] != own.best.text]
             rest.sort(key=lambda each: (-each.probability, each.text))
             own = replace(own, texts=(own.best, *rest))

@@ -32,12 +32,16 @@ def log_probability(lattice: Lattice, text: str) -> float:
     return _mean(lattice, np.where(masses > NOTHING, masses, -np.inf) - lattice.log_totals)
 
 
-def most_probable(lattice: Lattice) -> Found:
+def most_probable(lattice: Lattice, best: Alternative | None = None) -> Found:
     """Find the most probable text; it is not searched for where that can be proved without.
 
     A text with more than half of all probability is the most probable one.
+
+    Args:
+        lattice: the scores.
+        best: what `likeliest` found in them, if it is known.
     """
-    best = likeliest(lattice)
+    best = best or likeliest(lattice)
     return Found((best,)) if best.probability > MAJORITY else search(lattice, None, 1)
 
 

@@ -34,18 +34,26 @@ class Ballot:
         return tuple(Alternative(constraint.write(text), p) for text, p in self.texts)
 
 
-def vote(lattice: Lattice, constraint: Constraint | None = None, strings: int = 1) -> Ballot:
+def vote(
+    lattice: Lattice,
+    constraint: Constraint | None = None,
+    strings: int = 1,
+    likeliest: Alternative | None = None,
+) -> Ballot:
     """Find the texts of the highest mean probability over all views, each with its share.
 
     Args:
         lattice: the views' scores.
         constraint: what the text must satisfy.
         strings: how many texts to find at most; one alone often needs no search.
+        likeliest: what `likeliest` found in the lattice, if it is known.
     """
     if constraint is None:
-        found = most_probable(lattice) if strings == 1 else search(lattice, None, strings)
+        found = (
+            most_probable(lattice, likeliest) if strings == 1 else search(lattice, None, strings)
+        )
         return Ballot(found.texts, found.exact)
-    free, held = most_probable(lattice), search(lattice, constraint, strings)
+    free, held = most_probable(lattice, likeliest), search(lattice, constraint, strings)
     best = free.texts[0]
     if constraint.allows(best.text):
         # An inexact search could have missed what the free one found.

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from service.recognition.ink_account.page_ink import PageInk, Which
-from service.recognition.normalize.ink_mask import Mask, stroke_width
+from service.recognition.normalize.ink_mask import Mask, connected, stroke_width
 
 THIN = 0.25  # shorter side of what is left of a printed line, at most
 LONG = 1.6  # longer side of such a piece away from the image's edge, at least
@@ -141,7 +141,7 @@ def _has_arm(mask: Mask) -> bool:
         upper, lower = np.split(mask.view(np.uint8), [round(foot * height)])
         if cv2.connectedComponents(lower)[0] != 2:  # the background is one
             continue
-        _, _, stats, _ = cv2.connectedComponentsWithStats(upper, connectivity=8)
+        _, stats = connected(upper)
         parts = stats[1:][stats[1:, cv2.CC_STAT_HEIGHT] >= ARM * height]
         if len(parts) != 2:
             continue

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from service.recognition.normalize import DIGIT_HEIGHT, Line, Strip
-from service.recognition.normalize.ink_mask import Mask, components
+from service.recognition.normalize.ink_mask import Mask, components, connected
 from service.recognition.views import Matrix, compose, inverse
 
 Floats = npt.NDArray[np.float64]  # (components,)
@@ -111,7 +111,7 @@ class PageInk:
         top, left = int(self.top[which]), int(self.left[which])
         bottom, right = int(self.bottom[which]), int(self.right[which])
         part = self.mask[top:bottom, left:right].view(np.uint8)
-        _, labels, stats, _ = cv2.connectedComponentsWithStats(part, connectivity=8)
+        labels, stats = connected(part)
         own = 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())
         return np.asarray(labels == own, np.bool_)
 

@@ -13,7 +13,7 @@ from service.imaging.page import Gray
 from service.recognition.normalize.background import remove_background
 from service.recognition.normalize.band import find_band
 from service.recognition.normalize.cut import cut
-from service.recognition.normalize.ink_mask import find_blots, find_ink, has_traces
+from service.recognition.normalize.ink_mask import boxes, find_blots, find_ink, has_traces
 from service.recognition.normalize.line import (
     DIGIT_HEIGHT,
     INK,
@@ -77,13 +77,15 @@ def normalize(gray: Gray, aspect: float = 1.0, note: Note = ignore) -> Line:
     erased = rules.mask
     ink, mask = np.where(erased, np.uint8(0), ink), mask & ~erased
     to_source = np.diag([gray.shape[1] / page.shape[1], gray.shape[0] / page.shape[0], 1])[:2]
-    if skew := find_skew(mask):
+    found = boxes(mask)
+    if skew := find_skew(found, mask.shape):
         ink = level(ink, skew)
         mask, blots, erased = (level_mask(each, skew) for each in (mask, blots, erased))
         to_source = compose(to_source, inverse(level_matrix(page.shape[1], skew)))
-    band = find_band(mask, bool(erased.any()))
+        found = boxes(mask)
+    band = find_band(found, mask.shape[0], bool(erased.any()))
     if band is None:
         band, ink = (0.0, float(ink.shape[0])), np.zeros_like(ink)
     top, bottom = band
-    found = WorkingPage(mask | blots, erased, to_source, seen, rules.doubtful)
-    return cut(gray, ink, found, polarity, top, bottom)
+    working = WorkingPage(mask | blots, erased, to_source, seen, rules.doubtful)
+    return cut(gray, ink, working, polarity, top, bottom)

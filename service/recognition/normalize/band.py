@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from service.recognition.normalize.ink_mask import Mask, components
+from service.recognition.normalize.ink_mask import Stats
 
 # A level stroke is no text: it is at most as high as that share of the page, twice as wide, and
 # fills that share of its box.
@@ -15,21 +15,21 @@ LOW = 0.1  # share of the page's height that pieces of printed lines have, at mo
 FEW_ROWS, MANY_ROWS = 4, 8  # that this is at least, and at most
 
 
-def find_band(mask: Mask, ruled: bool = False) -> tuple[float, float] | None:
+def find_band(found: Stats, height: int, ruled: bool = False) -> tuple[float, float] | None:
     """Return the rows between which the digits stand, from the heights of connected ink.
 
     Ink counts by its area: specks, dots and dashes hardly do. One tall stroke or a small zero
     does not decide.
 
     Args:
-        mask: (height, width) where ink is.
+        found: connected ink.
+        height: of the page.
         ruled: whether printed lines were removed, of which something may be left.
 
     Returns:
         The upper row and the lower, or nothing where no ink is as high as text.
     """
-    height = mask.shape[0]
-    boxes = np.concatenate([stats for _, _, stats in components(mask)]).astype(np.float64)
+    boxes = found.astype(np.float64)
     high, wide = boxes[:, cv2.CC_STAT_HEIGHT], boxes[:, cv2.CC_STAT_WIDTH]
     flat = (high <= FLAT * height) & (wide >= 2 * high)
     flat &= boxes[:, cv2.CC_STAT_AREA] >= FULL * wide * high

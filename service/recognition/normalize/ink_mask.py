@@ -16,6 +16,8 @@ STROKES = 0.005  # of a page's area, that traces cover at least
 PIECE = 16_384  # columns that are looked at once, where more would take too much memory
 
 Mask = npt.NDArray[np.bool_]  # (height, width)
+Labels = npt.NDArray[np.integer]  # (height, width) numbers of components
+Stats = npt.NDArray[np.int32]  # (components, 5) in columns named `cv2.CC_STAT_`
 
 
 def find_ink(ink: Gray) -> Mask:
@@ -54,18 +56,35 @@ def has_traces(ink: Gray) -> bool:
     return any(_has_traces(ink[:, left : left + PIECE]) for left in range(0, ink.shape[1], PIECE))
 
 
-def components(mask: Mask) -> Iterator[tuple[int, npt.NDArray[np.int32], npt.NDArray[np.int32]]]:
-    """Find connected ink, piece by piece: the map of components takes four bytes a pixel.
+def components(mask: Mask) -> Iterator[tuple[int, Labels, Stats]]:
+    """Find connected ink, piece by piece: the map of components takes up to four bytes a pixel.
 
     Yields:
         A piece's first column; its map, (height, columns), 0 where there is no ink; and OpenCV's
         statistics of each component, (components, 5), in columns of the page.
     """
     for left in range(0, mask.shape[1], PIECE):
-        piece = mask[:, left : left + PIECE].view(np.uint8)
-        _, labels, stats, _ = cv2.connectedComponentsWithStats(piece, connectivity=8)
+        labels, stats = connected(mask[:, left : left + PIECE].view(np.uint8))
         stats[:, cv2.CC_STAT_LEFT] += left
-        yield left, np.asarray(labels, np.int32), np.asarray(stats[1:], np.int32)
+        yield left, labels, stats[1:]
+
+
+def boxes(mask: Mask) -> Stats:
+    """Return OpenCV's statistics of each component of a page's ink, (components, 5)."""
+    return np.concatenate([stats for _, _, stats in components(mask)])
+
+
+def connected(ink: cv2.typing.MatLike) -> tuple[Labels, Stats]:
+    """Find connected ink: its map, 0 where there is none, and the statistics, the paper's first.
+
+    Args:
+        ink: (height, width) uint8, not 0 where ink is.
+    """
+    # Two of them are a pixel apart, so their numbers fit in 16 bits, which takes half the time.
+    few = ((ink.shape[0] + 1) // 2) * ((ink.shape[1] + 1) // 2) < 2**16
+    kind = cv2.CV_16U if few else cv2.CV_32S
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(ink, connectivity=8, ltype=kind)
+    return np.asarray(labels, np.uint16 if few else np.int32), np.asarray(stats, np.int32)
 
 
 def stroke_width(ink: Mask | Gray) -> float:

@@ -5,7 +5,7 @@ import numpy as np
 
 from service.imaging.page import Gray
 from service.recognition.normalize.band import weighted_median
-from service.recognition.normalize.ink_mask import PIECE, Mask, components
+from service.recognition.normalize.ink_mask import PIECE, Mask, Stats
 from service.recognition.views import Matrix
 
 MOST = 0.3  # tangent, 17 degrees
@@ -15,19 +15,20 @@ SPREAD = 0.12  # heights by which digits may stand off a straight baseline, by m
 FEWEST, MANY = 4, 64  # digits; of more, that many spread over the line decide
 
 
-def find_skew(mask: Mask) -> float:
+def find_skew(found: Stats, shape: tuple[int, ...]) -> float:
     """Estimate how far the baseline falls to the right: a tangent; 0 where none is made out.
 
     The slope is the median of those between pairs of digits (Theil 1950, Sen 1968), taken at their
     middles. It counts where it moves the ends by a good part of a digit's height, and the digits
     stand along it.
+
+    Args:
+        found: connected ink.
+        shape: of the page, (height, width).
     """
-    if mask.shape[1] > PIECE:
+    if shape[1] > PIECE or len(found) < FEWEST:
         return 0.0
-    boxes = np.concatenate([stats for _, _, stats in components(mask)]).astype(np.float64)
-    if len(boxes) < FEWEST:
-        return 0.0
-    left, top, width, height, area = boxes.T
+    left, top, width, height, area = found.T.astype(np.float64)
     large = height >= 0.5 * weighted_median(height, area)
     tall = float(np.median(height[large]))
     chosen = np.flatnonzero(large & (height <= 2 * tall))
@@ -42,7 +43,7 @@ def find_skew(mask: Mask) -> float:
     rest = y - slope * x
     spread = float(np.median(np.abs(rest - np.median(rest))))
     run = abs(slope) * float(np.ptp(x))
-    if abs(slope) * mask.shape[1] > MOST_ROWS * mask.shape[0]:
+    if abs(slope) * shape[1] > MOST_ROWS * shape[0]:
         return 0.0
     if abs(slope) > MOST or run < LEAST_RUN * tall or spread > SPREAD * tall:
         return 0.0

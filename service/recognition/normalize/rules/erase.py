@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from service.recognition.normalize.ink_mask import Mask
+from service.recognition.normalize.ink_mask import Mask, connected
 from service.recognition.normalize.rules.lines import BREAK, Image, Lines, bordered, draw
 
 TOOTH = 1 / 3  # of a divider that does not reach from rule to rule, at most
@@ -43,7 +43,7 @@ def _teeth(rest: Image, level: Image, thick: int) -> Image:
     """
     height = len(rest)
     nothing = np.zeros(rest.shape, np.uint8)
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(rest, connectivity=8)
+    labels, stats = connected(rest)
     left, top, wide, high, area = stats.T
     small = (wide <= thick) & (high <= TOOTH * height) & (high >= np.maximum(wide, 3))
     small &= area >= 0.5 * wide * high

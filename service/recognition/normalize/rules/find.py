@@ -5,6 +5,7 @@ from itertools import pairwise
 import cv2
 import numpy as np
 
+from service.recognition.normalize.ink_mask import connected
 from service.recognition.normalize.rules.lines import (
     BREAK,
     BREAK_PIXELS,
@@ -67,7 +68,7 @@ def straight_lines(ink: Image, height: int, thick: int, least: float) -> Lines:
     flat = cv2.bitwise_and(bordered(cv2.MORPH_OPEN, closed, 1, run), thin)
     gap = max(round(GAP * height), BREAK_PIXELS) | 1
     joined = cv2.dilate(flat, np.ones((1, gap), np.uint8))
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
+    labels, stats = connected(joined)
     wide = stats[:, cv2.CC_STAT_WIDTH] >= least
     wide[0] = False
     count = int(np.count_nonzero(wide))

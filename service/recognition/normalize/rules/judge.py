@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 
 from service.recognition.normalize.band import weighted_median
-from service.recognition.normalize.ink_mask import stroke_width
+from service.recognition.normalize.ink_mask import connected, stroke_width
 from service.recognition.normalize.rules.lines import (
     BREAK,
     BREAK_PIXELS,
@@ -101,7 +101,7 @@ def _alike(thick: Floats, others: Floats, most: float) -> Bools:
 def has_text(ink: Image, level: Lines) -> bool:
     """Tell whether there is more than lines and what is low."""
     rest = cv2.subtract(ink, draw(ink.shape, level, 2))
-    _, _, stats, _ = cv2.connectedComponentsWithStats(rest)
+    _, stats = connected(rest)
     return bool((stats[1:, cv2.CC_STAT_HEIGHT] >= TEXT * len(ink)).any())
 
 
@@ -109,7 +109,7 @@ def digits_of(ink: Image, level: Lines, upright: Lines) -> tuple[float, float]:
     """Return how high the ink is that is no line, and how wide its strokes; 0 without any."""
     rest = cv2.subtract(ink, draw(ink.shape, level, 2))
     rest = cv2.subtract(rest, np.ascontiguousarray(draw(ink.shape[::-1], upright, 2).T))
-    _, _, stats, _ = cv2.connectedComponentsWithStats(rest)
+    _, stats = connected(rest)
     heights, areas = stats[1:, cv2.CC_STAT_HEIGHT], stats[1:, cv2.CC_STAT_AREA]
     chosen = heights >= max(0.15 * len(ink), 5)
     if not chosen.any():

@@ -9,7 +9,7 @@ from service.imaging.decode import decode
 from service.recognition.normalize import DIGIT_HEIGHT, Polarity, normalize
 from service.recognition.normalize.background import remove_background
 from service.recognition.normalize.band import find_band
-from service.recognition.normalize.ink_mask import find_ink
+from service.recognition.normalize.ink_mask import boxes, find_ink
 from service.recognition.normalize.polarity import find_polarity
 from service.recognition.normalize.rules import find_rules
 from service.recognition.normalize.size import WORKING_HEIGHT, shrink
@@ -26,6 +26,10 @@ def page_with_bars(height=100, width=300, top=30, bottom=70, paper=230, ink=30):
 
 
 @pytest.mark.parametrize(("paper", "ink"), [(230, 30), (30, 230), (140, 100), (100, 140)])
+def band_of(mask, ruled=False):
+    return find_band(boxes(mask), mask.shape[0], ruled)
+
+
 def test_dark_and_light_ink_give_the_same_strip(paper, ink):
     page = page_with_bars(paper=paper, ink=ink)
     strip = normalize(page).strip()
@@ -117,32 +121,32 @@ def test_one_tall_stroke_or_a_dot_does_not_decide_the_band():
     mask = np.zeros((100, 400), bool)
     for x in range(40, 360, 40):
         mask[40:70, x : x + 12] = True
-    band = find_band(mask)
+    band = band_of(mask)
     mask[10:95, 370:374] = True  # a tall stroke
     mask[66:70, 20:24] = True  # a dot
-    assert find_band(mask) == band == (40, 70)
+    assert band_of(mask) == band == (40, 70)
 
 
 def test_a_level_stroke_alone_is_no_text():
     mask = np.zeros((60, 200), bool)
     mask[40:43, 20:90] = True
-    assert find_band(mask) is None
+    assert band_of(mask) is None
     mask[10:30, 120:125] = True
-    assert find_band(mask) == (10, 30)
+    assert band_of(mask) == (10, 30)
 
 
 def test_small_digits_that_hold_together_are_text():
     mask = np.zeros((192, 600), np.uint8)
     for left in range(40, 120, 10):
         cv2.ellipse(mask, (left, 96), (5, 6), 0, 0, 360, 1, 2)
-    assert find_band(mask > 0) == (89, 104)
+    assert band_of(mask > 0) == (89, 104)
 
 
 def test_pieces_of_removed_lines_are_no_text():
     mask = np.zeros((60, 200), bool)
     mask[50:54, 20:23] = True
-    assert find_band(mask, ruled=True) is None
-    assert find_band(mask) == (50, 54)
+    assert band_of(mask, ruled=True) is None
+    assert band_of(mask) == (50, 54)
 
 
 def test_a_small_page_is_not_taken_for_paper_where_ink_meets_its_edge():

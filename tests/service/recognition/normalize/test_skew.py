@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from service.imaging.decode import decode
 from service.recognition.model import ModelFiles
 from service.recognition.normalize import normalize
+from service.recognition.normalize.ink_mask import boxes
 from service.recognition.normalize.skew import find_skew, level, level_mask, level_matrix
 from service.recognition.recognizer import Recognizer
 from tests.conftest import STRIPS
@@ -42,7 +43,7 @@ def dots(places, size=12, shape=(120, 320)):
 @given(st.floats(-0.28, 0.28))
 def test_the_skew_of_a_row_is_its_tangent(tangent):
     row = dots([(x, 54 + tangent * (x - 160)) for x in range(20, 300, 20)])
-    found = find_skew(row)
+    found = find_skew(boxes(row), row.shape)
     if abs(tangent) * 270 > 8:
         assert found == pytest.approx(tangent, abs=0.01)
     else:
@@ -61,7 +62,7 @@ def test_the_skew_of_a_row_is_its_tangent(tangent):
     ids=["empty", "one", "three", "two lines", "two"],
 )
 def test_what_is_no_row_has_no_skew(places):
-    assert find_skew(dots(places)) == 0
+    assert find_skew(boxes(dots(places)), dots(places).shape) == 0
 
 
 def test_a_level_page_maps_back_to_the_page():
