@@ -36,7 +36,7 @@ def _along(ink: PageInk, mask: Mask) -> bool:
     part = mask[first:last, columns[0] : stop].view(np.uint8)
     height, width = part.shape
     length = max(round(STRIKE * ink.unit), round(STRUCK * width), 3)
-    if _run(mask[first:last, columns[0] : stop].any(axis=0))[1] < length:  # in no row, then
+    if _run(np.asarray(part.any(axis=0), np.bool_))[1] < length:  # in no row, then
         return False
     thick = np.ones((2 * max(round(0.04 * ink.unit), 1) + 1, 1), np.uint8)
     for tilt in TILTS:

@@ -12,6 +12,7 @@ from service.imaging.decode import decode
 from service.recognition import model
 from service.recognition import recognizer as recognition
 from service.recognition.calibration import Calibration, Threshold
+from service.recognition.decoding.ctc_search import likeliest
 from service.recognition.model import (
     NO_SECOND_READER,
     SHIPPED_MODEL,
@@ -84,7 +85,8 @@ def test_each_reader_says_its_own_text_first_and_what_it_thinks_of_the_others(pa
         Look(recognizer.scorer, strip, scores_of(".1.2.", sure=0.8)[None]),
         Look(recognizer.second, strip, scores_of(".1.7.", sure=0.6)[None]),
     ]
-    poll = recognizer._poll(recognizer._lattice(looks), looks, Options())
+    lattice = recognizer._lattice(looks)
+    poll = recognizer._poll(lattice, looks, Options(), likeliest(lattice))
     first, second = ({each.text: each.probability for each in r.texts} for r in poll.readers)
     assert [each.text for each in poll.readers] == ["12", "17"]
     assert first.keys() == second.keys() == {"12", "17"}

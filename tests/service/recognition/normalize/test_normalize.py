@@ -17,6 +17,10 @@ from service.recognition.views import HEIGHT, MARGIN
 from tests.conftest import STRIPS
 
 
+def band_of(mask, ruled=False):
+    return find_band(boxes(mask), mask.shape[0], ruled)
+
+
 def page_with_bars(height=100, width=300, top=30, bottom=70, paper=230, ink=30):
     """Three upright strokes on paper, at columns 50, 150 and 250."""
     page = np.full((height, width), paper, np.uint8)
@@ -26,10 +30,6 @@ def page_with_bars(height=100, width=300, top=30, bottom=70, paper=230, ink=30):
 
 
 @pytest.mark.parametrize(("paper", "ink"), [(230, 30), (30, 230), (140, 100), (100, 140)])
-def band_of(mask, ruled=False):
-    return find_band(boxes(mask), mask.shape[0], ruled)
-
-
 def test_dark_and_light_ink_give_the_same_strip(paper, ink):
     page = page_with_bars(paper=paper, ink=ink)
     strip = normalize(page).strip()
