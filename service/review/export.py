@@ -158,12 +158,13 @@ def _parquet(table: Path, to: Path, reviewed: Reviewed) -> None:
 def labels_of(queue: Queue, decisions: Decisions) -> list[Labeled]:
     """Return what people say of the rows that they decided, in the order of the table.
 
-    Each label stands for the rows of the batch that it was drawn from, by which
-    `digitstrip-train calibrate` weighs it: those to review for themselves, those of the audit for
-    all that were accepted. Rows to review that are still open are not like those that were looked
-    at first, the least sure ones: until all are decided, the labels of review have no weight.
-    What was marked on a carpet is to review; the audit then stands for the accepted rows without
-    it. An illegible row has no label; the others of its kind stand for it, too.
+    Together they stand for the whole batch, and `digitstrip-train calibrate` weighs each by the
+    rows that it stands for: those to review for themselves, those of the audit for all that were
+    accepted. What was marked on a carpet is to review; the audit then stands for the accepted rows
+    without it. An illegible row has no label; the others of its kind stand for it, too.
+
+    No label has a weight while they do not stand for the batch: where rows to review are open, as
+    those looked at first are the least sure, and where nothing of what was accepted was audited.
     """
     odd = {number for number, _ in decisions.odd}
     strata: dict[Why, list[Row]] = {why: [] for why in Why}
@@ -171,15 +172,30 @@ def labels_of(queue: Queue, decisions: Decisions) -> list[Labeled]:
         strata[Why.REVIEW if entry.row.number in odd else entry.why].append(entry.row)
     to_review = sum(entry.why is Why.REVIEW for entry in queue.entries)
     accepted = queue.accepted - (len(strata[Why.REVIEW]) - to_review)
-    labels = []
-    for why, rows in strata.items():
-        verdicts = [(row, decisions.verdict(row.number)) for row in rows]
-        whole = len(rows) if why is Why.REVIEW else accepted
-        texts = [(row, key) for row, key in verdicts if key and key.what == Action.TEXT]
-        is_open = why is Why.REVIEW and any(key is None for _, key in verdicts)
-        weight = None if is_open or not texts else whole / len(texts)
-        labels += [
-            (row.number, Labeled(row.source, row.page, key.text, row.sha256, why, weight))
-            for row, key in texts
+    wholes = {Why.REVIEW: len(strata[Why.REVIEW]), Why.AUDIT: accepted}
+    is_open = any(decisions.verdict(row.number) is None for row in strata[Why.REVIEW])
+    texts = {
+        why: [
+            (row, key)
+            for row in rows
+            if (key := decisions.verdict(row.number)) and key.what == Action.TEXT
         ]
+        for why, rows in strata.items()
+    }
+    stand_for_all = not is_open and all(texts[why] or not wholes[why] for why in Why)
+    labels = [
+        (
+            row.number,
+            Labeled(
+                row.source,
+                row.page,
+                key.text,
+                row.sha256,
+                why,
+                wholes[why] / len(texts[why]) if stand_for_all else None,
+            ),
+        )
+        for why in Why
+        for row, key in texts[why]
+    ]
     return [label for _, label in sorted(labels, key=lambda each: each[0])]

@@ -1,6 +1,7 @@
 """Tables of what scans say: `labels.csv` as people have it, and corrected readings of a batch."""
 
 import csv
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,8 @@ class Label:
     file: str  # as the table names it
     page: int  # from 0
     text: str  # digits only; empty if there are none
+    why: str = ""  # of a review: `review` or `audit`
+    weight: float | None = None  # of a review: rows of its batch that this one stands for
 
 
 @dataclass(frozen=True)
@@ -37,11 +40,12 @@ class Corrections:
 def read_labels(table: Path) -> Iterator[Label]:
     """Yield the labels of a table with the columns `file,text`, and perhaps `page`, from 1.
 
-    Commas, semicolons or tabs part its cells. `file` may be called `path` or `source`.
+    Commas, semicolons or tabs part its cells. `file` may be called `path` or `source`. Labels of a
+    review have the columns `why` and `weight`, too.
 
     Raises:
-        DatasetError: it cannot be read, lacks a column or a cell, has unchecked readings, or a
-            text is not of digits.
+        DatasetError: it cannot be read, lacks a column or a cell, has unchecked readings, a text
+            is not of digits, or a weight no number above 0.
     """
     for line, row in _rows(table, "text"):
         if any(name in row for name in OF_READINGS):
@@ -127,9 +131,16 @@ def _rows(table: Path, *needed: str) -> Iterator[tuple[int, dict[str, str]]]:
 
 def _label(table: Path, line: int, row: Mapping[str, str], text: str) -> Label:
     try:
-        return Label(row["file"], page_of(row) or 0, text)
-    except BadOption as error:
+        weight = _weight(row.get("weight", ""))
+        return Label(row["file"], page_of(row) or 0, text, row.get("why", ""), weight)
+    except (BadOption, ValueError) as error:
         raise DatasetError(f"{table}: line {line}: {error}") from error
+
+
+def _weight(cell: str) -> float | None:
+    if cell and not 0 < float(cell) < math.inf:
+        raise ValueError(f"the weight is {cell!r}; expected a number above 0")
+    return float(cell) if cell else None
 
 
 def _digits(text: str) -> str | None:

@@ -30,6 +30,8 @@ class Scan:
     text: str  # digits only
     content: bytes  # of the file
     page: int = 0  # of it, from 0
+    why: str = ""  # it was labeled, if in a review
+    weight: float | None = None  # rows of the review's batch that it stands for
 
     @property
     def held_out(self) -> bool:
@@ -109,7 +111,7 @@ def read_scans(folder: Path) -> Iterator[Scan]:
         except OSError as error:
             raise DatasetError(f"{path}: {error.strerror}") from error
         name = f"{label.file}, page {label.page + 1}" if label.page else label.file
-        yield Scan(name, label.text, content, label.page)
+        yield Scan(name, label.text, content, label.page, label.why, label.weight)
 
 
 def normalized(folder: Path, scans: Iterable[Scan]) -> Iterator[LabeledLine]:

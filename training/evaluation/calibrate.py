@@ -22,8 +22,10 @@ from service.recognition.model_metadata import Pairing
 from service.recognition.recognizer import Recognizer
 from training.config import StripConfig
 from training.data.digits import DatasetError, DigitSet
+from training.data.scans import read_scans
 from training.evaluation.evaluate import Made, Reads, read_folder, read_strips, synthetic_strips
 from training.evaluation.metrics import Flags, Floats, Read, accepted, reliability
+from training.evaluation.weights import check_sample
 from training.export import write_metadata
 from training.pages.strips import random_page
 
@@ -61,7 +63,9 @@ class Fitted:
     promises: list[tuple[Promise, Promise]]  # before and after, of each source, then of all
 
 
-def fit(odds: Floats, right: Flags, prior: bool = False) -> tuple[float, float]:
+def fit(
+    odds: Floats, right: Flags, prior: bool = False, weights: Floats | None = None
+) -> tuple[float, float]:
     """Fit the scale and the offset of log-odds (Platt 1999, with its smoothed targets).
 
     Args:
@@ -69,95 +73,110 @@ def fit(odds: Floats, right: Flags, prior: bool = False) -> tuple[float, float]:
         right: (strips,) whether the whole string was.
         prior: whether a scale of 1 and an offset of 0 are likely beforehand, the log-odds being
             calibrated on other strips: a few strips move them a little then.
+        weights: (strips,) how much each counts; None, all alike.
 
     Raises:
         DatasetError: there are too few strips, without a prior only right or only wrong ones, or
             the less probable strings are right more often.
     """
-    strips, good = len(right), int(right.sum())
-    if strips < FEWEST or (good in (0, strips) and not prior):
+    weights = np.ones(len(right)) if weights is None else weights
+    strips, good = float(weights.sum()), int(right.sum())
+    seen = f"{len(right)} strips, {good} of them read right"
+    if round(strips) < len(right):
+        seen += f" (weighted, they tell as much as {strips:.0f} drawn evenly)"
+    if round(strips) < FEWEST or (good in (0, len(right)) and not prior):
+        kinds = ", with right and wrong ones among them"
         raise DatasetError(
-            f"cannot calibrate on {strips} strips, {good} of them read right; expected {FEWEST} "
-            f"or more{'' if strips < FEWEST else ', with right and wrong ones among them'}"
+            f"cannot calibrate on {seen}; expected {FEWEST} or more"
+            f"{'' if round(strips) < FEWEST else kinds}"
         )
     inputs = np.stack([odds, np.ones_like(odds)])
-    targets = smoothed(right)
+    targets = smoothed(right, weights)
     spread = np.array(SPREAD if prior else (np.inf, np.inf))
 
     def loss(parameters: Floats) -> tuple[float, Floats]:
         scores = parameters @ inputs
         values = np.logaddexp(0, scores) - targets * scores
         apart = (parameters - [1, 0]) / spread
-        slope = inputs @ (expit(scores) - targets) + apart / spread
-        return float(values.sum() + apart @ apart / 2) / strips, slope / strips
+        slope = inputs @ (weights * (expit(scores) - targets)) + apart / spread
+        return float(weights @ values + apart @ apart / 2) / strips, slope / strips
 
     # Tighter without a prior, so that the same strips find nothing left to move afterwards.
     found = minimize(loss, [1.0, 0.0], jac=True, options={"gtol": 1e-5 if prior else 1e-9})
     scale, offset = (float(value) for value in found.x)
     if scale <= 0:
         raise DatasetError(
-            f"cannot calibrate on {strips} strips, {good} of them read right: the less probable "
+            f"cannot calibrate on {seen}: the less probable "
             "readings are right more often; are the labels those of these files?"
         )
     return scale, offset
 
 
-def smoothed(right: Flags) -> Floats:
+def smoothed(right: Flags, weights: Floats | None = None) -> Floats:
     """Return Platt's targets: what is sure of right and wrong ones after so many of each."""
-    strips, good = len(right), int(right.sum())
-    return np.where(right, (good + 1) / (good + 2), 1 / (strips - good + 2))
+    weights = np.ones(len(right)) if weights is None else weights
+    good, wrong = weights @ right, weights @ ~right
+    return np.where(right, (good + 1) / (good + 2), 1 / (wrong + 2))
 
 
-def regression(evidence: Sequence[Evidence], right: Flags, names: Sequence[str]) -> Logistic:
+def regression(
+    evidence: Sequence[Evidence], right: Flags, names: Sequence[str], weights: Floats
+) -> Logistic:
     """Fit a logistic regression over signs, none of which lowers the confidence.
 
     Args:
         evidence: of each strip.
         right: (strips,) whether the whole string was.
         names: of the signs.
+        weights: (strips,) how much each counts.
     """
     inputs = np.array([[*(each.sign(name) for name in names), 1.0] for each in evidence]).T
-    strips, targets = len(right), smoothed(right)
+    strips, targets = float(weights.sum()), smoothed(right, weights)
 
     def loss(parameters: Floats) -> tuple[float, Floats]:
         scores = parameters @ inputs
         values = np.logaddexp(0, scores) - targets * scores
         shrunk = RIDGE * np.append(parameters[:-1], 0)
-        slope = inputs @ (expit(scores) - targets) + shrunk
-        return float(values.sum() + shrunk @ parameters / 2) / strips, slope / strips
+        slope = inputs @ (weights * (expit(scores) - targets)) + shrunk
+        return float(weights @ values + shrunk @ parameters / 2) / strips, slope / strips
 
     start = np.append(np.full(len(names), 1 / len(names)), 0)
     bounds = [*[(0, None)] * len(names), (None, None)]
-    *weights, offset = minimize(loss, start, jac=True, bounds=bounds).x.tolist()
-    return Logistic(dict(zip(names, weights, strict=True)), offset)
+    *slopes, offset = minimize(loss, start, jac=True, bounds=bounds).x.tolist()
+    return Logistic(dict(zip(names, slopes, strict=True)), offset)
 
 
-def thresholds(confidences: Floats, right: Flags) -> tuple[Threshold, ...]:
+def thresholds(
+    confidences: Floats, right: Flags, weights: Floats | None = None
+) -> tuple[Threshold, ...]:
     """Return for each error rate that the strips can support the least confidence to accept.
 
     Of the strips accepted, (wrong + 1) / (accepted + 1) is at most the rate: one more, which may
-    be the next and wrong, is counted in (conformal risk control, Angelopoulos et al. 2022).
+    be the next and wrong, is counted in (conformal risk control, Angelopoulos et al. 2022). Of
+    weighted strips it is one of those that count most.
 
     Args:
         confidences: (strips,) calibrated.
         right: (strips,) whether the whole string was.
+        weights: (strips,) how much each counts; None, all alike.
     """
-    least, many, wrong = accepted(confidences, right)
-    bound = (wrong + 1) / (many + 1)
+    least, many, wrong = accepted(confidences, right, weights)
+    one = 1.0 if weights is None else float(weights.max(initial=1.0))
+    bound = (wrong + one) / (many + one)
     found = []
     for rate in ERROR_RATES:
         if (bound <= rate).any():
             last = int(np.flatnonzero(bound <= rate)[-1])  # the least confident
-            interval = clopper_pearson(int(wrong[last]), int(many[last]))
+            interval = clopper_pearson(float(wrong[last]), float(many[last]))
             found.append(Threshold(rate, float(least[last]), *interval))
     return tuple(found)
 
 
-def clopper_pearson(wrong: int, many: int) -> tuple[float, float]:
+def clopper_pearson(wrong: float, many: float) -> tuple[float, float]:
     """Return the exact 95% interval of an error rate (Clopper and Pearson 1934).
 
     Args:
-        wrong: strips misread.
+        wrong: strips misread; of weighted ones no whole number (Korn and Graubard 1998).
         many: strips, those misread among them.
     """
     low = float(beta.ppf(0.025, wrong, many - wrong + 1)) if wrong else 0.0
@@ -166,7 +185,11 @@ def clopper_pearson(wrong: int, many: int) -> tuple[float, float]:
 
 
 def carried(
-    before: Sequence[Threshold], after: Sequence[Threshold], confidences: Floats, right: Flags
+    before: Sequence[Threshold],
+    after: Sequence[Threshold],
+    confidences: Floats,
+    right: Flags,
+    weights: Floats | None = None,
 ) -> tuple[Threshold, ...]:
     """Return thresholds for the rates that few strips cannot support, too: the earlier ones.
 
@@ -178,11 +201,13 @@ def carried(
         after: those that the strips support.
         confidences: (strips,) calibrated.
         right: (strips,) whether the whole string was.
+        weights: (strips,) how much each counts; None, all alike.
     """
+    weights = np.ones(len(right)) if weights is None else weights
     found = {each.error_rate: each for each in after}
     for each in before:
         sure = confidences >= each.confidence
-        low, high = clopper_pearson(int((sure & ~right).sum()), int(sure.sum()))
+        low, high = clopper_pearson(float(weights @ (sure & ~right)), float(weights @ sure))
         if each.error_rate not in found and low <= each.error_rate:
             found[each.error_rate] = replace(each, low=low, high=high)
     return tuple(found[rate] for rate in sorted(found, reverse=True))
@@ -210,24 +235,26 @@ def calibration(
     Raises:
         DatasetError: as of `fit`.
     """
-    right = _right(reads)
-    if len(reads) >= ENOUGH:
+    right, weights = _right(reads), weights_of(reads)
+    if weights.sum() >= ENOUGH:
         before = Calibration(
             alone=_regression_of(reads, ALONE, consulted=False),
             consulted=_regression_of(reads, PAIRED, consulted=True),
         )
     leveling = scans if len(scans) >= FEWEST else reads
-    few = len(leveling) < SUFFICIENT or bool(_right(leveling).all())
+    level = weights_of(leveling)
+    few = level.sum() < SUFFICIENT or bool(_right(leveling).all())
     apart = len(leveling) < len(reads)  # fitted on more than what is leveled on
     odds = np.array([before.log_odds(evidence_of(read)) for read in leveling])
-    scale, offset = fit(odds, _right(leveling), prior=bool(before.source) or few or apart)
+    scale, offset = fit(odds, _right(leveling), bool(before.source) or few or apart, level)
     if not before.source:  # what a few strips of another source will scale and shift
         alone, consulted = (each.then(scale, offset) for each in (before.alone, before.consulted))
         before = replace(before, alone=alone, consulted=consulted)
         scale, offset = 1.0, 0.0
     fitted = replace(before, scale=scale, offset=offset, source=source)
     confidences = calibrated(reads, fitted)
-    found = carried(before.thresholds, thresholds(confidences, right), confidences, right)
+    after = thresholds(confidences, right, weights)
+    found = carried(before.thresholds, after, confidences, right, weights)
     return replace(fitted, thresholds=found)
 
 
@@ -242,7 +269,12 @@ def _regression_of(reads: Sequence[Read], names: Sequence[str], consulted: bool)
     right = _right(some)
     if min(right.sum(), (~right).sum()) < FEWEST_OF_A_KIND:
         return Logistic()
-    return regression([evidence_of(read) for read in some], right, names)
+    return regression([evidence_of(read) for read in some], right, names, weights_of(some))
+
+
+def weights_of(reads: Sequence[Read]) -> Floats:
+    """Return (reads,) how much each counts."""
+    return np.array([read.weight for read in reads])
 
 
 def evidence_of(read: Read) -> Evidence:
@@ -260,13 +292,13 @@ def promise(source: str, reads: Sequence[Read], by: Calibration) -> Promise:
     """Measure a calibration on reads, at least one."""
     right = _right(reads)
     confidences = calibrated(reads, by)
-    sure = confidences >= by.threshold(RATE)
+    sure, weights = confidences >= by.threshold(RATE), weights_of(reads)
     return Promise(
         source=source,
         strips=len(reads),
-        error=reliability(confidences, right).error,
-        coverage=float(sure.mean()),
-        risk=float((sure & ~right).sum() / max(sure.sum(), 1)),
+        error=reliability(confidences, right, weights).error,
+        coverage=float(weights @ sure / weights.sum()),
+        risk=float(weights @ (sure & ~right)) / max(float(weights @ sure), 1e-9),
     )
 
 
@@ -358,6 +390,8 @@ def read_all(
     pairing = first.metadata.pairing
     if other is not None and pairing is not None and pairing.second != other.digest:
         first.metadata = replace(first.metadata, pairing=None)
+    for folder in folders:
+        check_sample(folder, list(read_scans(folder)))
     recognizer = Recognizer(first, other)
     found = [read_folder(recognizer, folder, held_out, most) for folder in folders]
     return found + [

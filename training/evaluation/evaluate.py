@@ -1,7 +1,7 @@
 """The service over labeled digits and strips: what a model's figures are made of."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -19,6 +19,7 @@ from training.config import Config
 from training.data.digits import DatasetError, DigitSet
 from training.data.scans import read_scans
 from training.evaluation.metrics import PROMISED, Read, StripFigures
+from training.evaluation.weights import effective
 from training.pages.augment import blank, noise, uncentered
 from training.pages.strips import random_strip
 
@@ -37,6 +38,10 @@ class Labeled(Protocol):
     def text(self) -> str:
         """Digits only."""
 
+    @property
+    def weight(self) -> float | None:
+        """How much it counts, in a review's sample; None, as much as any other."""
+
     def gray(self) -> Gray:
         """Return the page; InputError if it cannot be read."""
 
@@ -48,6 +53,7 @@ class Made:
     name: str
     text: str
     page: Gray
+    weight: float | None = None
 
     def gray(self) -> Gray:
         """Return the page."""
@@ -71,6 +77,7 @@ class Reads:
     mistakes: list[Mistake]
     unreadable: dict[str, str]  # strips that are no image, by name, and why
     made: bool = False  # rather than scanned
+    unsure: int = 0  # strips that a review looked at because they were not accepted
 
 
 @dataclass(frozen=True)
@@ -201,6 +208,7 @@ def read_strips(recognizer: Recognizer, source: str, strips: Sequence[Labeled]) 
             found.evidence,
             found.readers,
             found.decision is Decision.ACCEPT,
+            1.0 if strip.weight is None else strip.weight,
         )
         reads.reads.append(read)
         if not read.right:
@@ -211,7 +219,12 @@ def read_strips(recognizer: Recognizer, source: str, strips: Sequence[Labeled]) 
             f"{source}: expected strips to read, found {len(reads.unreadable)} unreadable and no "
             f"other{why and '; ' + why}"
         )
-    return reads
+    weights = effective(np.array([read.weight for read in reads.reads]))
+    counted = [
+        replace(read, weight=float(weight))
+        for read, weight in zip(reads.reads, weights, strict=True)
+    ]
+    return replace(reads, reads=counted)
 
 
 def read_folder(
@@ -232,7 +245,8 @@ def read_folder(
     if most is not None and most < len(scans):
         scans = [scans[index * len(scans) // most] for index in range(most)]
     name = folder.resolve().name
-    return read_strips(recognizer, f"{name}, held out" if held_out else name, scans)
+    reads = read_strips(recognizer, f"{name}, held out" if held_out else name, scans)
+    return replace(reads, unsure=sum(scan.why == "review" for scan in scans))
 
 
 def evaluate(

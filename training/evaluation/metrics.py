@@ -37,6 +37,7 @@ class Read:
     readers: tuple[ReaderText, ...] = field(default=(), compare=False, repr=False)
     # Whether the service accepts it at PROMISED, by the model's thresholds and the account of ink.
     accepted: bool = field(default=False, compare=False)
+    weight: float = 1.0  # of a review's: how much it counts, see `training.evaluation.weights`
 
     @property
     def right(self) -> bool:
@@ -219,7 +220,7 @@ def repeated(reads: Sequence[Read]) -> Repeated:
     return Repeated(strips, mean, others)
 
 
-def reliability(confidences: Floats, right: Flags) -> Reliability:
+def reliability(confidences: Floats, right: Flags, weights: Floats | None = None) -> Reliability:
     """Compare confidences with how often they are right, in bins of equal mass.
 
     Equal confidences share a bin, so that the order of strips decides nothing; there may be fewer
@@ -228,42 +229,51 @@ def reliability(confidences: Floats, right: Flags) -> Reliability:
     Args:
         confidences: (strips,) 0 to 1.
         right: (strips,).
+        weights: (strips,) how much each counts; None, all alike.
     """
+    weights = np.ones(len(right)) if weights is None else weights
     edges = np.unique(np.quantile(confidences, np.arange(1, BINS) / BINS, method="higher"))
     places = np.digitize(confidences, edges)
     bins = tuple(
         Bin(
             strips=int((places == place).sum()),
-            confidence=float(confidences[places == place].mean()),
-            exact=float(right[places == place].mean()),
+            confidence=share((weights * confidences)[places == place], weights[places == place]),
+            exact=share((weights * right)[places == place], weights[places == place]),
         )
         for place in np.unique(places)
     )
-    apart = math.fsum(each.strips * abs(each.confidence - each.exact) for each in bins)
-    return Reliability(apart / len(confidences), bins, _chance(confidences, places))
+    masses = [weights[places == place].sum() for place in np.unique(places)]
+    apart = math.fsum(
+        mass * abs(each.confidence - each.exact) for mass, each in zip(masses, bins, strict=True)
+    )
+    return Reliability(apart / float(weights.sum()), bins, _chance(confidences, places, weights))
 
 
-def _chance(confidences: Floats, places: npt.NDArray[np.int64]) -> float:
+def _chance(confidences: Floats, places: npt.NDArray[np.int64], weights: Floats) -> float:
     """Return the mean calibration error of strings that are right as often as said.
 
     Args:
         confidences: (strips,) 0 to 1.
         places: (strips,) each one's bin.
+        weights: (strips,) how much each counts.
     """
     drawn = np.random.default_rng(0).random((SIMULATIONS, len(confidences))) < confidences
     apart = np.zeros(SIMULATIONS)
     for place in np.unique(places):
         some = places == place
-        apart += np.abs(drawn[:, some].sum(axis=1) - confidences[some].sum())
-    return float(apart.mean() / len(confidences))
+        apart += np.abs((drawn[:, some] - confidences[some]) @ weights[some])
+    return float(apart.mean() / weights.sum())
 
 
-def accepted(confidences: Floats, right: Flags) -> tuple[Floats, Floats, Floats]:
+def accepted(
+    confidences: Floats, right: Flags, weights: Floats | None = None
+) -> tuple[Floats, Floats, Floats]:
     """Return, for each least confidence to accept, how many strings are, and how many are wrong.
 
     Args:
         confidences: (strips,) 0 to 1.
         right: (strips,).
+        weights: (strips,) how much each counts; None, all alike.
 
     Returns:
         The different confidences, falling; strings accepted; wrong ones among them; (different,).
@@ -271,8 +281,9 @@ def accepted(confidences: Floats, right: Flags) -> tuple[Floats, Floats, Floats]
     order = np.argsort(-confidences, kind="stable")
     falling = confidences[order]
     last = np.append(falling[1:] != falling[:-1], True)  # equal ones are accepted together
-    wrong: Floats = np.cumsum(~right[order], dtype=np.float64)
-    return falling[last], np.flatnonzero(last).astype(np.float64) + 1, wrong[last]
+    counted = np.ones(len(right)) if weights is None else weights[order]
+    wrong: Floats = np.cumsum(counted * ~right[order])
+    return falling[last], np.cumsum(counted)[last], wrong[last]
 
 
 def coverage(confidences: Floats, right: Flags) -> Coverage:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 from rich.table import Table
 
 from training.evaluation.calibrate import RATE, Fitted
@@ -38,6 +39,13 @@ def source_rows(source: SourceFigures) -> Iterator[Row]:
     if source.reads.unreadable:
         strips += f" ({len(source.reads.unreadable):,} more unreadable)"
     yield f"{name}: exact strings", strips, interval(of.exact, 1)
+    if source.reads.unsure:
+        yield f"{name}: reviewed because they were unsure", strips, f"{source.reads.unsure:,}"
+    weights = np.array([read.weight for read in source.reads.reads])
+    if not np.allclose(weights, 1):
+        right = np.array([read.right for read in source.reads.reads])
+        whole = f"{weights @ right / weights.sum():.1%}"
+        yield f"{name}: exact strings, as in the whole batch", strips, whole
     yield f"{name}: character error rate", strips, interval(of.character_error_rate, 2)
     some = f"{of.repeated.strips:,} strips"
     if of.repeated.exact is not None and of.repeated.others is not None:

@@ -166,16 +166,34 @@ def test_labels_have_what_people_say_and_why_a_row_is_there(tmp_path, review):
         result.write_labels(tmp_path / "labels")
 
 
-def test_until_every_row_to_review_is_decided_their_labels_have_no_weight(tmp_path, review):
+def weights_of(session):
+    return {label.weight for label in labels_of(session.queue, session.decisions)}
+
+
+def test_labels_that_do_not_stand_for_the_batch_have_no_weights(tmp_path, review):
     table, truths = made_batch(tmp_path, 40)
     session = review(table, sample=5)
     audited = session.queue.audited
     tasks = list(session.tasks("ada", 100))
     for task in [each for each in tasks if each["row"] in audited] + tasks[:4]:
         session.record("ada", [sent(task["row"], truths[task["row"]])])
-    labels = labels_of(session.queue, session.decisions)
-    weights = {label.why: label.weight for label in labels}
-    assert weights == {"review": None, "audit": session.queue.accepted / 5}
+    assert weights_of(session) == {None}  # the least sure rows are not like those still open
+    work(session, truths)
+    assert weights_of(session) == {1.0, session.queue.accepted / 5}
+
+
+def test_without_an_audit_labels_have_no_weights(tmp_path, review):
+    table, truths = made_batch(tmp_path, 40)
+    session = review(table)
+    work(session, truths)
+    assert weights_of(session) == {None}
+
+
+def test_where_nothing_was_accepted_the_rows_to_review_are_the_batch(tmp_path, review):
+    table, truths = made_batch(tmp_path, 10, accepted=0.0)
+    session = review(table)
+    work(session, truths)
+    assert weights_of(session) == {1.0}
 
 
 def test_an_illegible_row_has_no_label_and_the_others_stand_for_it(tmp_path, review):

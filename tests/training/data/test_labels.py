@@ -7,6 +7,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from service.cli.main import app as digitstrip
+from service.errors import SettingsError
 from tests.conftest import STRIPS
 from training.cli.main import app
 from training.data.digits import DatasetError
@@ -126,7 +127,7 @@ def test_corrected_readings_become_a_folder_that_is_evaluated(corrected, truths,
 def test_a_folder_with_labels_is_not_written_over(corrected, tmp_path):
     (tmp_path / "labels.csv").write_text("file,text\n")
     done = CliRunner().invoke(app, ["labels", str(corrected), str(tmp_path)])
-    assert isinstance(done.exception, DatasetError)
+    assert isinstance(done.exception, SettingsError)
     assert (tmp_path / "labels.csv").read_text() == "file,text\n"
 
 
