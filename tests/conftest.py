@@ -3,7 +3,6 @@ import csv
 import functools
 import itertools
 import os
-import re
 import shutil
 import signal
 import socket
@@ -28,6 +27,7 @@ from service.recognition.model import SHIPPED_MODEL, ModelFiles, digest_of
 from service.recognition.model_metadata import Pairing
 from service.recognition.recognizer import Recognizer
 from tests.support.browser import chromium, install_axe
+from tests.support.npm import npm_ci
 
 ROOT = Path(__file__).parent.parent
 STRIPS = ROOT / "examples" / "strips"
@@ -133,19 +133,11 @@ def certificates(tmp_path_factory):
 @pytest.fixture(scope="session")
 def node(tmp_path_factory):
     """Run node in an installed copy of the example; returns the completed process."""
-    if not (shutil.which("npm") and shutil.which("node")):
-        pytest.skip("the Node.js example is tested where node and npm are installed")
     tree = tmp_path_factory.mktemp("node")
     shutil.copytree(ROOT / "proto", tree / "proto")
     here = tree / "examples" / "node"
     shutil.copytree(ROOT / "examples" / "node", here, ignore=shutil.ignore_patterns("node_modules"))
-    quiet = ("--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier")
-    installed = subprocess.run(
-        ["npm", "ci", *quiet], cwd=here, capture_output=True, text=True, timeout=240, check=False
-    )
-    if re.search("EAI_AGAIN|ENOTFOUND|ECONNREFUSED|ETIMEDOUT", installed.stderr):
-        pytest.skip("the Node.js example is tested where npm reaches its registry")
-    assert installed.returncode == 0, installed.stderr
+    npm_ci(here)
 
     def node(*arguments):
         return subprocess.run(

@@ -10,6 +10,8 @@ from service.web.arrivals import Arrivals
 from service.web.calls import Calls
 from service.web.connect import connect_routes
 from service.web.health import health_routes
+from service.web.openapi import openapi_route
+from service.web.page import page_routes
 from service.web.read import read_route
 
 BASE64 = 4 / 3  # bytes a byte
@@ -28,6 +30,8 @@ def web_front_end(settings: Settings, backend: Backend) -> HttpServer:
         *connect_routes(calls),
         read_route(calls),
         *health_routes(backend),
+        openapi_route(),
+        *page_routes(),
     ]
     policy = Policy(
         hosts=settings.web_hosts,

@@ -1,0 +1,46 @@
+"""The Connect protocol's own client, from npm, against the real service."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import grpc_tools
+import pytest
+from grpc_tools import protoc
+
+from tests.conftest import ROOT, STRIPS
+
+NAME = "postcode-ruled.png"
+
+
+@pytest.fixture(scope="module")
+def descriptors(packages):
+    """The schema, as protoc writes it to a file."""
+    path = packages / "schema.binpb"
+    common = Path(grpc_tools.__file__).parent / "_proto"
+    arguments = [f"-I{ROOT / 'proto'}", f"-I{common}", "--include_imports"]
+    schema = "digitstrip/v1/recognizer.proto"
+    assert not protoc.main(["protoc", *arguments, f"--descriptor_set_out={path}", schema])
+    return path
+
+
+@pytest.mark.parametrize("form", ["json", "proto"])
+def test_the_protocols_own_client_reads_an_image_and_an_error(
+    web, packages, descriptors, truths, form
+):
+    ended = subprocess.run(
+        ["node", "call.js", web.web, descriptors, STRIPS / NAME, form],
+        cwd=packages,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={name: value for name, value in os.environ.items() if "proxy" not in name.lower()},
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    said = json.loads(ended.stdout)
+    assert said["response"]["text"] == truths[NAME]
+    assert said["labels"][-1] == "none"
+    assert said["error"]["code"] == "InvalidArgument"
+    assert said["error"]["details"][0] == {"reason": "UNKNOWN_FORMAT", "domain": "digitstrip"}
