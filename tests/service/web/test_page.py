@@ -238,7 +238,7 @@ def test_what_was_done_is_a_command_and_a_program_that_do_the_same(web, visit, t
         text=True,
         check=True,
     )
-    assert ended.stdout.startswith("687-67 0.98")
+    assert ended.stdout.startswith("687-67 0.9")
     assert not (tmp_path / "pwned").exists()
 
 
