@@ -14,6 +14,7 @@ from service.recognition.normalize.rules.erase import line_pixels
 from service.recognition.normalize.rules.find import level_lines, straight_lines
 from service.recognition.normalize.rules.judge import (
     digits_of,
+    frames,
     has_text,
     printed_level,
     printed_upright,
@@ -55,13 +56,14 @@ def _find_rules(mask: Mask) -> Rules:
     upright = straight_lines(turned, height, thick, (TALL if len(level) else WHOLE) * height)
     if not len(level) and not len(upright):
         return Rules(np.zeros_like(mask))
-    printed = printed_level(level, upright, height, width)
+    framed, framing = frames(level, upright, (height, width))
+    printed = printed_level(level, upright, height, width) | framed
     if len(level) and not printed.any() and not has_text(ink, level):
         printed[:] = True
     rules, doubtful = level[printed], False
     if len(upright):
         digits, pen = digits_of(ink, rules, upright)
-        sides = printed_upright(upright, rules, (height, width), digits, pen)
+        sides = printed_upright(upright, rules, (height, width), digits, pen) | framing
         doubtful = joins_unprinted(upright[~sides], level, printed)
         upright = upright[sides]
         doubtful |= has_doubtful(upright, rules, digits > 0)

@@ -4,9 +4,19 @@ import cv2
 import numpy as np
 
 from service.recognition.normalize.ink_mask import Mask, connected
-from service.recognition.normalize.rules.lines import BREAK, Image, Lines, bordered, draw
+from service.recognition.normalize.rules.lines import (
+    BREAK,
+    BREAK_PIXELS,
+    Image,
+    Integers,
+    Lines,
+    bordered,
+    draw,
+)
 
 TOOTH = 1 / 3  # of a divider that does not reach from rule to rule, at most
+FEWEST = 3  # teeth among digits as high that are told from 1s by their places
+EVEN, EVEN_PIXELS = 0.1, 2.0  # of the teeth's pitch, by which they stand off it, at most
 
 
 def line_pixels(ink: Image, level: Lines, upright: Lines, thick: int) -> Mask:
@@ -42,30 +52,68 @@ def _teeth(rest: Image, level: Image, thick: int) -> Image:
         thick: columns of a tooth, at most.
     """
     height = len(rest)
-    nothing = np.zeros(rest.shape, np.uint8)
     labels, stats = connected(rest)
     left, top, wide, high, area = stats.T
     small = (wide <= thick) & (high <= TOOTH * height) & (high >= np.maximum(wide, 3))
     small &= area >= 0.5 * wide * high
-    beside = cv2.dilate(level, np.ones((5, 1), np.uint8)) > 0
-    middle = left + wide // 2
-    standing = small & (beside[top, middle] != beside[top + high - 1, middle])
-    standing[0] = False
-    if np.count_nonzero(standing) < 2:
-        return nothing
-    usual = float(np.median(high[standing]))
-    places = np.sort(middle[standing])
-    if np.diff(places).min() < usual:
-        return nothing
-    # Ones stand on a line as well, but not at its ends, and among digits as high.
-    columns = np.flatnonzero(level.any(axis=0))
-    to_end = min(places[0] - columns[0], columns[-1] - places[-1])
+    small[0] = False
+    middle, bottom = left + wide // 2, top + high - 1
     others = int(high[1:][~small[1:]].max(initial=0))
-    if others < 1.6 * usual if others >= 5 else to_end > max(BREAK * height, 2 * thick):
-        return nothing
+    columns = np.flatnonzero(level.any(axis=0))
+    beside = cv2.dilate(level, np.ones((5, 1), np.uint8)) > 0
+    standing = small & (beside[top, middle] != beside[bottom, middle])
+    if not _are_low(np.sort(middle[standing]), high[standing], columns, others, thick, height):
+        near = cv2.dilate(level, np.ones((2 * BREAK_PIXELS + 1, 1), np.uint8)) > 0
+        standing = near[bottom, middle] & (level[top, middle] == 0)
+        standing |= near[top, middle] & (level[bottom, middle] == 0)
+        standing &= small
+        if not _are_even(np.unique(middle[standing]), columns, FEWEST if others >= 5 else 2):
+            return np.zeros(rest.shape, np.uint8)
     # Pieces of broken teeth stand above the line as well, but not on it.
     tallest = int(high[standing].max())
     reach = cv2.dilate(level, np.ones((2 * tallest + 5, 1), np.uint8))
     pieces = (wide <= thick) & (high <= 1.5 * tallest)
     pieces[0] = False
     return cv2.bitwise_and(pieces[labels].view(np.uint8), reach)
+
+
+def _are_low(
+    places: Integers, high: Integers, columns: Integers, others: int, thick: int, height: int
+) -> bool:
+    """Tell teeth from 1s, which stand on a line as well, but not at its ends, and among their like.
+
+    Args:
+        places: of the teeth, ascending, columns.
+        high: rows of each.
+        columns: of the lines.
+        others: rows of the highest ink that may be no tooth.
+        thick: columns of a tooth, at most.
+        height: of the page.
+    """
+    usual = float(np.median(high)) if len(high) else 0.0
+    if len(places) < 2 or np.diff(places).min() < usual:
+        return False
+    if others >= 5:
+        return others >= 1.6 * usual
+    to_end = min(places[0] - columns[0], columns[-1] - places[-1])
+    return bool(to_end <= max(BREAK * height, 2 * thick))
+
+
+def _are_even(places: Integers, columns: Integers, fewest: int) -> bool:
+    """Tell teeth that divide their line evenly, some of them perhaps unseen.
+
+    Args:
+        places: of the teeth, ascending, columns.
+        columns: of the lines.
+        fewest: teeth that are too few to tell.
+    """
+    if len(places) < fewest:
+        return False
+    span = places[-1] - places[0]
+    many = round(float(span / np.diff(places).min()))
+    pitch = span / many
+    slack = max(EVEN * pitch, EVEN_PIXELS)
+    apart = (np.concatenate([places, columns[[0, -1]]]) - places[0]) / pitch
+    off = pitch * np.abs(apart - np.rint(apart))
+    # Lines are drawn a little longer than they are.
+    return bool((off[:-2] <= slack).all() and (off[-2:] <= slack + BREAK_PIXELS).all())

@@ -28,6 +28,7 @@ OPEN = 0.05  # share of its length that longer breaks take, at most
 # Shares of the thin ink along it that lie on it, at least, with the deviations of its thickness, at
 # most: an even line may be broken and a whole one uneven, a stroke of the pen is neither.
 STRAIGHT = ((0.8, 0.5), (0.9, 0.8))
+DASHED = (0.97, 0.9)  # the same of a line with breaks, which a stroke hardly has
 SHORT = 0.5  # of a level line, at least, as of the width
 WINDOW = 8  # of wide pages, along which a line is followed at once
 
@@ -161,8 +162,10 @@ def _follow(
     straight = many / np.maximum((thin & within).sum(axis=1), 1)
     printed = (length >= least) & (np.abs(slope) <= SLOPE)
     printed &= (many >= SEEN * length) & (covered >= COVER * length)
-    even, rough = ((straight >= share) & (uneven <= most**2) for share, most in STRAIGHT)
-    printed &= even | rough
+    even, rough, dashed = (
+        (straight >= share) & (uneven <= most**2) for share, most in (*STRAIGHT, DASHED)
+    )
+    printed &= even | rough | (dashed & (covered < FIRM * length))
     if not printed.any():
         return NONE
     gaps = cv2.morphologyEx(inked.view(np.uint8), cv2.MORPH_CLOSE, bridge) == 0

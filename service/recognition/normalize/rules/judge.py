@@ -92,6 +92,44 @@ def printed_upright(
     return np.asarray(printed | same.any(axis=1))
 
 
+def frames(level: Lines, upright: Lines, shape: tuple[int, int]) -> tuple[Bools, Bools]:
+    """Tell the lines of frames, by their corners, of which breaks may have taken something.
+
+    Two level lines and two upright ones make a frame, or three of them and an edge of the image.
+    No digits have four strokes, or three, that stand so.
+
+    Args:
+        level: lines.
+        upright: lines.
+        shape: of the page, (height, width).
+
+    Returns:
+        Which of either are.
+    """
+    height, width = shape
+    loose = max(BREAK * height, BREAK_PIXELS)
+    column, row = crossings(level, upright)
+    alike = _alike(level.thick, upright.thick, 2.0)
+    corners = []  # upper left, upper right, lower left, lower right
+    for end, over in (
+        (upright.start, upright.start <= 1),
+        (upright.stop, upright.stop >= height - 2),
+    ):
+        for side, out in ((level.start, level.start <= 1), (level.stop, level.stop >= width - 2)):
+            near = (np.abs(column - side[:, None]) <= loose) & (np.abs(row - end) <= loose)
+            # The last of either kind is the image's edge, which ends what runs into it.
+            corner = np.pad(alike & near, ((0, 1), (0, 1)))
+            corner[:-1, -1], corner[-1, :-1] = out, over
+            corners.append(corner)
+    found = np.argwhere(np.einsum("tl,tr,bl,br->tblr", *corners, optimize=True))
+    edges = (found == [*[len(level)] * 2, *[len(upright)] * 2]).sum(axis=1)
+    parts = (found[:, 0] != found[:, 1]) & (found[:, 2] != found[:, 3])
+    found = found[(edges <= 1) & parts]
+    framed = np.isin(np.arange(len(level)), found[:, :2])
+    framing = np.isin(np.arange(len(upright)), found[:, 2:])
+    return framed, framing
+
+
 def _alike(thick: Floats, others: Floats, most: float) -> Bools:
     """Tell which are about as thick as which, (lines, others)."""
     ratio = (thick[:, None] + 0.5) / (others + 0.5)

@@ -195,6 +195,45 @@ def test_a_rule_on_a_very_wide_page_is_followed_though_it_bends():
     assert not rules[:60].any()
 
 
+@pytest.mark.parametrize("open_side", [None, "left", "right", "top", "bottom"])
+def test_a_frame_goes_whose_corners_are_broken_away(open_side):
+    lines = frame("boxed")
+    for row in (TOP, BOTTOM):
+        for column in (LEFT, RIGHT):
+            lines[row - 5 : row + 6, column - 5 : column + 6] = 0
+    first_row, last_row = (HEIGHT // 2, None) if open_side == "top" else (0, None)
+    if open_side == "bottom":
+        last_row = HEIGHT // 2
+    first, last = (WIDTH // 2, None) if open_side == "left" else (0, None)
+    if open_side == "right":
+        last = WIDTH // 2
+    part = lines[first_row:last_row, first:last] > 127
+    assert not (part & ~find_rules(part).mask).any()
+
+
+def low_teeth(places):
+    """A line with teeth 12 rows high, and a digit that is hardly higher."""
+    drawn = blank()
+    cv2.line(drawn, (LEFT, BOTTOM), (RIGHT, BOTTOM), FULL, 2)
+    for column in places:
+        cv2.line(drawn, (column, BOTTOM - 12), (column, BOTTOM), FULL, 2)
+    lines = drawn > 127
+    cv2.putText(drawn, "5", (14, 36), cv2.FONT_HERSHEY_SIMPLEX, 0.6, FULL, 2)
+    return drawn > 127, lines
+
+
+@pytest.mark.parametrize("places", [(6, 40, 75, 109, 143), (40, 75, 109)])
+def test_teeth_as_high_as_the_digits_go_where_they_divide_their_line_evenly(places):
+    drawn, lines = low_teeth(places)
+    assert (find_rules(drawn).mask == lines).mean() > 0.999
+
+
+def test_strokes_on_a_line_stay_where_they_divide_it_unevenly():
+    drawn, _ = low_teeth((24, 46, 75))
+    rules = find_rules(drawn).mask
+    assert not rules[BOTTOM - 12 : BOTTOM - 3].any()
+
+
 def test_teeth_that_a_break_parts_from_their_rule_go_too():
     lines = frame("teeth")
     lines[BOTTOM - 4 : BOTTOM - 1, 60:80] = 0  # under the tooth at column 73
