@@ -6,7 +6,8 @@ import { percent } from "./words.js";
 const MIN_HEIGHT = 64; // CSS pixels of the image: a longer one scrolls
 const MAX_HEIGHT = 260;
 const MAX_ZOOM = 5;
-const MARGIN = 0.35; // of the text's height, shown above and below it
+const MARGIN = 0.35; // of the text's height, shown above and below it; twice that beside it
+const MOST = 0.8; // of the image, above which a side is shown whole
 const ROW = { narrow: 13, wide: 18 }; // height of a label's scores
 const NARROW = 600;
 const ASIDE = 56; // left and right of the track, for labels and space
@@ -19,26 +20,33 @@ const ROOM = 34; // CSS pixels that a figure under a digit takes
 export function drawStrip(bitmap, response, whole) {
   const done = response.normalization;
   const size = { width: done.sourceWidth, height: done.sourceHeight };
-  const crop = whole ? [0, size.height] : cropOf(response, size);
+  const all = { left: 0, top: 0, right: size.width, bottom: size.height };
+  const crop = whole ? all : cropOf(response, all);
   const available = $("strip").clientWidth - ASIDE;
-  const zoom = zoomOf(size.width, crop[1] - crop[0], available);
-  const width = size.width * zoom;
+  const zoom = zoomOf(crop.right - crop.left, crop.bottom - crop.top, available);
+  const width = (crop.right - crop.left) * zoom;
   $("track").style.width = `${width}px`;
   drawImage(bitmap, response, crop, zoom, size);
   const marks = drawMarks(response, zoom, crop);
-  drawRibbon(response, zoom, width, available < NARROW ? ROW.narrow : ROW.wide);
-  $("whole").hidden = !(crop[0] > 0 || crop[1] < size.height || whole);
+  drawRibbon(response, zoom, crop.left, width, available < NARROW ? ROW.narrow : ROW.wide);
+  $("whole").hidden = crop === all && !whole;
   $("whole").textContent = whole ? "Show the digits alone" : "Show the whole image";
   return (index) => marks.forEach((mark, each) => mark.classList.toggle("marked", each === index));
 }
 
-/** Return the rows to show: those of the text and some more, or all where that is not much less. */
-function cropOf(response, { height }) {
-  const band = response.normalization.textBand ?? {};
-  const [top, bottom] = [band.top ?? 0, band.bottom ?? height];
-  const more = MARGIN * (bottom - top);
-  const rows = [Math.max(0, top - more), Math.min(height, bottom + more)];
-  return rows[1] - rows[0] > 0.85 * height || rows[1] <= rows[0] ? [0, height] : rows;
+/** Return what to show: the digits and some paper around them, or all where that is not much more. */
+function cropOf(response, all) {
+  const extents = (response.digits ?? []).map((digit) => digit.extent);
+  if (!extents.length) return all;
+  const band = { top: 0, ...response.normalization.textBand };
+  const more = MARGIN * (band.bottom - band.top);
+  const left = Math.max(0, Math.min(...extents.map((each) => each.left ?? 0)) - 2 * more);
+  const right = Math.min(all.right, Math.max(...extents.map((each) => each.right)) + 2 * more);
+  const rows = { top: Math.max(0, band.top - more), bottom: Math.min(all.bottom, band.bottom + more) };
+  const wide = right - left > MOST * all.right;
+  const high = rows.bottom - rows.top > MOST * all.bottom;
+  if (wide && high) return all;
+  return { ...all, ...(wide ? {} : { left, right }), ...(high ? {} : rows) };
 }
 
 function zoomOf(width, height, available) {
@@ -46,35 +54,37 @@ function zoomOf(width, height, available) {
   return Math.max(fitting, Math.min(MIN_HEIGHT / height, MAX_ZOOM));
 }
 
-function drawImage(bitmap, response, [top, bottom], zoom, size) {
+function drawImage(bitmap, response, crop, zoom, size) {
   const canvas = $("image");
-  const context = sized(canvas, size.width * zoom, (bottom - top) * zoom);
+  const [width, height] = [crop.right - crop.left, crop.bottom - crop.top];
+  const context = sized(canvas, width * zoom, height * zoom);
   canvas.setAttribute("aria-label", `The image, ${size.width} × ${size.height} pixels`);
   context.imageSmoothingQuality = "high";
   if (bitmap) {
-    context.drawImage(bitmap, 0, top, size.width, bottom - top, 0, 0, size.width * zoom, (bottom - top) * zoom);
+    context.drawImage(bitmap, crop.left, crop.top, width, height, 0, 0, width * zoom, height * zoom);
   } else {
     context.fillStyle = color("--sunken");
-    context.fillRect(0, 0, size.width * zoom, (bottom - top) * zoom);
+    context.fillRect(0, 0, width * zoom, height * zoom);
   }
   $("unshown").hidden = Boolean(bitmap);
   context.strokeStyle = color("--warn");
   context.setLineDash([4, 3]);
   context.lineWidth = 1.5;
   for (const box of response.normalization.ink?.unexplainedBoxes ?? []) {
-    const [left, upper] = [(box.left ?? 0) * zoom, ((box.top ?? 0) - top) * zoom];
-    context.strokeRect(left, upper, (box.right - (box.left ?? 0)) * zoom, (box.bottom - (box.top ?? 0)) * zoom);
+    const { left = 0, top = 0, right, bottom } = box;
+    const at = [(left - crop.left) * zoom, (top - crop.top) * zoom];
+    context.strokeRect(...at, (right - left) * zoom, (bottom - top) * zoom);
   }
 }
 
-function drawMarks(response, zoom, [top]) {
+function drawMarks(response, zoom, crop) {
   const { originX = 0, stepX = 0 } = response.scores?.centers ?? {};
-  const centers = (response.digits ?? []).map((digit) => (originX + (digit.position ?? 0) * stepX) * zoom);
+  const centers = (response.digits ?? []).map((digit) => (originX + (digit.position ?? 0) * stepX - crop.left) * zoom);
   const marks = (response.digits ?? []).map((digit, index) => {
-    const { left = 0, right = 0, top: upper = 0, bottom = 0 } = digit.extent ?? {};
+    const { left = 0, right = 0, top = 0, bottom = 0 } = digit.extent ?? {};
     const mark = el("li", trust(digit.confidence));
     const extent = el("span", "extent");
-    place(extent, left * zoom, (upper - top) * zoom, (right - left) * zoom, (bottom - upper) * zoom);
+    place(extent, (left - crop.left) * zoom, (top - crop.top) * zoom, (right - left) * zoom, (bottom - top) * zoom);
     const label = el("span", "label", digit.label);
     label.style.left = `${centers[index]}px`;
     const room = Math.min(...[index - 1, index + 1].map((at) => Math.abs((centers[at] ?? Infinity) - centers[index])));
@@ -87,7 +97,7 @@ function drawMarks(response, zoom, [top]) {
   return marks;
 }
 
-function drawRibbon(response, zoom, width, row) {
+function drawRibbon(response, zoom, left, width, row) {
   const scores = response.scores ?? {};
   const { labels = [], positions = 0, logProbabilities = [], centers = {} } = scores;
   const canvas = $("ribbon");
@@ -101,7 +111,7 @@ function drawRibbon(response, zoom, width, row) {
   const share = (at, index) => Math.exp(number(logProbabilities[at * labels.length + index]));
   const won = runs(response, positions, (at, label) => share(at, labels.indexOf(label)) >= FAINT);
   for (let at = 0; at < positions; at++) {
-    const x = ((centers.originX ?? 0) + (at - 0.5) * (centers.stepX ?? 0)) * zoom;
+    const x = ((centers.originX ?? 0) + (at - 0.5) * (centers.stepX ?? 0) - left) * zoom;
     labels.forEach((label, index) => {
       const likely = share(at, index);
       if (likely < FAINT) return;
