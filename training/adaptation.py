@@ -241,11 +241,14 @@ def adapt(
     scans: Scans,
     learning: Learning,
     check: Constraint | None = None,
-    rounds: int = 3,
+    rounds: int = 1,
     report: Callable[[int, Kept], None] = lambda _number, _kept: None,
     progress: Callable[[Iterator[tuple[str, Source]]], Iterator[tuple[str, Source]]] = iter,
 ) -> list[Round]:
     """Read, keep, learn, and do so again while the readers agree on more.
+
+    They agree on more of what they have just learned from in any case, and in a second round on no
+    more of other scans: one is the default. What they agree on after the last one is read as well.
 
     The folder receives a `round-N` each, with what was kept (`kept.csv`) and the checkpoints of
     both networks, then `model.onnx` and `second_reader.onnx`, which have no thresholds. Called
@@ -269,14 +272,15 @@ def adapt(
         ModelError: a model cannot be read.
     """
     done: list[Round] = []
-    for number in range(1, rounds + 1):
+    for number in range(1, rounds + 2):
         kept = keep(pair, scans, check, progress)
         report(number, kept)
         if not done:
             check_agreement(kept, scans.folder)
-        elif kept.found < done[-1].kept.found + GROWTH * kept.scans:
-            if kept.found < done[-1].kept.found:  # the round lost more than it won
-                done.pop()
+        elif kept.found < done[-1].kept.found:  # the round lost more than it won
+            done.pop()
+            break
+        elif number > rounds or kept.found < done[-1].kept.found + GROWTH * kept.scans:
             break
         folder = run / f"round-{number}"
         folder.mkdir(parents=True, exist_ok=True)

@@ -201,6 +201,22 @@ def test_a_round_that_lets_the_readers_agree_on_less_is_dropped(
     assert not (tmp_path / adaptation.FIRST).exists()
 
 
+def test_the_scans_are_read_once_more_after_the_last_round(tmp_path, monkeypatch, folder, learning):
+    found = iter([Kept(scans=100, agreed=many) for many in (50, 70)])
+    monkeypatch.setattr(adaptation, "keep", lambda *_: next(found))
+    monkeypatch.setattr(adaptation, "learn", lambda *_: PAIR)
+    seen = []
+    rounds = adapt(
+        tmp_path,
+        PAIR,
+        Scans.of(folder),
+        learning,
+        report=lambda number, kept: seen.append((number, kept.found)),
+    )
+    assert [each.number for each in rounds] == [1]
+    assert seen == [(1, 50), (2, 70)]
+
+
 def test_rounds_go_on_while_the_readers_agree_on_more(tmp_path, monkeypatch, folder, learning):
     found = iter([Kept(scans=100, agreed=many) for many in (50, 55, 60, 60)])
     monkeypatch.setattr(adaptation, "keep", lambda *_: next(found))

@@ -31,7 +31,7 @@ def adapt(
     hands: Annotated[
         Path | None, typer.Option(help="A folder with digits of other hands, for made pages.")
     ] = None,
-    rounds: Annotated[int, typer.Option(min=1, help="The most.")] = 3,
+    rounds: Annotated[int, typer.Option(min=1, help="The most; a second one rarely wins.")] = 1,
     epochs: Annotated[
         int, typer.Option(min=1, help="Of each network in each round, 200 steps each.")
     ] = SequenceConfig.adapting().epochs,
@@ -44,8 +44,9 @@ def adapt(
     """Adapt both readers to scans without labels, by what the two read alike.
 
     Each round reads the scans, keeps what both readers and their vote agree on, or what has the
-    right check digit, and learns from it beside made pages. It ends when the readers agree on no
-    more than before. The models are written to RUN; they accept nothing until they are calibrated.
+    right check digit, and learns from it beside made pages. A round after which the readers agree
+    on less is dropped. The models are written to RUN; they accept nothing until they are
+    calibrated.
     """
     from collections.abc import Iterator
 
@@ -110,8 +111,9 @@ def adapt(
         return
     first, other = run / adaptation.FIRST, run / adaptation.SECOND
     console.print(
-        f"after {len(done)} rounds: {first} and {other} written. Their confidences are calibrated "
-        "as before, and they accept nothing; on scans whose texts are known (50 or more):\n"
+        f"after {len(done)} round{'s' * (len(done) > 1)}: {first} and {other} written. Their "
+        "confidences are calibrated as before, and they accept nothing; on scans whose texts are "
+        "known (50 or more):\n"
         f"digitstrip-train calibrate {first} {first} --second-reader {other} --strips DIR",
         soft_wrap=True,
         markup=False,
