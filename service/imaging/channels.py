@@ -107,7 +107,7 @@ def choose(pixels: npt.NDArray[np.uint8]) -> Mix:
     """
     step = max(round(math.sqrt(pixels[..., 0].size / GLANCED)), 1)
     few = pixels[::step, ::step]
-    paper = np.median(few.reshape(-1, 3)[:: max(few[..., 0].size // 4096, 1)], axis=0)
+    paper = np.array([quantile(few[..., channel], 0.5) for channel in range(3)])
     _, most, least = _differences(few, paper)
     if np.count_nonzero(most - least >= LEAST_CHROMA) < LEAST_COLORED * most.size:
         return PLAIN
