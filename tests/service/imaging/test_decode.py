@@ -341,7 +341,7 @@ def test_thumbnails_and_masks_of_a_tiff_are_no_pages(kinds, levels):
     encoded = tiff_of_kinds(*kinds)
     assert count_pages(encoded) == len(levels)
     assert [decode(encoded, page).gray[0, 0] for page in range(len(levels))] == levels
-    with pytest.raises(NoSuchPage, match=f"0 to {len(levels) - 1}$"):
+    with pytest.raises(NoSuchPage, match=f"has {len(levels)} page"):
         decode(encoded, len(levels))
     with EncodedImage(encoded) as image:  # in any order, opened once
         backward = [image.decode(page).gray[0, 0] for page in reversed(range(len(levels)))]
