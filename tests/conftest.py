@@ -173,12 +173,12 @@ def axe(tmp_path_factory):
 def run():
     """Run `digitstrip` as a user does; returns the completed process."""
 
-    def run(*arguments, stdin=b"", **environment):
+    def run(*arguments, stdin=b"", cwd=ROOT, **environment):
         return subprocess.run(
             [sys.executable, "-m", "service.cli", *map(str, arguments)],
             input=stdin,
             capture_output=True,
-            cwd=ROOT,
+            cwd=cwd,
             timeout=120,
             env=os.environ | environment,
             check=False,

@@ -17,7 +17,7 @@ from service.review.settings import Settings
 from service.review.summary import Summary, summary_of
 from service.review.table import DIGITS, Row
 
-LEASE_SECONDS = 600.0  # that a row, once shown to somebody, is kept from others
+LEASE_SECONDS = 180.0  # that a row, once shown to somebody, is kept from others
 CHOICES = 4  # alternatives that are offered
 NEAR = 0.02  # a runner-up's confidence, from which it makes an alternative
 MOST_DIGITS = 255  # of a value, as of a constraint

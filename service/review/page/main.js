@@ -273,6 +273,10 @@ function onKey(event) {
   if ((event.ctrlKey || event.metaKey || event.altKey) && !undoing) {
     return;
   }
+  if (event.repeat && !(event.key in MOVES) && !event.key.startsWith("Arrow")) {
+    event.preventDefault(); // a key that is held would confirm rows that nobody saw
+    return;
+  }
   if (event.key === "?") {
     $("keys").showModal();
   } else if (view === "carpet") {

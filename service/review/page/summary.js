@@ -38,7 +38,7 @@ export async function drawSummary(nothingToDo) {
   if (found.paces.length > 1) {
     tables.push(table("Who did it", ["", "rows", "an hour", "keystrokes"],
       found.paces.slice(1).map(({ who, rows, hourly, strokes }) =>
-        [who, rows, Math.round(hourly), strokes.toFixed(2)])));
+        [who, rows, Math.round(hourly).toLocaleString("en"), strokes.toFixed(2)])));
   }
   const others = Object.entries(found.outcomes).filter(([what]) => what !== "text");
   if (others.length) {

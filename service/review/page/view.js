@@ -147,7 +147,7 @@ export function drawNote({ task, editor, allowed, armed, hint }) {
   let [text, strong] = ["", false];
   if (hint) {
     [text, strong] = [hint, true];
-  } else if (allowed === false) {
+  } else if (allowed === false && (task.task === "key" || editor.touched)) {
     text = armed ? "This breaks the constraint. Enter again keeps it all the same."
       : "This breaks the constraint.";
     strong = true;

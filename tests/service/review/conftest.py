@@ -58,15 +58,15 @@ def review():
 class Server:
     """A `digitstrip review` process, and where its page is."""
 
-    def __init__(self, table, *arguments, listen="127.0.0.1:0"):
-        self.table, self.arguments, self.listen = table, arguments, listen
+    def __init__(self, table, *arguments, listen="127.0.0.1:0", cwd=ROOT):
+        self.table, self.arguments, self.listen, self.cwd = table, arguments, listen, cwd
         self.start()
 
     def start(self):
         command = [sys.executable, "-m", "service.cli", "review", str(self.table)]
         command += ["--listen", self.listen, *map(str, self.arguments)]
         self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=self.cwd
         )
         line = self.process.stdout.readline()
         assert line, self.process.stderr.read()

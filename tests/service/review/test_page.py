@@ -97,6 +97,17 @@ def test_enter_confirms_and_the_doubtful_digit_is_under_the_cursor(visit, serve,
     assert done_of(server, page) == [("text", 0, "123", 1), ("text", 1, "45678", 1)]
 
 
+def test_a_key_that_is_held_confirms_one_row(visit, serve, table):
+    page = visit(serve(table("123", "456", "789")))
+    shown(page, "123")
+    page.keyboard.down("Enter")
+    shown(page, "456")
+    page.keyboard.down("Enter")  # again without being let go: it repeats
+    page.keyboard.down("Enter")
+    page.keyboard.up("Enter")
+    shown(page, "456")
+
+
 def test_digits_overtype_what_is_under_the_cursor(visit, serve, table):
     server = serve(table("123"))
     page = visit(server)
@@ -285,7 +296,7 @@ def test_what_a_closed_page_could_not_save_the_next_one_saves(visit, serve, tabl
 
 def test_two_people_key_a_row_and_a_third_decides(visit, serve, table, tmp_path):
     (tmp_path / "people").write_text(PEOPLE)
-    server = serve(table("123"), "--people", tmp_path / "people", "--keys", 2)
+    server = serve(table("123"), "--people", tmp_path / "people", "--keys", 2, "--length", 3)
     ada = visit(server, "a" * 16)
     shown(ada, "123")
     press(ada, "Enter")
@@ -300,6 +311,7 @@ def test_two_people_key_a_row_and_a_third_decides(visit, serve, table, tmp_path)
     saved(ben)
     eve = visit(server, "c" * 16)
     eve.get_by_text("These values were given.").wait_for()
+    assert "constraint" not in eve.inner_text("#note")
     values = eve.locator("#choices button").all_inner_texts()
     assert [value.split()[-1] for value in values] == ["123", "173"]
     press(eve, "Enter")
