@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from service.csv_cells import as_text, guarded, line_of
+from service.csv_cells import as_text, guarded, line_of, unguarded
 from service.durable_files import PARTIAL, beside, put_in_place, writing
 from service.errors import SettingsError
 from service.extras import needs
 from service.review.decisions import Action, Decisions
 from service.review.labels import Labeled
 from service.review.queue import Entry, Queue, Why
-from service.review.table import MAX_CELL, Row, read_cells, to_row
+from service.review.table import MAX_CELL, Row, read_cells
 
 MARK = b"\xef\xbb\xbf"  # by which Excel knows UTF-8, and we a CSV for spreadsheets
 # What is appended to every row; nothing in a row that nobody was to look at, but for the last one.
@@ -43,13 +43,12 @@ class Reviewed:
 
     def cells(self, number: int, cells: Mapping[str, Any]) -> Cells:
         """Return the new columns of a table's row."""
-        row = to_row(number, cells)
         blank: Cells = dict.fromkeys(COLUMNS)
-        if row is None:
-            return blank
+        if cells["confidence"] in (None, ""):
+            return blank  # it could not be read
         entry = self.entries.get(number)
         if entry is None:
-            return blank | {"final_text": row.text}
+            return blank | {"final_text": unguarded(cells["text"])}
         found = blank | {"review_why": entry.why.value}
         key = self.decisions.verdict(number)
         if key is None:
@@ -140,13 +139,12 @@ def _parquet(table: Path, to: Path, reviewed: Reviewed) -> None:
         schema = file.schema_arrow
         for name in COLUMNS:
             schema = schema.append(pa.field(name, pa.string()))
-        read = [name for name in file.schema_arrow.names if name != "scores"]
         number = 0
         with parquet.ParquetWriter(to, schema, compression="zstd") as out:
             for index in range(file.num_row_groups):
                 group = file.read_row_group(index)
                 new = []
-                for cells in group.select(read).to_pylist(maps_as_pydicts="strict"):
+                for cells in group.select(["text", "confidence"]).to_pylist():
                     new.append(reviewed.cells(number, cells))
                     number += 1
                 for name in COLUMNS:

@@ -7,19 +7,18 @@ from datetime import UTC, datetime
 from threading import Lock
 from typing import Any
 
-from service.errors import BadOption, DigitstripError, quoted
+from service.errors import BadOption, quoted
 from service.review.constraints import Constraints
-from service.review.crops import Crops, extents_in
-from service.review.decisions import Action, Decisions, Task
+from service.review.crops import Crops
+from service.review.decisions import Action, Decisions, RowState, Task
 from service.review.journal import Event, Journal
 from service.review.queue import DigitAt, Entry, Queue, Why
 from service.review.settings import Settings
 from service.review.summary import Summary, summary_of
 from service.review.table import DIGITS, Row
+from service.review.views import Viewer
 
 LEASE_SECONDS = 180.0  # that a row, once shown to somebody, is kept from others
-CHOICES = 4  # alternatives that are offered
-NEAR = 0.02  # a runner-up's confidence, from which it makes an alternative
 MOST_DIGITS = 255  # of a value, as of a constraint
 MOST_MS = 86_400_000
 MOST_EVENTS = 1000  # of one request
@@ -70,10 +69,15 @@ class Session:
             count: of tasks, at most.
             shown: rows that the page has already.
         """
+        viewer = Viewer(self.settings, self.constraints, self.crops)
         with self._lock:
-            chosen = self._choose(who, count, set(shown))
-        for entry, task in chosen:
-            yield self._view(entry.row, task)
+            odd = dict(sorted(self.decisions.odd, reverse=True))
+            chosen = [
+                (entry.row, task, RowState([*self.decisions.state(entry.row.number).keys]))
+                for entry, task in self._choose(who, count, set(shown))
+            ]
+        for row, task, state in chosen:
+            yield viewer.view(row, task, state, odd.get(row.number))
 
     def _choose(self, who: str, count: int, shown: set[int]) -> list[tuple[Entry, Task]]:
         """Choose rows that nobody else has in hand; those to decide come last."""
@@ -93,84 +97,6 @@ class Session:
         for entry, _ in chosen:
             self._leases[entry.row.number] = _Lease(who, now + LEASE_SECONDS)
         return chosen
-
-    def _view(self, row: Row, task: Task) -> dict[str, Any]:
-        """Return a row as a person may see it: nothing says why it is in the queue."""
-        state = self.decisions.state(row.number)
-        view: dict[str, Any] = {
-            "row": row.number,
-            "task": task,
-            "name": row.id or row.source,
-            "source": row.source,
-            "page": row.page + 1,
-            "constrained": self.constraints.of(row) is not None,
-            "crop": None,
-            "trouble": "",
-            "digits": [],
-            "cursor": 0,
-            "choices": [],
-            "text": "",
-        }
-        try:
-            crop = self.crops.of(row)
-        except DigitstripError as error:
-            view["trouble"] = str(error)
-        else:
-            view["crop"] = {"width": crop.width, "height": crop.height, "whole": crop.is_whole}
-        if task is Task.BLIND:
-            return view
-        if task is Task.DECIDE:
-            values = state.values(self.settings, row.value)
-            view["choices"] = self._checked(row, values)
-            view["others"] = sorted({key.what for key in state.opinions} - {Action.TEXT})
-            return view | {"text": values[0] if values else ""}
-        view["text"] = row.value
-        view["allowed"] = self.constraints.check(row, row.value).allowed
-        if view["crop"] and self._are_drawn(row):
-            view["digits"] = [[round(edge, 5) for edge in box] for box in extents_in(crop, row)]
-        view["cursor"] = self._doubtful(row)
-        view["choices"] = self._choices(row)
-        if not self.settings.sample:  # else accepted rows, which have none, would be told apart
-            view["reasons"] = row.reasons
-        return view
-
-    def _are_drawn(self, row: Row) -> bool:
-        return "".join(digit.label for digit in row.digits) == row.value
-
-    def _doubtful(self, row: Row) -> int:
-        """Return which digit is under the cursor: one that looked odd, else the least sure one."""
-        odd = [place for number, place in self.decisions.odd if number == row.number]
-        if odd:
-            return min(odd)
-        if not self._are_drawn(row):
-            return 0
-        places = range(len(row.digits))
-        return min(places, key=lambda place: row.digits[place].margin, default=0)
-
-    def _choices(self, row: Row) -> list[dict[str, Any]]:
-        """Return other values than the machine's: those that it named, and likely digits."""
-        texts = [*(each for each in row.alternatives), *row.readers]
-        values = ["".join(c for c in text if c in DIGITS) for text in texts]
-        if self._are_drawn(row):
-            others = [
-                (confidence, place, label)
-                for place, digit in enumerate(row.digits)
-                for label, confidence in digit.runners_up
-                if confidence >= NEAR and label != digit.label
-            ]
-            for _, place, label in sorted(others, key=lambda other: (-other[0], other[1])):
-                inserted = label if label in DIGITS else ""
-                values.append(row.value[:place] + inserted + row.value[place + 1 :])
-        different = [value for value in dict.fromkeys(values) if value != row.value]
-        checked = self._checked(row, different)
-        allowed = [each for each in checked if each["allowed"]]
-        return (allowed or checked)[:CHOICES]
-
-    def _checked(self, row: Row, values: Iterable[str]) -> list[dict[str, Any]]:
-        return [
-            {"text": value, "allowed": self.constraints.check(row, value).allowed}
-            for value in values
-        ]
 
     def row(self, number: int) -> Row:
         """Return a row by its number.

@@ -10,9 +10,16 @@ from typing import Any
 from service.csv_cells import unguarded
 from service.errors import BadConstraint, SettingsError
 from service.extras import needs
-from service.inputs.manifest import constraint_of
+from service.inputs.manifest import CONSTRAINTS, constraint_of
 
 NEEDED = ("source", "page", "text", "confidence", "decision")  # columns of every table of readings
+# What is read of a Parquet file; nested columns that nobody looks at would take most of the time.
+READ = {
+    *NEEDED,
+    *("id", "sha256", "reasons", "readers", "alternatives", "constraint", "digits"),
+    *("model_digest", "review_outcome"),
+    *CONSTRAINTS,
+}
 NESTED = ("readers", "alternatives", "constraint", "digits")  # JSON in the cells of a CSV
 BROKEN = ("IMPOSSIBLE", "UNSEARCHED")  # outcomes of a constraint that the text does not satisfy
 DIGITS = "0123456789"
@@ -131,7 +138,7 @@ def _parquet(path: Path) -> Iterator[Mapping[str, Any]]:
         from pyarrow import parquet
     try:
         with parquet.ParquetFile(path) as table:
-            names = [name for name in table.schema_arrow.names if name != "scores"]
+            names = [name for name in table.schema_arrow.names if name in READ]
             for batch in table.iter_batches(256, columns=names):
                 yield from batch.to_pylist(maps_as_pydicts="strict")
     except pa.ArrowException as error:
