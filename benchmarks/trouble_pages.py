@@ -79,8 +79,8 @@ def slash_dash(page: Page, _: Page, rng: np.random.Generator) -> Page:
 def cut_off(page: Page, _: Page, rng: np.random.Generator) -> Page:
     """Cut the page through the middle of the digits' height."""
     top, _left, bottom, _right = inked(page)
-    edge = round(top + rng.uniform(0.45, 0.75) * (bottom - top))
-    return page[:edge] if rng.random() < 0.5 else page[-edge:]
+    kept = round(rng.uniform(0.45, 0.75) * (bottom - top))
+    return page[: top + kept] if rng.random() < 0.5 else page[bottom - kept :]
 
 
 def faint(page: Page, _: Page, rng: np.random.Generator) -> Page:
