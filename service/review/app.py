@@ -129,8 +129,8 @@ class _Api:
     async def crop(self, request: Request, _: str) -> Response:
         """Answer with the picture of a row."""
         row = self.session.row(request.path_params["row"])
-        whole = bool(request.query_params.get("whole"))
-        crop = await run_in_threadpool(self.session.crops.of, row, whole)
+        whole, clear = (bool(request.query_params.get(name)) for name in ("whole", "clear"))
+        crop = await run_in_threadpool(self.session.crops.of, row, whole, clear)
         return Response(crop.png, media_type="image/png", headers=KEPT)
 
     async def carpets(self, _request: Request, _: str) -> Response:

@@ -16,6 +16,7 @@ WHOLE = 0.5  # share of the page from which all of it is shown
 WIDEST, HIGHEST = 2400, 1200  # pixels of a picture; larger ones are reduced
 KEPT = 64  # crops in memory: those just seen, for undoing, and the next ones
 TALL = 64  # pixels of a carpet's cell
+CLEAR = (0.5, 60)  # percentiles of a page's levels that become black and white
 PALE = 0.3  # contrast of what is beside a cell's digit
 CELL_MARGIN = 0.2  # of a digit's height, around it in a cell
 
@@ -43,13 +44,18 @@ class Crops:
         self._cut = lru_cache(KEPT)(self._cut_anew)
         self._page = lru_cache(2)(self._decode)
 
-    def of(self, row: Row, whole: bool = False) -> Crop:
+    def of(self, row: Row, whole: bool = False, clear: bool = False) -> Crop:
         """Return what to show of a row: its digits and what is around them, or the whole page.
+
+        Args:
+            row: of the table.
+            whole: whether to show all of the page.
+            clear: whether to raise the contrast, for faint pencil.
 
         Raises:
             InputError, MissingExtra: the page cannot be shown.
         """
-        return self._cut(row, whole)
+        return self._cut(row, whole, clear)
 
     def digit(self, row: Row, position: int) -> Gray:
         """Return a square with one digit, (TALL, TALL), for a carpet; what is beside it is pale.
@@ -80,12 +86,13 @@ class Crops:
     def _decode(self, row: Row) -> Gray:
         return self._sources.page(row.source, row.page, row.sha256).gray
 
-    def _cut_anew(self, row: Row, whole: bool) -> Crop:
+    def _cut_anew(self, row: Row, whole: bool, clear: bool) -> Crop:
         gray = self._page(row)
         left, top, right, bottom = (0, 0, gray.shape[1], gray.shape[0])
         if not whole and row.digits:
             left, top, right, bottom = around(row, right, bottom)
         part = gray[top:bottom, left:right]
+        part = cleared(part) if clear else part
         return Crop(png_of(part), left, top, right - left, bottom - top, part.shape == gray.shape)
 
 
@@ -100,6 +107,12 @@ def around(row: Row, width: int, height: int) -> tuple[int, int, int, int]:
     if right <= left or bottom <= top or (right - left) * (bottom - top) > WHOLE * width * height:
         return 0, 0, width, height
     return left, top, right, bottom
+
+
+def cleared(gray: Gray) -> Gray:
+    """Return a picture whose own levels, but for a few of its pixels, reach from black to white."""
+    dark, bright = np.percentile(gray, CLEAR)
+    return np.interp(gray, (dark, max(bright, dark + 1)), (0, 255)).astype(np.uint8)
 
 
 def png_of(gray: Gray) -> bytes:

@@ -11,7 +11,7 @@ import os
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
@@ -71,7 +71,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Head:
-    """The first line: what is reviewed, and how."""
+    """What is reviewed, and how: the first line, or a later one where the sample has grown."""
 
     table: str  # SHA-256 of the table
     settings: Settings
@@ -101,10 +101,12 @@ class Journal:
             self._lock_file()
             lines, size = _whole_lines(path)
             begun, self.events = _parsed(path, lines)
-            if begun != head:
+            if replace(begun, settings=begun.settings.grown_to(head.settings)) != head:
                 raise SettingsError(_differs(path, begun, head))
             with writing(path):
                 self._file.truncate(size)
+            if begun != head:
+                self._write(_line({"settings": head.settings.to_json()}))
         except BaseException:
             self._file.close()
             raise
@@ -212,8 +214,14 @@ def _parsed(path: Path, lines: list[bytes]) -> tuple[Head, list[Event]]:
             f"{path} is not a journal of `digitstrip review`, or its first line is damaged; it is "
             "left as it is: move it away to begin again"
         ) from error
+    events = []
     try:
-        return head, [Event.from_json(each) for each in objects]
+        for each in objects:
+            if "settings" in each:
+                head = Head(head.table, Settings.from_json(each["settings"]))
+            else:
+                events.append(Event.from_json(each))
+        return head, events
     except (TypeError, ValueError) as error:
         raise SettingsError(f"{path} is of another version: {error}") from error
 

@@ -1,6 +1,6 @@
 """What a review was begun with; the journal keeps it, so that every later start does the same."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 from service.inputs.documents import DPI
@@ -16,6 +16,15 @@ class Settings:
     seed: int = 0  # decides which, and where they stand among the others
     constraint: str = ""  # on every row, in protobuf's text format
     dpi: int = DPI  # dots an inch that a PDF's pages were read at
+
+    def grown_to(self, other: "Settings") -> "Settings":
+        """Return these settings with the sample of others, if it is larger and holds theirs.
+
+        A larger sample of the same seed has all rows of the smaller one.
+        """
+        if other.sample <= self.sample or (self.sample and other.seed != self.seed):
+            return self
+        return replace(self, sample=other.sample, seed=other.seed)
 
     def to_json(self) -> dict[str, Any]:
         """Return the settings by name."""

@@ -70,7 +70,7 @@ function entry(task, editor) {
     task,
     editor: editor ?? new Editor(task.text, task.cursor, places),
     image: null,
-    whole: false,
+    shown: { whole: false, clear: false },
   };
   if (task.task === "decide") {
     made.editor = editor ?? new Editor("");
@@ -81,7 +81,7 @@ function entry(task, editor) {
   task.choices.forEach((choice) => checks.set(`${task.row} ${choice.text}`, choice.allowed));
   made.loaded = load(task).then((image) => {
     made.image = image;
-    if (current === made && !made.whole) {
+    if (current === made) {
       drawRow(made);
     }
   });
@@ -193,7 +193,8 @@ function act(what, text = "") {
     ms: Math.round(performance.now() - shownAt - hiddenFor),
     strokes,
   };
-  past.push({ task, editor: current.editor, image: current.image, id: event.id });
+  const { editor, image, shown } = current;
+  past.push({ task, editor, image, shown, id: event.id });
   saver.add(event);
   move(progress, 1);
   next();
@@ -213,25 +214,22 @@ function undo() {
   if (current) {
     queue.unshift(current);
   }
-  queue.unshift({ ...last, loaded: Promise.resolve(), whole: false });
+  queue.unshift({ ...last, loaded: Promise.resolve() });
   next();
 }
 
-async function toggleWhole() {
+// Shows the whole page, or the picture with more contrast, or as it was.
+async function toggle(what) {
   const asked = current;
-  if (!current.task.crop || current.task.crop.whole) {
+  if (!current.task.crop || (what === "whole" && current.task.crop.whole)) {
     return;
   }
-  if (!current.whole && !current.wholeImage) {
-    const image = await load(current.task, true);
-    if (!image || current !== asked) {
-      return;
-    }
-    current.wholeImage = image;
-    current.wholeSize = { width: image.naturalWidth, height: image.naturalHeight };
+  const shown = { ...current.shown, [what]: !current.shown[what] };
+  const image = await load(current.task, shown);
+  if (image && current === asked) {
+    Object.assign(current, { image, shown });
+    drawRow(current);
   }
-  current.whole = !current.whole;
-  drawRow(current);
 }
 
 function command(key) {
@@ -255,7 +253,9 @@ function command(key) {
     editor.remove();
     edited();
   } else if (key === "z") {
-    toggleWhole();
+    toggle("whole");
+  } else if (key === "c") {
+    toggle("clear");
   } else {
     return false;
   }
@@ -349,8 +349,8 @@ function onClick(event) {
     undo();
   } else if (action === "nothing") {
     command("n");
-  } else if (action === "whole") {
-    toggleWhole();
+  } else if (action === "whole" || action === "clear") {
+    toggle(action);
   } else {
     act(action);
   }

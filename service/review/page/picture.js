@@ -3,13 +3,14 @@
 const MOST_TIMES = 5; // that a small picture is enlarged
 const FEWEST_PIXELS = 20; // of a digit's width, below which the picture is scrolled instead
 
-export function load(task, whole = false) {
+export function load(task, shown = {}) {
   if (!task.crop) {
     return Promise.resolve(null);
   }
   const image = new Image();
   image.decoding = "async";
-  image.src = `/api/crops/${task.row}${whole ? "?whole=1" : ""}`;
+  const wanted = ["whole", "clear"].filter((name) => shown[name]).map((name) => `${name}=1`);
+  image.src = `/api/crops/${task.row}${wanted.length ? "?" : ""}${wanted.join("&")}`;
   image.alt = "";
   return image.decode().then(() => image, () => null);
 }

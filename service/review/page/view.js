@@ -40,21 +40,23 @@ export function show(view) {
 
 // Draws a row: its picture, under which the digits stand each in its place, and what can be done.
 export function drawRow(current) {
-  const { task, editor } = current;
+  const { task } = current;
   const room = { width: $("row").clientWidth - 10, height: Math.max(innerHeight * 0.38, 120) };
-  const crop = current.whole ? current.wholeSize : task.crop;
-  const digits = current.whole ? [] : task.digits;
+  const { whole } = current.shown;
+  const crop = whole ? { width: current.image.naturalWidth, height: current.image.naturalHeight }
+    : task.crop;
+  const digits = whole ? [] : task.digits;
   const pixels = crop ? size(crop.width, crop.height, digits, room)
     : { width: Math.min(room.width, 480), height: 96 };
   $("picture").style.width = $("field").style.width = `${pixels.width}px`;
   $("picture").style.height = `${pixels.height}px`;
   $("field").style.minWidth = `${Math.min(room.width, 220)}px`;
-  const picture = current.whole ? current.wholeImage : current.image;
-  const content = picture ?? element("p", { text: task.trouble || "This scan cannot be shown" });
+  const content = current.image ?? element("p", { text: task.trouble || "This scan cannot be shown" });
   $("picture").replaceChildren(content);
   $("name").textContent = task.name === task.source && task.page === 1 ? task.name
     : `${task.name} · ${task.name === task.source ? "" : `${task.source}, `}page ${task.page}`;
   document.querySelector("[data-act=whole]").parentElement.hidden = !crop || task.crop.whole;
+  document.querySelector("[data-act=clear]").parentElement.hidden = !crop;
   drawValue(current);
   drawChoices(current);
   drawNote(current);
@@ -64,7 +66,7 @@ export function drawValue(current) {
   const { task, editor } = current;
   const width = $("field").clientWidth;
   const offset = (width - $("picture").clientWidth) / 2;
-  const placed = editor.places && !current.whole;
+  const placed = editor.places && !current.shown.whole;
   const positions = placed ? editor.places.map((place) => offset + place * $("picture").clientWidth)
     : evenly(editor.digits.length, width);
   const nearest = Math.min(...positions.slice(1).map((at, index) => at - positions[index]), 60);
@@ -104,9 +106,9 @@ export function drawValue(current) {
 }
 
 // Marks, in the picture, the digit that is under the cursor.
-function drawMark({ task, editor, whole }, placed) {
+function drawMark({ task, editor }, placed) {
   $("picture").querySelector(".at")?.remove();
-  const digits = placed && !whole && task.digits.length === editor.digits.length ? task.digits : [];
+  const digits = placed && task.digits.length === editor.digits.length ? task.digits : [];
   const box = digits[editor.cursor];
   if (box) {
     const mark = element("div", { className: "at" });

@@ -89,6 +89,26 @@ def test_a_journal_of_another_table_or_with_other_options_is_refused(three):
         Journal(three, Head("cd" * 32, HEAD.settings))
     with pytest.raises(SettingsError, match="--keys was 1 and is 2"):
         Journal(three, Head(HEAD.table, Settings(sample=7, keys=2)))
+    with pytest.raises(SettingsError, match="--sample was 7 and is 6"):
+        Journal(three, Head(HEAD.table, Settings(sample=6)))
+    with pytest.raises(SettingsError, match="--seed was 0 and is 1"):
+        Journal(three, Head(HEAD.table, Settings(sample=9, seed=1)))
+
+
+def test_the_sample_may_grow_later(three):
+    larger = Head(HEAD.table, Settings(sample=50))
+    with Journal(three, larger) as journal:
+        assert journal.events == [event(0), event(1), event(2)]
+        journal.append([event(3)])
+    assert read_journal(three) == (larger, [*map(event, range(4))])
+    Journal(three, larger).close()
+
+
+def test_a_first_sample_may_have_any_seed(path):
+    Journal(path, Head(HEAD.table, Settings())).close()
+    sampled = Head(HEAD.table, Settings(sample=5, seed=3))
+    Journal(path, sampled).close()
+    assert read_journal(path)[0] == sampled
 
 
 def test_a_second_server_on_one_journal_is_refused(three):

@@ -256,6 +256,16 @@ def test_the_whole_page_is_a_key_away(visit, serve, tmp_path):
     page.wait_for_function("() => document.querySelector('#picture img').naturalWidth < 400")
 
 
+def test_more_contrast_is_a_key_away(visit, serve, table):
+    page = visit(serve(table("123", "456")))
+    page.wait_for_selector("#picture img")
+    press(page, "c")
+    page.wait_for_function("() => document.querySelector('#picture img').src.endsWith('?clear=1')")
+    shown(page, "123")
+    press(page, "c")
+    page.wait_for_function("() => !document.querySelector('#picture img').src.includes('?')")
+
+
 def test_a_scan_that_is_gone_says_so(visit, serve, tmp_path):
     table = write_table(tmp_path / "t.jsonl", [row_of(tmp_path / "gone.png", "12", 0.5)])
     page = visit(serve(table))

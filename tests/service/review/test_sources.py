@@ -155,3 +155,21 @@ def test_a_source_s_name_does_not_lead_out_of_the_folder(tmp_path, scan):
         "labels-2.csv",
         "a.png",
     }
+
+
+def test_faint_pencil_is_shown_with_all_contrast(tmp_path):
+    faint = (200 + scan_of("7") // 20).astype(np.uint8)
+    crops, row = crop_of(tmp_path, faint, [30.0, 10.0, 60.0, 38.0])
+    plain, clear = (
+        cv2.imdecode(np.frombuffer(crops.of(row, clear=wanted).png, np.uint8), cv2.IMREAD_GRAYSCALE)
+        for wanted in (False, True)
+    )
+    assert np.array_equal(plain, faint)
+    assert np.ptp(plain) < 12
+    assert np.ptp(clear) == 255
+    assert clear.shape == plain.shape
+
+
+def test_an_even_page_has_no_contrast_to_raise(tmp_path):
+    crops, row = crop_of(tmp_path, np.full((48, 90), 200, np.uint8), [30.0, 10.0, 60.0, 38.0])
+    assert crops.of(row, clear=True).png.startswith(b"\x89PNG")
