@@ -64,8 +64,10 @@ class Served:
                 cwd=ROOT,
                 env=os.environ | known,
             )
-        self.address = ""
+        self.address = self.web = ""
         for line in self.process.stdout or ():
+            if line.startswith("serving http"):
+                self.web = line.split("/")[2]
             if line.startswith("serving on "):
                 self.address = line.split()[-1]
                 return

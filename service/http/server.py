@@ -213,6 +213,10 @@ def _listener(listen: str) -> socket.socket:
         raise SettingsError(f"{quoted(listen)} is no address; expected host:port")
     try:
         family, *_ = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)[0]
-        return socket.create_server((host, int(port)), family=family, backlog=BACKLOG)
+        listener = socket.create_server((host, int(port)), family=family, backlog=BACKLOG)
+        # Connections inherit it. asyncio sets it only where the protocol of a socket is not left
+        # open; without, the second part of an answer waits for the acknowledgment of the first.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return listener
     except OSError as error:
         raise SettingsError(f"cannot listen on {listen} for HTTP: {error}") from error

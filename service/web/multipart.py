@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from email.message import Message
 from email.parser import BytesHeaderParser
-from email.policy import HTTP
 
 from service.errors import InputError, quoted
 
@@ -25,7 +24,7 @@ def uploaded(content_type: str, body: bytes) -> Upload:
     Raises:
         InputError: the form is malformed, or has another field, or several files.
     """
-    header = Message(HTTP)
+    header = Message()
     header["Content-Type"] = content_type
     boundary = header.get_boundary()
     if not boundary:
@@ -38,8 +37,10 @@ def uploaded(content_type: str, body: bytes) -> Upload:
     head, blank, content = parts[0].partition(b"\r\n\r\n")
     if not blank or len(head) > MAX_HEADER_BYTES:
         raise InputError("the form's part has no headers, or too long ones", FIELD)
-    part = BytesHeaderParser(policy=HTTP).parsebytes(head.lstrip())
+    part = BytesHeaderParser().parsebytes(head.lstrip())
     field = str(part.get_param("name", "", "content-disposition"))
     if field != FIELD:
         raise InputError(f"the form has a field named {quoted(field)}; expected {FIELD!r}", FIELD)
-    return Upload(part.get_filename() or "", content)
+    name = part.get_filename() or ""
+    # Browsers send names in UTF-8 as it is, whose bytes the parser lets through.
+    return Upload(name.encode("utf-8", "surrogateescape").decode("utf-8", "replace"), content)

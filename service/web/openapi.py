@@ -12,7 +12,6 @@ from starlette.routing import Route
 
 from service.api.options import CHECK_DIGITS
 from service.pb import recognizer_pb2 as pb
-from service.recognition.recognizer import MAX_ALTERNATIVES
 
 Schema = dict[str, Any]
 
@@ -26,10 +25,7 @@ PARAMETERS: dict[str, tuple[str, Schema]] = {
     "pattern": ("A regular expression for the whole string, such as \\d{5}(-\\d{4})?.", TEXT),
     "allowed": ("The allowed strings, one a parameter.", {"type": "array", "items": TEXT}),
     "check": ("The check digit that the string must have.", {"enum": [*CHECK_DIGITS]}),
-    "alternatives": (
-        "The number of alternative strings.",
-        {"type": "integer", "minimum": 0, "maximum": MAX_ALTERNATIVES},
-    ),
+    "alternatives": ("The number of alternative strings.", COUNT),
     "accept-errors": (
         "Decide ACCEPT or REVIEW, with at most this share of the accepted wrong: 0.01 or 1%.",
         TEXT,

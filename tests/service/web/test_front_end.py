@@ -1,11 +1,13 @@
 import asyncio
 import json
+import re
 import shutil
 import signal
 import ssl
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -166,6 +168,12 @@ def test_a_full_queue_refuses_with_the_time_after_which_to_retry(start_web):
     assert (answer.status, answer.error["reason"]) == (429, "OVERLOADED")
     assert int(answer.headers["retry-after"]) >= 1
     assert server.figures("refused_total", reason="OVERLOADED") == 2
+
+
+def test_the_process_that_speaks_http_has_no_library_that_decodes_images(web):
+    maps = Path(f"/proc/{web.process.pid}/maps").read_text()
+    assert "grpc" in maps
+    assert not re.search("cv2|PIL|onnxruntime", maps)
 
 
 def test_without_web_listen_no_library_of_http_is_loaded():

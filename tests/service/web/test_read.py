@@ -179,8 +179,8 @@ def test_another_content_type_is_refused_by_name(web):
     assert answer.error["message"].startswith("the content-type is 'text/html'; expected image/*")
 
 
-def test_a_files_name_is_returned_as_data(web):
-    name = "<script>alert(1)</script>.png"
+@pytest.mark.parametrize("name", ["<script>alert(1)</script>.png", "Zählerstand №5.png", "a;b.png"])
+def test_a_files_name_is_returned_as_data(web, name):
     answer = call(web.web, "/v1/read", form(IMAGE, name=name)[0], Content_Type=form(b"")[1])
     assert answer.json["source"] == name
     assert answer.headers["content-type"] == "application/json"
