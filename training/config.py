@@ -1,7 +1,7 @@
 """Every knob of a training run and of the pages it makes, each with its unit."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 
@@ -18,7 +18,7 @@ class Config:
 
     learning_rate: float = 2e-3  # peak, reached after the warm-up, then a cosine down to 0
     warmup: float = 0.05  # share of all steps
-    weight_decay: float = 0.01
+    weight_decay: float = 0.01  # of AdamW
     dropout: float = 0.3  # of the 500 hidden units
     average: float = 0.999  # decay per step of the weights' running average
     bfloat16: bool = False  # whether convolutions multiply in 16 bits; twice as fast, hardly worse
@@ -46,7 +46,10 @@ class Config:
 
 @dataclass(frozen=True)
 class SequenceConfig:
-    """The knobs of stage two: whole strips, labeled with their text alone."""
+    """The knobs of stage two: whole strips, labeled with their text alone.
+
+    What has no comment is as in `Config`.
+    """
 
     epochs: int = 72
     steps: int = 250  # batches in an epoch
@@ -62,12 +65,12 @@ class SequenceConfig:
     mnist: float = 0.65  # share of batches whose windows are of MNIST's digits alone
     held_out_lines: int = 300  # of each kind, that an epoch is judged by
 
-    learning_rate: float = 1e-3  # as in `Config`, and so on
+    learning_rate: float = 1e-3
     warmup: float = 0.02
     weight_decay: float = 0.01
     dropout: float = 0.2
     average: float = 0.999
-    bfloat16: bool = False
+    bfloat16: bool = False  # whether activations are rounded to 16 bits
     kept: float = 0.0  # share of the weights gone on from, in the mean of those and the new ones
 
     upright: float = 1.25  # share of the line's slant that is taken away: 0 to this
@@ -237,9 +240,18 @@ class StripConfig:
     @classmethod
     def switches(cls) -> tuple[str, ...]:
         """Return the names of the effects."""
-        return tuple(field.name for field in fields(cls) if field.type is float)
+        return tuple(each.name for each in fields(cls) if each.type is float)
 
     @classmethod
     def only(cls, *effects: str) -> "StripConfig":
         """Return a config whose named effects always happen, and no others ever."""
         return cls(**{name: float(name in effects) for name in cls.switches()})  # type: ignore[arg-type]  # the switches are floats
+
+
+@dataclass(frozen=True)
+class PageConfigs:
+    """The kinds of made pages that lines are learned from."""
+
+    written: StripConfig = StripConfig()
+    cells: StripConfig = field(default_factory=StripConfig.cells)
+    digitized: StripConfig = field(default_factory=StripConfig.digitized)

@@ -18,7 +18,9 @@ from training.cli.output import console
 from training.config import Config, SequenceConfig
 
 if TYPE_CHECKING:
+    from training.data.scans import LineSet
     from training.networks import Network
+    from training.pages.cuttings import Cuttings
     from training.stages.stage import Stage
 
 
@@ -74,6 +76,16 @@ def fit(
             min=0, max=1, help="The share of --init's weights in the mean of those and the new."
         ),
     ] = 0.0,
+    config: Annotated[
+        Path | None,
+        typer.Option(help="A TOML file of knobs to change, as `config` prints them."),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="TABLE.KNOB=VALUE", help="A knob to change; repeatable, and last."
+        ),
+    ] = None,
     device: Annotated[Device, typer.Option()] = Device.CPU,
     workers: Annotated[int, typer.Option(min=0, help="Processes that make batches.")] = 1,
 ) -> None:
@@ -82,11 +94,11 @@ def fit(
     With --init and a second reader, both networks learn from the same strips; the second one's run
     is the folder `second` in RUN.
     """
-    from service.recognition.model import Scorer, second_reader_file
+    from service.recognition.model import second_reader_file
     from training.data.scans import load_scans
     from training.evaluation.plots import draw_log
     from training.export import load, load_model, stages
-    from training.pages.cuttings import Cuttings
+    from training.knobs import Knobs
     from training.stages.sequences import SequenceData, SequenceStage
     from training.stages.train import fit as train
     from training.stages.windows import WindowStage
@@ -106,6 +118,7 @@ def fit(
         return done.finished
 
     check(run, network, init, keep, second_reader)
+    knobs = Knobs.read(config, settings or ())
     second = second_reader_file(init, second_reader) if init is not None else None
     learned, held_out, sources = load_hands_beside(data, data_dir, hands, seed)
     digits = learned.digits
@@ -115,20 +128,19 @@ def fit(
     if scans:
         kept = len(held_out_scans) if held_out_scans else 0
         console.print(f"{len(scans):,} scans to learn from, {kept:,} held out")
-        if cutter is not None:
-            found = Cuttings.of(scans, Scorer(cutter))
-            cuttings = found if found.complete() else None
-            console.print(f"{len(found):,} digits cut from scans")
-    windows = dataclasses.replace(Config(), seed=seed, epochs=epochs)
+        cuttings = cut(scans, cutter) if cutter is not None else None
+    windows = knobs.on("windows", Config(seed=seed, epochs=epochs))
 
     def lines(network: str, initial: "tuple[Network, str] | None", run: Path = run) -> bool:
-        config = SequenceConfig.after(stages(initial[1]) if initial else [])
+        usual = SequenceConfig.after(stages(initial[1]) if initial else [])
+        config = dataclasses.replace(usual, epochs=strip_epochs or usual.epochs, kept=keep)
         what = SequenceStage(
             windows,
-            dataclasses.replace(config, epochs=strip_epochs or config.epochs, kept=keep),
+            knobs.on("lines", config),
             dataclasses.replace(learned, scans=scans, cuttings=cuttings),
             SequenceData(held_out, held_out_scans),
             [*sources, *(folder.resolve().name for folder in strips or ())],
+            pages=knobs.pages,
             network=network,
         )
         return stage(what, initial, run)
@@ -149,6 +161,16 @@ def fit(
         typer.echo("stopped; the same command goes on after the last whole epoch")
     for folder in trained:
         typer.echo(f"next: digitstrip-train export {folder} {folder / 'model.onnx'}")
+
+
+def cut(scans: "LineSet", cutter: Path) -> "Cuttings | None":
+    """Cut digits from scans by a model; None where some digit is missing."""
+    from service.recognition.model import Scorer
+    from training.pages.cuttings import Cuttings
+
+    found = Cuttings.of(scans, Scorer(cutter))
+    console.print(f"{len(found):,} digits cut from scans")
+    return found if found.complete() else None
 
 
 def check(

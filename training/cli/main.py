@@ -1,11 +1,15 @@
 """`digitstrip-train`: from labels and `fit` to a model that is exported, calibrated, measured."""
 
+from typing import Annotated
+
 import typer
 from rich.console import Console
 
+from service.cli.output import show_version
 from service.errors import DigitstripError
 from training.cli.adapt import adapt
 from training.cli.calibrate import calibrate
+from training.cli.config import config
 from training.cli.evaluate import evaluate
 from training.cli.export import export
 from training.cli.fit import fit
@@ -18,11 +22,29 @@ app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 
 
 @app.callback()
-def callback() -> None:
+def callback(
+    _: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=show_version, is_eager=True, help="Show the version and exit."
+        ),
+    ] = False,
+) -> None:
     """Train Digitstrip's network, export it for the service, and measure what it reads."""
 
 
-for command in (labels, fit, adapt, export, quantize, calibrate, evaluate, samples, lecture):
+for command in (
+    labels,
+    fit,
+    config,
+    adapt,
+    export,
+    quantize,
+    calibrate,
+    evaluate,
+    samples,
+    lecture,
+):
     app.command()(command)
 
 

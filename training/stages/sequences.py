@@ -21,7 +21,7 @@ from torch.utils.data import Dataset
 from service.imaging.page import Gray
 from service.recognition.normalize import normalize
 from service.recognition.views import view, view_matrix
-from training.config import Config, SequenceConfig, StripConfig
+from training.config import Config, PageConfigs, SequenceConfig, StripConfig
 from training.data.digits import DigitSet, digest
 from training.data.scans import LabeledLine, LineSet
 from training.networks import LABELS, NONE, RECEPTIVE_FIELD, STRIDE, LeNet5
@@ -32,9 +32,7 @@ from training.stages.stage import Batch, Judgment, Optimization
 from training.stages.windows import HeldOutWindows, make_windows, window_loss
 
 COMPOSED = (2, 10)  # digits
-WRITTEN = StripConfig()
-CELLS = StripConfig.cells()
-DIGITIZED = StripConfig.digitized()
+PAGES = PageConfigs()
 CUT_IN_CELLS = 0.4  # share of lines set from cuttings that are in cells
 
 
@@ -63,7 +61,7 @@ class SequenceStage:
         training: SequenceData,
         held_out: SequenceData,
         sources: Sequence[str],
-        pages: StripConfig = WRITTEN,
+        pages: PageConfigs = PAGES,
         network: str = LeNet5.name,
     ) -> None:
         self.sources = tuple(sources)
@@ -87,9 +85,9 @@ class SequenceStage:
             "data": ", ".join(self.sources),
             "config": self.config.to_dict(),
             "windows": self.windows.to_dict(),
-            "strips": self.pages.to_dict(),
-            "cells": CELLS.to_dict(),
-            "digitized": DIGITIZED.to_dict(),
+            "strips": self.pages.written.to_dict(),
+            "cells": self.pages.cells.to_dict(),
+            "digitized": self.pages.digitized.to_dict(),
             "cut_digits": len(cuttings) if cuttings else 0,
             "training_digits": len(self.training.digits),
             "held_out_digits": len(self.held_out.digits),
@@ -115,9 +113,11 @@ class SequenceStage:
         rng = np.random.default_rng([self.seed, 0, 2])
         count = self.config.held_out_lines
         digits, scans = self.held_out.digits, self.held_out.scans
-        lines = [made_line(digits, rng) for _ in range(count)]
-        lines += [made_line(digits, rng, CELLS) for _ in range(count)]
-        lines += [made_line(digits, rng, DIGITIZED) for _ in range(count)]
+        lines = [
+            made_line(digits, rng, pages)
+            for pages in (self.pages.written, self.pages.cells, self.pages.digitized)
+            for _ in range(count)
+        ]
         lines += [composed_line(digits, rng, self.windows, 1.0) for _ in range(count)]
         if scans:
             lines += [scans.line(int(index)) for index in rng.permutation(len(scans))[:count]]
@@ -150,7 +150,7 @@ class SequenceBatches(Dataset[Batch]):
         windows: Config,
         config: SequenceConfig,
         steps: Sequence[int],
-        pages: StripConfig = WRITTEN,
+        pages: PageConfigs = PAGES,
     ) -> None:
         self.data = data
         self.windows = windows
@@ -183,20 +183,21 @@ class SequenceBatches(Dataset[Batch]):
         if data.scans and rng.random() < config.scanned:
             return data.scans.line(int(rng.integers(len(data.scans))))
         if data.cuttings and rng.random() < config.cut:
-            pages = CELLS if rng.random() < CUT_IN_CELLS else self.pages
+            pages = self.pages.cells if rng.random() < CUT_IN_CELLS else self.pages.written
             page = cut_page(data.cuttings, rng, pages)
             return normalized_line(page.gray, page.text)
         if rng.random() < config.composed:
             return composed_line(data.digits, rng, self.windows, config.untouched)
         if rng.random() < config.cells:
-            return made_line(data.digits, rng, CELLS)
+            return made_line(data.digits, rng, self.pages.cells)
+        digitized = rng.random() < config.digitized
         return made_line(
-            data.digits, rng, DIGITIZED if rng.random() < config.digitized else self.pages
+            data.digits, rng, self.pages.digitized if digitized else self.pages.written
         )
 
 
 def made_line(
-    digits: DigitSet, rng: np.random.Generator, pages: StripConfig = WRITTEN
+    digits: DigitSet, rng: np.random.Generator, pages: StripConfig = PAGES.written
 ) -> LabeledLine:
     """Return a made page's line."""
     page = random_page(digits, rng, pages)
