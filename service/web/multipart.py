@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from email.message import Message
-from email.parser import BytesHeaderParser
+from email.parser import HeaderParser
 
 from service.errors import InputError, quoted
 
@@ -37,10 +37,9 @@ def uploaded(content_type: str, body: bytes) -> Upload:
     head, blank, content = parts[0].partition(b"\r\n\r\n")
     if not blank or len(head) > MAX_HEADER_BYTES:
         raise InputError("the form's part has no headers, or too long ones", FIELD)
-    part = BytesHeaderParser().parsebytes(head.lstrip())
+    # Names come in UTF-8 as it is.
+    part = HeaderParser().parsestr(head.decode("utf-8", "replace").lstrip())
     field = str(part.get_param("name", "", "content-disposition"))
     if field != FIELD:
         raise InputError(f"the form has a field named {quoted(field)}; expected {FIELD!r}", FIELD)
-    name = part.get_filename() or ""
-    # Browsers send names in UTF-8 as it is, whose bytes the parser lets through.
-    return Upload(name.encode("utf-8", "surrogateescape").decode("utf-8", "replace"), content)
+    return Upload(part.get_filename() or "", content)
