@@ -6,7 +6,9 @@ import { Editor } from "./editor.js";
 import { load } from "./picture.js";
 import { Saver } from "./saving.js";
 import { drawSummary } from "./summary.js";
-import { $, drawNote, drawProgress, drawRow, drawSaving, drawValue, show } from "./view.js";
+import {
+  $, drawNote, drawProgress, drawRow, drawSaving, drawValue, show, speakRow,
+} from "./view.js";
 
 const AHEAD = 8; // rows that are loaded before they are needed
 const FEW = 6; // rows ahead, below which more are fetched
@@ -29,8 +31,8 @@ async function start() {
     const first = await get("/api/tasks", { count: 2 });
     $("table").textContent = first.name;
     document.title = `Review · ${first.name}`;
-    saver = new Saver(`${first.name} ${first.who}`, drawSaving, signIn);
-    carpet = new Carpet(saver);
+    saver ??= new Saver(`${first.name} ${first.who}`, drawSaving, signIn);
+    carpet ??= new Carpet(saver);
     if (saver.waiting.length) {
       await Promise.race([saver.flush(), new Promise((resolve) => setTimeout(resolve, 2000))]);
       take(await get("/api/tasks", { count: 2 }));
@@ -64,22 +66,19 @@ function move({ done, left }, rows) {
   drawProgress(progress);
 }
 
-function entry(task, editor) {
+function entry(task) {
   const places = task.digits.map(([left, , right]) => (left + right) / 2);
   const made = {
     task,
-    editor: editor ?? new Editor(task.text, task.cursor, places),
-    image: null,
+    editor: new Editor(task.text, task.cursor, places),
+    image: undefined, // null where it cannot be loaded
     shown: { whole: false, clear: false },
   };
-  if (task.task === "decide") {
-    made.editor = editor ?? new Editor("");
-  }
   if ("allowed" in task) {
     checks.set(`${task.row} ${task.text}`, task.allowed);
   }
   task.choices.forEach((choice) => checks.set(`${task.row} ${choice.text}`, choice.allowed));
-  made.loaded = load(task).then((image) => {
+  load(task).then((image) => {
     made.image = image;
     if (current === made) {
       drawRow(made);
@@ -119,6 +118,7 @@ function next() {
   show("row");
   check();
   drawRow(current);
+  speakRow(current);
   focusField();
 }
 
@@ -193,8 +193,7 @@ function act(what, text = "") {
     ms: Math.round(performance.now() - shownAt - hiddenFor),
     strokes,
   };
-  const { editor, image, shown } = current;
-  past.push({ task, editor, image, shown, id: event.id });
+  past.push({ row: current, id: event.id });
   saver.add(event);
   move(progress, 1);
   next();
@@ -214,7 +213,7 @@ function undo() {
   if (current) {
     queue.unshift(current);
   }
-  queue.unshift({ ...last, loaded: Promise.resolve() });
+  queue.unshift(last.row);
   next();
 }
 

@@ -79,10 +79,14 @@ export class Saver {
   }
 
   #keep() {
-    if (this.waiting.length) {
-      localStorage.setItem(this.key, JSON.stringify(this.waiting));
-    } else {
-      localStorage.removeItem(this.key);
+    try {
+      if (this.waiting.length) {
+        localStorage.setItem(this.key, JSON.stringify(this.waiting));
+      } else {
+        localStorage.removeItem(this.key);
+      }
+    } catch {
+      // A browser that keeps nothing, or is full: what waits is in memory alone, and is sent.
     }
   }
 

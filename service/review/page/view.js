@@ -51,7 +51,10 @@ export function drawRow(current) {
   $("picture").style.width = $("field").style.width = `${pixels.width}px`;
   $("picture").style.height = `${pixels.height}px`;
   $("field").style.minWidth = `${Math.min(room.width, 220)}px`;
-  const content = current.image ?? element("p", { text: task.trouble || "This scan cannot be shown" });
+  const isLoading = current.image === undefined && task.crop;
+  const content = current.image ?? element("p", {
+    text: isLoading ? "" : task.trouble || "This scan cannot be shown",
+  });
   $("picture").replaceChildren(content);
   $("name").textContent = task.name === task.source && task.page === 1 ? task.name
     : `${task.name} · ${task.name === task.source ? "" : `${task.source}, `}page ${task.page}`;
@@ -60,6 +63,14 @@ export function drawRow(current) {
   drawValue(current);
   drawChoices(current);
   drawNote(current);
+}
+
+// Says a row to those who do not see it change.
+export function speakRow({ task, editor }) {
+  const digits = editor.digits.join(" ") || "no digits";
+  $("spoken").textContent = task.task === "key"
+    ? `${task.name}, read as ${digits}; digit ${editor.cursor + 1} is the least sure`
+    : task.name;
 }
 
 export function drawValue(current) {
