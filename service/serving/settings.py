@@ -40,6 +40,22 @@ def host_and_port(listen: str) -> str:
     return listen
 
 
+def host_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Validate names that a Host header may have."""
+    for name in names:
+        if not re.fullmatch(r"[a-z0-9_.-]+", name, re.IGNORECASE):
+            raise ValueError(f"expected names without scheme and port, not {name!r}")
+    return tuple(name.lower() for name in names)
+
+
+def web_pages(origins: tuple[str, ...]) -> tuple[str, ...]:
+    """Validate origins as browsers send them."""
+    for origin in origins:
+        if not re.fullmatch(r"https?://[a-z0-9_.:\[\]-]+", origin):
+            raise ValueError(f"expected scheme://host or scheme://host:port, not {origin!r}")
+    return origins
+
+
 class Settings(BaseSettings):
     """The settings; flags take precedence over the environment, and that over the file."""
 
@@ -166,6 +182,7 @@ class Settings(BaseSettings):
     ] = ""
     web_hosts: Annotated[
         tuple[str, ...],
+        AfterValidator(host_names),
         Field(
             description="Names by which HTTP may be called besides localhost and IP addresses; "
             "another Host is refused."
@@ -173,6 +190,7 @@ class Settings(BaseSettings):
     ] = ()
     web_origins: Annotated[
         tuple[str, ...],
+        AfterValidator(web_pages),
         Field(
             description="Other sites whose pages may call over HTTP (CORS), such as "
             "https://example.org."

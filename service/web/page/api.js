@@ -28,7 +28,11 @@ export const token = {
 export async function recognize(blob, options, signal) {
   const began = performance.now();
   const image = { encoded: await base64(blob), page: options.page - 1 };
-  const answer = await call("Recognize", request(image, options), signal);
+  const message = request(image, options);
+  const answer = await call("Recognize", message, signal).catch((error) => {
+    if (error.field !== "include_scores") throw error;
+    return call("Recognize", { ...message, includeScores: false }, signal); // they are too many
+  });
   return {
     response: await answer.json(),
     stages: stages(answer.headers.get("Server-Timing") ?? ""),

@@ -79,7 +79,10 @@ function drawImage(bitmap, response, crop, zoom, size) {
 
 function drawMarks(response, zoom, crop) {
   const { originX = 0, stepX = 0 } = response.scores?.centers ?? {};
-  const centers = (response.digits ?? []).map((digit) => (originX + (digit.position ?? 0) * stepX - crop.left) * zoom);
+  const centers = (response.digits ?? []).map(({ position = 0, extent }) => {
+    const center = response.scores ? originX + position * stepX : ((extent.left ?? 0) + extent.right) / 2;
+    return (center - crop.left) * zoom;
+  });
   const marks = (response.digits ?? []).map((digit, index) => {
     const { left = 0, right = 0, top = 0, bottom = 0 } = digit.extent ?? {};
     const mark = el("li", trust(digit.confidence));

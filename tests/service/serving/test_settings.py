@@ -61,3 +61,18 @@ def test_a_key_of_the_file_that_sets_nothing_is_refused_with_the_one_that_may_be
     file.write_text("max_widht = 100\n")
     with pytest.raises(SettingsError, match=r"max_widht is no setting; did you mean max_width\?"):
         load_settings(file)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("web_hosts", "https://digits.example", "names without scheme and port"),
+        ("web_hosts", "digits.example:8080", "names without scheme and port"),
+        ("web_origins", "ui.example", "scheme://host"),
+        ("web_origins", "https://ui.example/", "scheme://host"),
+        ("web_origins", "*", "scheme://host"),
+    ],
+)
+def test_names_that_no_browser_sends_are_refused(name, value, expected):
+    with pytest.raises(SettingsError, match=f"{name} = .*expected {expected}.* not '"):
+        load_settings(**{name: (value,)})
