@@ -61,6 +61,13 @@ def review(
         typer.Option(min=0, help="Accepted rows, drawn at random, that are reviewed unmarked."),
     ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Decides which are drawn.")] = None,
+    planted: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.csv",
+            help="Rows whose text is known, as source,text: they are mixed in and measure people.",
+        ),
+    ] = None,
     length: LengthOption = None,
     pattern: PatternOption = None,
     allowed: AllowedOption = None,
@@ -93,7 +100,9 @@ def review(
 
     Every key is on the disk before the page says so; the same command goes on where it was.
     """
+    from service.review.planted import read_planted
     from service.review.run import Job, Result, opened, serve
+    from service.review.table import read_rows
 
     settings: dict[str, Any] = {
         "keys": keys,
@@ -103,6 +112,7 @@ def review(
         "dpi": dpi,
     }
     settings["constraint"] = _constraint(length, pattern, allowed, check)
+    settings["planted"] = read_planted(planted, read_rows(table)) if planted else None
     given = {name: value for name, value in settings.items() if value is not None}
     job = Job(table, given, journal)
     if export or labels or summary:

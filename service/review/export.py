@@ -15,6 +15,7 @@ from service.durable_files import PARTIAL, beside, put_in_place, writing
 from service.errors import SettingsError
 from service.extras import needs
 from service.review.decisions import Action, Decisions
+from service.review.journal import Event
 from service.review.labels import Labeled
 from service.review.queue import Entry, Queue, Why
 from service.review.table import MAX_CELL, Row, read_cells
@@ -22,7 +23,7 @@ from service.review.table import MAX_CELL, Row, read_cells
 MARK = b"\xef\xbb\xbf"  # by which Excel knows UTF-8, and we a CSV for spreadsheets
 # What is appended to every row; nothing in a row that nobody was to look at, but for the last one.
 COLUMNS = (
-    "review_why",  # review or audit
+    "review_why",  # review, audit or planted
     "review_outcome",  # CONFIRMED, CORRECTED, ILLEGIBLE, WRONG_CROP, UNSURE or OPEN
     "reviewed_text",
     "reviewed_by",
@@ -153,47 +154,63 @@ def _parquet(table: Path, to: Path, reviewed: Reviewed) -> None:
                 out.write_table(group, row_group_size=max(group.num_rows, 1))
 
 
+@dataclass(frozen=True)
+class _Stratum:
+    """Rows that were looked at for one reason, and how many of the batch they were drawn from."""
+
+    whole: int
+    decided: list[tuple[Row, Event | None]]
+
+    @property
+    def texts(self) -> list[tuple[Row, Event]]:
+        """Those that were given a value."""
+        return [(row, key) for row, key in self.decided if key and key.what == Action.TEXT]
+
+    @property
+    def weight(self) -> float:
+        """Rows of the batch that each of those with a value stands for."""
+        return self.whole / len(self.texts)
+
+
 def labels_of(queue: Queue, decisions: Decisions) -> list[Labeled]:
     """Return what people say of the rows that they decided, in the order of the table.
 
     Together they stand for the whole batch, and `digitstrip-train calibrate` weighs each by the
     rows that it stands for: those to review for themselves, those of the audit for all that were
     accepted. What was marked on a carpet is to review; the audit then stands for the accepted rows
-    without it. An illegible row has no label; the others of its kind stand for it, too.
+    without it. An illegible row has no label; the others of its kind stand for it, too. Planted
+    rows were not drawn at random, and have none.
 
     No label has a weight while they do not stand for the batch: where rows to review are open, as
     those looked at first are the least sure, and where nothing of what was accepted was audited.
     """
-    odd = {number for number, _ in decisions.odd}
-    strata: dict[Why, list[Row]] = {why: [] for why in Why}
-    for entry in queue.with_odd(odd):
-        strata[Why.REVIEW if entry.row.number in odd else entry.why].append(entry.row)
-    to_review = sum(entry.why is Why.REVIEW for entry in queue.entries)
-    accepted = queue.accepted - (len(strata[Why.REVIEW]) - to_review)
-    wholes = {Why.REVIEW: len(strata[Why.REVIEW]), Why.AUDIT: accepted}
-    is_open = any(decisions.verdict(row.number) is None for row in strata[Why.REVIEW])
-    texts = {
-        why: [
-            (row, key)
-            for row in rows
-            if (key := decisions.verdict(row.number)) and key.what == Action.TEXT
-        ]
-        for why, rows in strata.items()
-    }
-    stand_for_all = not is_open and all(texts[why] or not wholes[why] for why in Why)
-    labels = [
-        (
-            row.number,
-            Labeled(
-                row.source,
-                row.page,
-                key.text,
-                row.sha256,
-                why,
-                wholes[why] / len(texts[why]) if stand_for_all else None,
-            ),
+    strata = _strata(queue, decisions)
+    is_open = any(key is None for _, key in strata[Why.REVIEW].decided)
+    stand_for_all = not is_open and all(each.texts or not each.whole for each in strata.values())
+    labels = {
+        row.number: Labeled(
+            row.source,
+            row.page,
+            key.text,
+            row.sha256,
+            why,
+            stratum.weight if stand_for_all else None,
         )
-        for why in Why
-        for row, key in texts[why]
-    ]
-    return [label for _, label in sorted(labels, key=lambda each: each[0])]
+        for why, stratum in strata.items()
+        for row, key in stratum.texts
+    }
+    return [labels[number] for number in sorted(labels)]
+
+
+def _strata(queue: Queue, decisions: Decisions) -> dict[Why, _Stratum]:
+    odd = {number for number, _ in decisions.odd}
+    rows: dict[Why, list[Row]] = {Why.REVIEW: [], Why.AUDIT: []}
+    for entry in queue.with_odd(odd):
+        if entry.why is not Why.PLANTED:
+            rows[Why.REVIEW if entry.row.number in odd else entry.why].append(entry.row)
+    marked = len(rows[Why.REVIEW]) - sum(why is Why.REVIEW for why in queue.why.values())
+    wholes = {Why.REVIEW: len(rows[Why.REVIEW]), Why.AUDIT: queue.accepted - marked}
+    return {
+        why: _Stratum(wholes[why], [(row, decisions.verdict(row.number)) for row in rows[why]])
+        for why in rows
+    }

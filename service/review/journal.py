@@ -251,6 +251,10 @@ def _head_to_json(head: Head) -> dict[str, Any]:
     }
 
 
+def _shown(setting: Any) -> Any:  # noqa: ANN401 - of any type
+    return f"{len(setting):,} rows" if isinstance(setting, dict) else setting
+
+
 def _differs(path: Path, begun: Head, now: Head) -> str:
     if begun.table != now.table:
         return (
@@ -259,7 +263,7 @@ def _differs(path: Path, begun: Head, now: Head) -> str:
         )
     before, after = begun.settings.to_json(), now.settings.to_json()
     changed = ", ".join(
-        f"--{name} was {before[name]} and is {after[name]}"
+        f"--{name} was {_shown(before[name])} and is {_shown(after[name])}"
         for name in before
         if before[name] != after[name]
     )

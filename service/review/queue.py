@@ -20,6 +20,7 @@ class Why(StrEnum):
 
     REVIEW = "review"  # not accepted, or against the constraint, or a digit of it looked odd
     AUDIT = "audit"  # drawn at random from what was accepted
+    PLANTED = "planted"  # accepted, and its truth is known
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Queue:
 
     entries: tuple[Entry, ...]
     rows: int  # that have a reading
-    accepted: int  # of them, not to review: what the audit's rows were drawn from
+    accepted: int  # of them, not to review nor planted: what the audit's rows were drawn from
     carpets: dict[str, list[DigitAt]]  # digits by label, the smallest margin first
 
     @cached_property
@@ -56,14 +57,18 @@ class Queue:
         return rows | {entry.row.number: entry.row for entry in self.entries}
 
     @cached_property
-    def audited(self) -> frozenset[int]:
+    def why(self) -> dict[int, Why]:
+        """Why each row is in the queue, by its number."""
+        return {entry.row.number: entry.why for entry in self.entries}
+
+    @property
+    def audited(self) -> set[int]:
         """The numbers of the audit's rows."""
-        return frozenset(each.row.number for each in self.entries if each.why is Why.AUDIT)
+        return {number for number, why in self.why.items() if why is Why.AUDIT}
 
     def with_odd(self, odd: Iterable[int]) -> list[Entry]:
         """Return the entries after those rows, marked on a carpet, that are not among them."""
-        listed = {entry.row.number for entry in self.entries}
-        marked = sorted(number for number in {*odd} - listed if number in self.by_number)
+        marked = sorted(number for number in {*odd} - self.why.keys() if number in self.by_number)
         return [*(Entry(self.by_number[number], Why.REVIEW) for number in marked), *self.entries]
 
 
@@ -71,13 +76,15 @@ def queue_of(rows: Iterable[Row], constraints: Constraints, settings: Settings) 
     """Return a table's queue: rows to review, least sure first, those of the audit among them.
 
     A row is to be reviewed if it was not accepted, or if its text does not satisfy its constraint.
-    Of the others a sample is drawn: `seed` decides which, and a larger sample has the smaller one.
-    Memory is for what is kept, whatever the table's size.
+    Of the others those that were planted are in the queue, too, and of the rest a sample is drawn:
+    `seed` decides which, and a larger sample has the smaller one. Memory is for what is kept,
+    whatever the table's size.
 
     Raises:
         BadConstraint: of a row.
     """
     review: list[Row] = []
+    planted: list[Row] = []
     sample: list[tuple[int, int, Row]] = []  # heap of negative draws
     digits: dict[str, list[tuple[float, int, int, Row]]] = {}  # heaps of negative margins
     count = accepted = 0
@@ -88,6 +95,9 @@ def queue_of(rows: Iterable[Row], constraints: Constraints, settings: Settings) 
         if row.decision != "ACCEPT" or not (constraint is None or constraint.allows(row.value)):
             review.append(row)
             continue
+        if str(row.number) in settings.planted:
+            planted.append(row)
+            continue
         accepted += 1
         drawn = (-_draw(settings.seed, row.number), row.number, row)
         if len(sample) < settings.sample:
@@ -95,8 +105,11 @@ def queue_of(rows: Iterable[Row], constraints: Constraints, settings: Settings) 
         elif settings.sample:
             heapq.heappushpop(sample, drawn)
     review.sort(key=lambda row: (row.confidence, row.number))
-    audit = [row for _, _, row in sorted(sample, key=lambda each: -each[0])]
-    entries = _mixed(review, audit, settings.seed)
+    audit = [Entry(row, Why.AUDIT) for *_, row in sorted(sample, key=lambda each: -each[0])]
+    hidden = [*audit, *(Entry(row, Why.PLANTED) for row in planted)]
+    if planted:
+        random.Random(settings.seed).shuffle(hidden)
+    entries = _mixed(review, hidden, settings.seed)
     carpets = {
         label: sorted(DigitAt(-margin, -number, -place, row) for margin, number, place, row in heap)
         for label, heap in sorted(digits.items())
@@ -104,12 +117,12 @@ def queue_of(rows: Iterable[Row], constraints: Constraints, settings: Settings) 
     return Queue(tuple(entries), count, accepted, carpets)
 
 
-def _mixed(review: list[Row], audit: list[Row], seed: int) -> list[Entry]:
-    """Put the audit's rows at random places among the others, where nothing tells them apart."""
-    places = random.Random(seed).sample(range(len(review) + len(audit)), len(audit))
+def _mixed(review: list[Row], hidden: list[Entry], seed: int) -> list[Entry]:
+    """Put accepted rows at random places among the others, where nothing tells them apart."""
+    places = random.Random(seed).sample(range(len(review) + len(hidden)), len(hidden))
     mixed = [Entry(row, Why.REVIEW) for row in review]
-    for place, row in zip(sorted(places), audit, strict=True):
-        mixed.insert(place, Entry(row, Why.AUDIT))
+    for place, entry in zip(sorted(places), hidden, strict=True):
+        mixed.insert(place, entry)
     return mixed
 
 

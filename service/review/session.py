@@ -154,7 +154,7 @@ class Session:
             row=row.number,
             was=row.value,
             blind=sent.get("task") == Task.BLIND,
-            why=Why.AUDIT if row.number in self.queue.audited else Why.REVIEW,
+            why=self.queue.why.get(row.number, Why.REVIEW),
             model=row.model or "",
         )
         if action is not Action.TEXT:

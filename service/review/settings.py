@@ -1,6 +1,6 @@
 """What a review was begun with; the journal keeps it, so that every later start does the same."""
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
 
 from service.inputs.documents import DPI
@@ -16,6 +16,7 @@ class Settings:
     seed: int = 0  # decides which, and where they stand among the others
     constraint: str = ""  # on every row, in protobuf's text format
     dpi: int = DPI  # dots an inch that a PDF's pages were read at
+    planted: dict[str, str] = field(default_factory=dict)  # known texts, by their rows' numbers
 
     def grown_to(self, other: "Settings") -> "Settings":
         """Return these settings with the sample of others, if it is larger and holds theirs.

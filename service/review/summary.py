@@ -3,7 +3,7 @@
 import html
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, median
@@ -51,10 +51,16 @@ class Pace:
     seconds: float  # median of a row
     strokes: float  # mean of a row
     hourly: float  # rows an hour of work
+    known: Share  # of the planted rows that were given a value: those keyed as they are
 
     @classmethod
-    def of(cls, who: str, keys: list[Event]) -> "Pace":
-        """Return the pace of keys, at least one."""
+    def of(cls, who: str, keys: list[Event], planted: Mapping[str, str]) -> "Pace":
+        """Return the pace of keys, at least one, and how many of the planted rows are right."""
+        known = [
+            key.text == planted[str(key.row)]
+            for key in keys
+            if str(key.row) in planted and key.what == Action.TEXT
+        ]
         seconds = [min(key.ms / 1000, PAUSE) for key in keys]
         return cls(
             who,
@@ -62,6 +68,7 @@ class Pace:
             median(seconds),
             fmean(key.strokes for key in keys),
             3600 * len(keys) / max(sum(seconds), 1e-3),
+            Share(sum(known), len(known)),
         )
 
 
@@ -94,7 +101,7 @@ class Summary:
             "agreed": _share(self.agreed),
             "audit": {**_share(self.audit), "drawn": self.audited, "accepted": self.accepted},
             "corrections": [{"kind": in_words(edit), "count": count} for edit, count in self.kinds],
-            "paces": [vars(pace) for pace in self.paces],
+            "paces": [vars(pace) | {"known": _share(pace.known)} for pace in self.paces],
         }
 
     def sentences(self) -> Iterator[str]:
@@ -103,9 +110,10 @@ class Summary:
         if self.third:
             yield f"{self.third:,} of them are keyed differently and wait for another person"
         for pace in self.paces:
+            known = f"; of planted rows right: {_of(pace.known)}" if pace.known.whole else ""
             yield (
                 f"{pace.who}: {pace.rows:,} rows, {pace.hourly:,.0f} an hour, "
-                f"{pace.seconds:.1f} s and {pace.strokes:.1f} keystrokes each"
+                f"{pace.seconds:.1f} s and {pace.strokes:.1f} keystrokes each{known}"
             )
         if self.corrected.whole:
             yield f"corrected: {_of(self.corrected)}"
@@ -156,9 +164,10 @@ def summary_of(name: str, entries: list[Entry], accepted: int, decisions: Decisi
     ]
     keys = [event for event in decisions.events if event.what in (*OPINIONS, Action.UNSURE)]
     people = list(dict.fromkeys(key.who for key in keys))
-    paces = [Pace.of("all" if len(people) > 1 else people[0], keys)] if keys else []
+    planted = decisions.settings.planted
+    paces = [Pace.of("all" if len(people) > 1 else people[0], keys, planted)] if keys else []
     if len(people) > 1:
-        paces += [Pace.of(who, [key for key in keys if key.who == who]) for who in people]
+        paces += [Pace.of(who, [key for key in keys if key.who == who], planted) for who in people]
     return Summary(
         name=name,
         rows=len(review),

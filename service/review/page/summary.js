@@ -36,9 +36,10 @@ export async function drawSummary(nothingToDo) {
       found.corrections.map(({ kind, count }) => [kind, count])));
   }
   if (found.paces.length > 1) {
-    tables.push(table("Who did it", ["", "rows", "an hour", "keystrokes"],
-      found.paces.slice(1).map(({ who, rows, hourly, strokes }) =>
-        [who, rows, Math.round(hourly).toLocaleString("en"), strokes.toFixed(2)])));
+    tables.push(table("Who did it", ["", "rows", "an hour", "keystrokes", "planted, right"],
+      found.paces.slice(1).map(({ who, rows, hourly, strokes, known }) =>
+        [who, rows, Math.round(hourly).toLocaleString("en"), strokes.toFixed(2),
+          known.whole ? `${known.part} of ${known.whole}` : "–"])));
   }
   const others = Object.entries(found.outcomes).filter(([what]) => what !== "text");
   if (others.length) {
