@@ -35,6 +35,7 @@ from service.imaging.limits import RAISED, Limits
 from service.imaging.page import Channel, Gray, Page, bands
 from service.imaging.structure import check_exif
 
+PDF, PDF_HINT = b"%PDF-", "; the commands read, send and batch draw a PDF's pages"
 BITS, PHOTOMETRIC, ROWS_PER_STRIP = 258, 262, 278  # TIFF tags
 TILE_WIDTH, TILE_LENGTH, SAMPLE_FORMAT = 322, 323, 339
 WHITE_IS_ZERO, UNSIGNED = 0, 1  # values of PHOTOMETRIC, of SAMPLE_FORMAT
@@ -181,7 +182,8 @@ def _open(encoded: bytes, limits: Limits) -> ImageFile.ImageFile:
     format_ = format_of(encoded)
     if format_ is None:
         raise UnknownFormat(
-            f"the bytes begin with {encoded[:8].hex(' ')}, which is none of {NAMES}",
+            f"the bytes begin with {encoded[:8].hex(' ')}, which is none of {NAMES}"
+            + PDF_HINT * encoded.startswith(PDF),
             "image.encoded",
         )
     if format_.allocates_on_open:

@@ -19,12 +19,16 @@ let model = null;
 let whole = false; // whether the whole image is shown
 let mark = () => {};
 let running = null; // the reading in progress
+let waiting = null; // the timer of the next look at a server that is gone
 
 async function read(blob, name) {
   if (!blob) return offline();
-  whole = false;
-  image = { blob, name, bitmap: await createImageBitmap(blob).catch(() => null) };
+  const mine = (image = { blob, name, bitmap: null });
+  const bitmap = await createImageBitmap(blob).catch(() => null);
   const head = new DataView(await blob.slice(0, 2).arrayBuffer());
+  if (image !== mine) return; // another one was taken meanwhile
+  image.bitmap = bitmap;
+  whole = false;
   $("page-field").hidden = head.byteLength < 2 || !TIFF.includes(head.getUint16(0));
   $("page").value = "1";
   await readAgain();
@@ -38,14 +42,14 @@ async function readAgain() {
   const mine = (running = new AbortController());
   const slow = setTimeout(() => state("reading", "Reading …"), 120);
   try {
-    result = await recognize(image.blob, wanted, mine.signal);
+    const found = await recognize(image.blob, wanted, mine.signal);
     if (mine.signal.aborted) return;
-    rate = wanted.acceptErrors;
-    clearTimeout(slow);
+    [result, rate] = [found, wanted.acceptErrors];
     show();
   } catch (error) {
+    if (!mine.signal.aborted) failed(error);
+  } finally {
     clearTimeout(slow);
-    if (error.name !== "AbortError" && !mine.signal.aborted) failed(error);
   }
 }
 
@@ -99,13 +103,20 @@ function offline() {
   notice("The server does not answer", "It may have been stopped. Once it answers, the image is read.");
   $("retry").hidden = false;
   state("offline", "The server does not answer.");
-  setTimeout(async () => {
-    if (document.body.dataset.state !== "offline") return;
-    if (!(await isReady())) return offline();
-    greet();
-    if (image) readAgain();
-    else state("empty", "The server is back."), ($("notice").hidden = true);
-  }, POLL);
+  clearTimeout(waiting);
+  waiting = setTimeout(lookAgain, POLL);
+}
+
+async function lookAgain() {
+  if (document.body.dataset.state !== "offline") return;
+  if (!(await isReady())) {
+    waiting = setTimeout(lookAgain, POLL);
+    return;
+  }
+  greet();
+  if (image) return readAgain();
+  $("notice").hidden = true;
+  state("empty", "The server is back.");
 }
 
 function notice(title, text) {

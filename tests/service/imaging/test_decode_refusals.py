@@ -223,3 +223,8 @@ def test_refusal_says_why_and_which_part_of_the_request(refused, error, reason, 
     assert caught.value.code == "INVALID_ARGUMENT"
     assert caught.value.field == field
     assert str(caught.value)
+
+
+def test_a_pdf_is_refused_with_what_draws_its_pages():
+    with pytest.raises(UnknownFormat, match="the commands read, send and batch draw a PDF's pages"):
+        decode(b"%PDF-1.7\n")

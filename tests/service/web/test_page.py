@@ -276,6 +276,8 @@ def test_an_image_that_is_refused_is_so_in_words(web, visit):
     page.wait_for_selector("body[data-state=refused]")
     assert page.inner_text("#notice-title") == "Not read"
     assert "truncated" in page.inner_text("#notice-text")
+    choose(page, b"%PDF-1.7\n", "scan.pdf")
+    until(lambda: "draw a PDF's pages" in page.inner_text("#notice-text"))
     take(page)
     assert not page.is_visible("#notice")
 
