@@ -40,12 +40,11 @@ def find_skew(found: Stats, shape: tuple[int, ...]) -> float:
     if len(chosen) < FEWEST or not pairs.any():
         return 0.0
     slope = float(np.median((np.subtract.outer(y, y)[pairs]) / apart[pairs]))
-    rest = y - slope * x
-    spread = float(np.median(np.abs(rest - np.median(rest))))
     run = abs(slope) * float(np.ptp(x))
-    if abs(slope) * shape[1] > MOST_ROWS * shape[0]:
+    if run < LEAST_RUN * tall or abs(slope) > min(MOST, MOST_ROWS * shape[0] / shape[1]):
         return 0.0
-    if abs(slope) > MOST or run < LEAST_RUN * tall or spread > SPREAD * tall:
+    rest = y - slope * x
+    if float(np.median(np.abs(rest - np.median(rest)))) > SPREAD * tall:
         return 0.0
     return slope
 
