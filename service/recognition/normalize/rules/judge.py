@@ -108,26 +108,41 @@ def frames(level: Lines, upright: Lines, shape: tuple[int, int]) -> tuple[Bools,
     """
     height, width = shape
     loose = max(BREAK * height, BREAK_PIXELS)
+    if not len(level) or not len(upright):
+        return np.zeros(len(level), np.bool_), np.zeros(len(upright), np.bool_)
     column, row = crossings(level, upright)
     alike = _alike(level.thick, upright.thick, 2.0)
-    corners = []  # upper left, upper right, lower left, lower right
-    for end, over in (
-        (upright.start, upright.start <= 1),
-        (upright.stop, upright.stop >= height - 2),
-    ):
-        for side, out in ((level.start, level.start <= 1), (level.stop, level.stop >= width - 2)):
-            near = (np.abs(column - side[:, None]) <= loose) & (np.abs(row - end) <= loose)
-            # The last of either kind is the image's edge, which ends what runs into it.
-            corner = np.pad(alike & near, ((0, 1), (0, 1)))
-            corner[:-1, -1], corner[-1, :-1] = out, over
-            corners.append(corner)
-    found = np.argwhere(np.einsum("tl,tr,bl,br->tblr", *corners, optimize=True))
-    edges = (found == [*[len(level)] * 2, *[len(upright)] * 2]).sum(axis=1)
-    parts = (found[:, 0] != found[:, 1]) & (found[:, 2] != found[:, 3])
-    found = found[(edges <= 1) & parts]
-    framed = np.isin(np.arange(len(level)), found[:, :2])
-    framing = np.isin(np.arange(len(upright)), found[:, 2:])
+    # A line has two corners, and the image's edge, the last row, ends upright lines that run into
+    # it.
+    alike &= (level.length > 2 * loose)[:, None] & (upright.length > 2 * loose)
+    upper, lower = (
+        [
+            np.vstack([alike & (np.abs(column - side[:, None]) <= loose) & near_end, over])
+            for side in (level.start, level.stop)
+        ]
+        for near_end, over in (
+            (np.abs(row - upright.start) <= loose, upright.start <= 1),
+            (np.abs(row - upright.stop) <= loose, upright.stop >= height - 2),
+        )
+    )
+    # Pairs of an upper line and a lower one, (level + 1, level + 1), that an upright one closes on
+    # the left or on the right, or that both run into the image's edge there.
+    closed = [_share(*corners) for corners in zip(upper, lower, strict=True)]
+    out = [np.append(level.start <= 1, False), np.append(level.stop >= width - 2, False)]
+    open_ = [np.logical_and.outer(each, each) for each in out]
+    left, right = (one | other for one, other in zip(closed, open_, strict=True))
+    pairs = (closed[0] & right) | (left & closed[1])
+    pairs[-1, -1] = False
+    framed = (pairs.any(axis=0) | pairs.any(axis=1))[:-1]
+    framing = np.zeros(len(upright), np.bool_)
+    for side, other in ((0, right), (1, left)):
+        framing |= (upper[side] & _share(pairs & other, lower[side].T)).any(axis=0)
     return framed, framing
+
+
+def _share(one: Bools, other: Bools) -> Bools:
+    """Return which rows of both have a column in common."""
+    return np.asarray(one.astype(np.float32) @ other.T.astype(np.float32) > 0)
 
 
 def _alike(thick: Floats, others: Floats, most: float) -> Bools:
