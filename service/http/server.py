@@ -91,7 +91,10 @@ class HttpServer:
         """
         listener = _listener(self.listen)
         self._serving = asyncio.create_task(self._server.serve([listener]))
+        self._serving.add_done_callback(lambda _: self._server.ready.set())
         await self._server.ready.wait()
+        if self._serving.done():
+            await self._serving  # raises why it does not listen
         port: int = listener.getsockname()[1]
         return port
 

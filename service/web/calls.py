@@ -17,14 +17,13 @@ from service.errors import (
 )
 from service.serving.backend import Backend
 from service.serving.observability.call import NOT_RECEIVED, NOT_RECEIVED_CODE, REQUEST_ID, Call
+from service.serving.observability.tracing import STAGES
 from service.web.arrivals import Arrivals
 from service.workers.admission_queue import Answer
 
 TIMEOUT = "connect-timeout-ms"  # the header of the Connect protocol
 MAX_TIMEOUT_DIGITS = 10  # as the protocol has it
 COPIES = 3  # of a body that are in memory at once while it becomes a message
-
-STAGES = ("queue", "decode", "normalize", "score", "search")  # in the order of the pipeline
 
 Work = Callable[[Call, str, bytes], Awaitable[Response]]
 Failed = Callable[[DigitstripError], Response]

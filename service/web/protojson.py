@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+from collections.abc import Callable
 from typing import TypeVar
 
 from google.protobuf import json_format
@@ -15,6 +16,7 @@ MAX_VALUES = 100_000  # in a body; an image is one value, however large
 MAX_ANSWER_BYTES = 4 * 2**20  # of a serialized message; as JSON, it is several times as large
 FIELD = re.compile(r"Failed to parse (\w+) field: ")
 
+Result = TypeVar("Result")
 SomeMessage = TypeVar("SomeMessage", bound=Message)
 
 
@@ -25,9 +27,7 @@ async def from_json(body: bytes, kind: type[SomeMessage]) -> SomeMessage:
         MalformedMessage: says what is wrong with the body, and where.
     """
     check_values(body)
-    if len(body) > QUICK_BYTES:
-        return await asyncio.to_thread(_parse, body, kind)
-    return _parse(body, kind)
+    return await beside(len(body), _parse, body, kind)
 
 
 async def to_json(message: Message) -> bytes:
@@ -43,9 +43,14 @@ async def to_json(message: Message) -> bytes:
             "ask for application/proto, or leave out the scores",
             "include_scores",
         )
+    return await beside(size, _print, message)
+
+
+async def beside(size: int, work: Callable[..., Result], *arguments: object) -> Result:
+    """Do some work; beside the event loop where it is about many bytes."""
     if size > QUICK_BYTES:
-        return await asyncio.to_thread(_print, message)
-    return _print(message)
+        return await asyncio.to_thread(work, *arguments)
+    return work(*arguments)
 
 
 def check_values(body: bytes) -> None:

@@ -25,7 +25,8 @@ from service.pb import recognizer_pb2 as pb
 from service.serving.observability.call import Call
 from service.web.calls import Calls, server_timing
 from service.web.multipart import FIELD, Upload, uploaded
-from service.web.protojson import check_values
+from service.web.protojson import beside, check_values
+from service.workers.admission_queue import Answer
 
 PATH = "/v1/read"
 UNNAMED = "-"  # the source of an image without a name, as of one on standard input
@@ -42,13 +43,14 @@ def read_route(calls: Calls) -> Route:
     async def read(request: Request) -> Response:
         async def work(call: Call, media_type: str, body: bytes) -> Response:
             page, options = options_of(request.query_params)
-            upload = upload_of(media_type, request.headers.get("content-type", ""), body)
+            content_type = request.headers.get("content-type", "")
+            upload = await beside(len(body), upload_of, media_type, content_type, body)
             del body
             message = to_request(upload.content, page, **options).SerializeToString()
             answer = await calls.recognize(request, call, message)
-            response = pb.RecognizeResponse.FromString(answer.response)
-            record = to_record(upload.name or UNNAMED, page, response)
-            return JSONResponse(record, headers=server_timing(answer))
+            return await beside(
+                len(answer.response), _answered, upload.name or UNNAMED, page, answer
+            )
 
         return await calls.serve(request, "read", (*MEDIA_TYPES, *UNDECLARED), work, _failed)
 
@@ -96,6 +98,11 @@ def upload_of(media_type: str, content_type: str, body: bytes) -> Upload:
     if media_type == JSON:
         return Upload("", _of_json(body))
     return Upload("", body)
+
+
+def _answered(source: str, page: int, answer: Answer) -> Response:
+    response = pb.RecognizeResponse.FromString(answer.response)
+    return JSONResponse(to_record(source, page, response), headers=server_timing(answer))
 
 
 def _of_json(body: bytes) -> bytes:
