@@ -14,6 +14,7 @@ const AHEAD = 8; // rows that are loaded before they are needed
 const FEW = 6; // rows ahead, below which more are fetched
 const POLL = 4000; // milliseconds between looks for more, where there is nothing to do
 const KEYS = { a: 0, s: 1, d: 2, f: 3 };
+const COMMANDS = { nothing: "n", insert: "+", remove: "-", clear: "c", whole: "z" }; // of buttons
 const OUTCOMES = { u: "unsure", x: "illegible", w: "wrong_crop" };
 
 let saver;
@@ -346,10 +347,8 @@ function onClick(event) {
     confirm();
   } else if (action === "undo") {
     undo();
-  } else if (action === "nothing") {
-    command("n");
-  } else if (action === "whole" || action === "clear") {
-    toggle(action);
+  } else if (action in COMMANDS) {
+    command(COMMANDS[action]);
   } else {
     act(action);
   }

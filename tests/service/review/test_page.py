@@ -231,6 +231,13 @@ def test_everything_can_be_done_with_a_mouse(visit, serve, table):
     page.mouse.click(box["x"] + 3, box["y"] + 3)
     press(page, "0")
     shown(page, "450")
+    page.mouse.click(box["x"] + 3, box["y"] + 3)
+    page.get_by_role("button", name="Remove").click()
+    shown(page, "45")
+    page.get_by_role("button", name="Undo").click()
+    page.get_by_role("button", name="Insert").click()
+    press(page, "7")
+    shown(page, "4570")
     saved(page)
     assert [event.what for event in events(server)] == ["text", "illegible", "undo"]
 
