@@ -98,7 +98,7 @@ def review(
 ) -> None:
     """Review what a batch set to REVIEW, on a page in the browser; Ctrl-C ends it.
 
-    Every key is on the disk before the page says so; the same command goes on where it was.
+    Nothing that was confirmed is lost; the same command goes on where it was.
     """
     from service.review.planted import read_planted
     from service.review.run import Job, Result, opened, serve
