@@ -97,6 +97,21 @@ def test_enter_confirms_and_the_doubtful_digit_is_under_the_cursor(visit, serve,
     assert done_of(server, page) == [("text", 0, "123", 1), ("text", 1, "45678", 1)]
 
 
+def test_a_short_csv_has_no_digits_to_mark_but_is_reviewed_alike(visit, serve, tmp_path):
+    cv2.imwrite(str(tmp_path / "a.png"), scan_of("0123"))
+    rows = [row_of(tmp_path / "a.png", "0128", 0.5)]
+    server = serve(write_table(tmp_path / "t.csv", rows, short=True, spreadsheet=True))
+    page = visit(server)
+    shown(page, "0128")
+    page.wait_for_selector("#picture img")
+    assert page.locator("#picture .at").count() == 0
+    press(page, "End", "ArrowLeft", "3", "Enter")
+    saved(page)
+    server.stop()
+    (event,) = read_journal(tmp_path / "t.csv.review")[1]
+    assert event.text == "0123"
+
+
 def test_a_key_that_is_held_confirms_one_row(visit, serve, table):
     page = visit(serve(table("123", "456", "789")))
     shown(page, "123")
