@@ -106,6 +106,11 @@ class Recognizer:
         files = ModelFiles.read(None if path is None else Path(path), second_reader)
         self._service = RecognitionService(_Recognizer.load(files))
 
+    @property
+    def model(self) -> pb.GetModelResponse:
+        """The model's facts, as of the schema: digests, labels, geometry, training, calibration."""
+        return self._service.get_model()
+
     def read(
         self,
         image: ImageLike,
