@@ -23,6 +23,7 @@ OTHERS = [
     ROOT / f"{name}.md" for name in ("ARCHITECTURE", "CONTRIBUTING", "MODEL_CARD", "SECURITY")
 ]
 SEVERAL = "docs/client.md"  # has the example with several servers
+OWN_NETWORK = "docs/own-network.md"
 ADDRESS = "127.0.0.1:50051"  # where the pages' server listens
 PATH = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 generate = runpy.run_path(str(ROOT / "docs" / "generate.py"))
@@ -70,7 +71,7 @@ def test_a_transcript_is_what_the_command_prints(command, shown):
 def examples():
     for page in map(relative, PAGES):
         for number, block in enumerate(blocks(page, "python")):
-            if page != SEVERAL:
+            if page not in (SEVERAL, OWN_NETWORK):
                 yield pytest.param(block, id=f"{page} {number}")
 
 
@@ -100,6 +101,19 @@ def test_the_example_with_tls_a_token_and_two_servers_runs(
     assert call["authorization"] == "Bearer s3cret"
     for peer in peers:
         peer.stop()
+
+
+@pytest.mark.filterwarnings(
+    # torch.onnx.export copies its own tree specs, whose class torch itself deprecates.
+    r"ignore:`isinstance\(treespec, LeafSpec\)` is deprecated:FutureWarning"
+)
+def test_the_example_of_an_own_network_keeps_the_contract(tmp_path, monkeypatch, capsys):
+    (example,) = blocks(OWN_NETWORK, "python")
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    monkeypatch.chdir(tmp_path)
+    exec(example, {})
+    assert "Reading('" in capsys.readouterr().out
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["mine.onnx"]
 
 
 def test_the_call_by_reflection_runs(service):
