@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import islice
 from threading import Lock
 from typing import Any
 
@@ -192,15 +193,21 @@ class Session:
         return {"done": done, "left": left}
 
     def carpet(self, label: str, count: int) -> list[DigitAt]:
-        """Return digits that were read as a label, smallest margin first, that nobody looked at."""
+        """Return digits that were read as a label, smallest margin first, that nobody looked at.
+
+        Where rows are keyed blind, those of the queue are left out: a carpet says what was read.
+        """
+        blind = self.settings.blind or self.settings.keys > 1
         with self._lock:
             looked_at, decided = self.decisions.looked_at, self.decisions.verdict
             found = (
                 digit
                 for digit in self.queue.carpets.get(label, ())
-                if (digit.number, digit.position) not in looked_at and decided(digit.number) is None
+                if (digit.number, digit.position) not in looked_at
+                and decided(digit.number) is None
+                and not (blind and digit.number in self.queue.why)
             )
-            return [digit for digit, _ in zip(found, range(count), strict=False)]
+            return list(islice(found, count))
 
     def labels(self) -> dict[str, int]:
         """Return how many digits of each label wait on a carpet."""

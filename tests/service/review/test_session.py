@@ -223,6 +223,13 @@ def test_a_carpet_shows_the_smallest_margins_and_what_is_odd_is_reviewed_first(t
     assert [task["row"] for task in session.tasks("ada", 9)] == [5]
 
 
+@pytest.mark.parametrize("settings", [{"blind": True}, {"keys": 2}])
+def test_a_carpet_does_not_tell_what_was_read_of_rows_to_be_keyed_blind(tmp_path, review, settings):
+    rows = [row_of("a.png", "171", 0.5), row_of("b.png", "171", 0.99)]
+    session = review(drawn(tmp_path, *rows), **settings)
+    assert [(each.number, each.position) for each in session.carpet("7", 9)] == [(1, 1)]
+
+
 def test_scripts_in_ids_sources_and_texts_are_data(tmp_path, review):
     nasty = "<img src=x onerror=alert(1)>"
     session = review(drawn(tmp_path, row_of(f"{nasty}.png", "12", 0.5, id=nasty)))
