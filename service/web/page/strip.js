@@ -3,7 +3,7 @@
 import { $, color, el, sized } from "./dom.js";
 import { percent } from "./words.js";
 
-const MIN_HEIGHT = 64; // CSS pixels of the image: a longer one scrolls
+const MIN_HEIGHT = 48; // CSS pixels of the image: a longer one scrolls
 const MAX_HEIGHT = 260;
 const MAX_ZOOM = 5;
 const MARGIN = 0.35; // of the text's height, shown above and below it; twice that beside it
