@@ -18,7 +18,7 @@ from service.review.decisions import Action, Decisions
 from service.review.journal import Event
 from service.review.labels import Labeled
 from service.review.queue import Entry, Queue, Why
-from service.review.table import MAX_CELL, Row, read_cells
+from service.review.table import Row, large_cells, read_cells
 
 MARK = b"\xef\xbb\xbf"  # by which Excel knows UTF-8, and we a CSV for spreadsheets
 # What is appended to every row; nothing in a row that nobody was to look at, but for the last one.
@@ -102,11 +102,11 @@ def check_output(table: Path, output: Path) -> None:
 def _csv(table: Path, to: Path, reviewed: Reviewed) -> None:
     with table.open("rb") as start:
         spreadsheet = start.read(len(MARK)) == MARK
-    csv.field_size_limit(MAX_CELL)
     encoding = "utf-8-sig"
     with (
         table.open(newline="", encoding=encoding) as file,
         to.open("w", newline="", encoding=encoding if spreadsheet else "utf-8") as out,
+        large_cells(),
     ):
         lines = csv.reader(file, strict=True)
         columns = next(lines)

@@ -3,6 +3,7 @@
 import csv
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -118,9 +119,18 @@ def read_cells(path: Path) -> Iterator[Mapping[str, Any]]:
 
 
 def _csv(path: Path) -> Iterator[Mapping[str, Any]]:
-    csv.field_size_limit(MAX_CELL)
-    with path.open(newline="", encoding="utf-8-sig") as file:
+    with path.open(newline="", encoding="utf-8-sig") as file, large_cells():
         yield from csv.DictReader(file, strict=True)
+
+
+@contextmanager
+def large_cells() -> Iterator[None]:
+    """Let the process's readers of CSV take cells of MAX_CELL, as long as a table is read."""
+    before = csv.field_size_limit(MAX_CELL)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
 
 
 def _jsonl(path: Path) -> Iterator[Mapping[str, Any]]:

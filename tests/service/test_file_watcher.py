@@ -11,7 +11,7 @@ from service.errors import ModelError, SettingsError
 from service.file_watcher import Watched, read_regular, stamp
 from service.recognition.model import ModelFiles
 from service.server import app
-from service.server.auth import read_tokens
+from service.tokens import read_tokens
 from tests.conftest import in_a_loop
 
 

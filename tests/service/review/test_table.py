@@ -1,3 +1,4 @@
+import csv
 import json
 
 import pytest
@@ -92,3 +93,12 @@ def test_a_digit_without_its_box_is_refused_with_its_row(tmp_path):
     path.write_text(json.dumps(row) + "\n")
     with pytest.raises(SettingsError, match="row 1 cannot be read"):
         list(read_rows(path))
+
+
+def test_a_table_is_read_without_a_lasting_change_to_the_process_s_csv(tmp_path, rows):
+    before = csv.field_size_limit()
+    table = write_table(tmp_path / "t.csv", rows)
+    assert list(read_rows(table))
+    assert csv.field_size_limit() == before
+    next(iter(read_rows(table)))  # and not to its end
+    assert csv.field_size_limit() == before
