@@ -28,7 +28,12 @@ from typing import Any
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples" / "strips"
 DIGITS = "0123456789"
-ONE_THREAD = {"OMP_NUM_THREADS": "1", "OMP_THREAD_LIMIT": "1", "ORT_DISABLE_TELEMETRY": "1"}
+ONE_THREAD = {
+    "OMP_NUM_THREADS": "1",
+    "OMP_THREAD_LIMIT": "1",
+    "OPENCV_FOR_THREADS_NUM": "1",  # Digitstrip's and RapidOCR's
+    "ORT_DISABLE_TELEMETRY": "1",
+}
 Read = Callable[[Path], str]
 
 
