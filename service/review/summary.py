@@ -10,11 +10,15 @@ from statistics import fmean, median
 from typing import Any, NamedTuple
 
 from service.durable_files import PARTIAL, beside, put_in_place, writing
+from service.errors import SettingsError
 from service.review.corrections import Edit, edits, in_words
 from service.review.decisions import OPINIONS, Action, Decisions, value_of
 from service.review.journal import Event
 from service.review.queue import Entry, Why
 
+TITLE = "Review of "
+# By which a page is known as one of ours, that may be overwritten.
+START = f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{TITLE}'
 PAUSE = 120.0  # seconds; who looks longer at a row has been away
 NORMAL = 1.959964  # of a 95% interval
 SHOWN = 12  # kinds of corrections
@@ -211,18 +215,27 @@ def write_html(summary: Summary, path: Path) -> None:
     """Write a summary as a page without scripts.
 
     Raises:
+        SettingsError: there is a file that is no such page: the table or its journal, say.
         UnwritableOutput: it cannot be written.
     """
     with writing(path):
+        if path.is_file() and not _is_ours(path):
+            raise SettingsError(
+                f"{path} exists but was not written by `digitstrip review`; it is left as it is"
+            )
         beside(path, PARTIAL).write_text("".join(_page(summary)), "utf-8")
         put_in_place(path)
 
 
+def _is_ours(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(START)) == START.encode()
+
+
 def _page(summary: Summary) -> Iterator[str]:
-    title = html.escape(f"Review of {summary.name}")
+    title = html.escape(f"{TITLE}{summary.name}")
     yield (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        f"<title>{title}</title>"
+        f"{START}{html.escape(summary.name)}</title>"
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<style>{STYLE}</style></head><body><main><h1>{title}</h1>"
     )

@@ -1,5 +1,6 @@
 import pytest
 
+from service.errors import SettingsError
 from service.review.decisions import Action
 from service.review.run import Job, Result
 from service.review.summary import Share
@@ -98,3 +99,16 @@ def test_the_page_of_figures_runs_nothing(tmp_path, review):
     assert "<script" not in page
     assert "&lt;script&gt;" in page
     assert "1 → 2" in page
+
+
+def test_the_page_of_figures_overwrites_itself_alone(tmp_path, review):
+    table = write_table(tmp_path / "t.jsonl", [row_of("a", "1", 0.5)])
+    review(table).record("ada", [sent(0, "2")])
+    result = Result.of(Job(table, {}))
+    for path in (table, result.job.path):
+        before = path.read_bytes()
+        with pytest.raises(SettingsError, match="left as it is"):
+            result.write_summary(path)
+        assert path.read_bytes() == before
+    for _ in range(2):
+        result.write_summary(tmp_path / "summary.html")
