@@ -44,8 +44,8 @@ class Folder:
 def write_folder(labels: Iterable[Labeled], sources: Sources, folder: Path) -> Folder:
     """Write a folder of scans with its `labels.csv`, which must not be there yet.
 
-    An image is copied as it is; a page of a document or of a TIFF becomes a PNG. The same labels
-    give the same bytes.
+    An image is copied as it is, once it is known to be one; a page of a document or of a TIFF
+    becomes a PNG. The same labels give the same bytes.
 
     Raises:
         SettingsError: the folder has a labels.csv.
@@ -98,9 +98,10 @@ def page_of_scan(label: Labeled, sources: Sources) -> tuple[str, bytes]:
     encoded = sources.read(label.source, label.sha256)
     document = Document(encoded, sources.limits, sources.dpi)
     content, page = document.page(label.page)
+    # A table may name any file: what is no image is not copied to where labels are passed on.
+    drawn = decode(content, page, sources.limits) if isinstance(content, bytes) else Page(content)
     if isinstance(content, bytes) and document.pages == 1 and page == 0:
         return name.name, content
-    drawn = decode(content, page) if isinstance(content, bytes) else Page(content)
     png = io.BytesIO()
     dots = (sources.dpi, sources.dpi * drawn.aspect)  # from which the pixels' shape is known again
     Image.fromarray(drawn.gray).save(png, "PNG", dpi=dots)

@@ -71,15 +71,22 @@ class Sources:
             yield Item(source, source)
             return
         for name in dict.fromkeys((source, str(self.folder / source))):
-            if REMOTE not in name and Path(name).is_file():
+            if REMOTE not in name and _is_file(name):
                 yield Item(name, name)
                 return
         if found := is_in_archive(source):
             for name in dict.fromkeys((found.archive, str(self.folder / found.archive))):
-                if REMOTE in name or Path(name).is_file():
+                if REMOTE in name or _is_file(name):
                     identity = "" if REMOTE in name else entry_of(name).identity
                     yield from _members(name, identity).get(found.member, ())
                     return
+
+
+def _is_file(name: str) -> bool:
+    try:
+        return Path(name).is_file()
+    except OSError as error:  # its folder is closed to us, or its name too long
+        raise UnreadableSource(error.strerror or str(error), "source") from error
 
 
 class _InArchive(NamedTuple):

@@ -53,7 +53,9 @@ def test_members_of_archives_are_found(scan, tmp_path, kind):
         sources.read(f"{name}/scans/b.png")
 
 
-@pytest.mark.parametrize("source", ["", "..", "/", "scans", "a\0b", "/dev/zero", "scans/../.."])
+@pytest.mark.parametrize(
+    "source", ["", "..", "/", "scans", "a\0b", "/dev/zero", "scans/../..", "a" * 300]
+)
 def test_what_is_no_file_is_an_error(tmp_path, scan, source):
     with pytest.raises(InputError):
         Sources(tmp_path, 300).read(source)
@@ -155,6 +157,13 @@ def test_a_source_s_name_does_not_lead_out_of_the_folder(tmp_path, scan):
         "labels-2.csv",
         "a.png",
     }
+
+
+def test_what_is_no_image_is_not_copied_among_labels(tmp_path):
+    (tmp_path / "a.png").write_text("a secret")
+    folder = write_folder([Labeled("a.png", 0, "1")], Sources(tmp_path, 300), tmp_path / "out")
+    assert (folder.written, len(folder.missing)) == (0, 1)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["labels.csv"]
 
 
 def test_faint_pencil_is_shown_with_all_contrast(tmp_path):
