@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -193,7 +194,9 @@ def to_row(number: int, cells: Mapping[str, Any]) -> Row | None:
 
 
 def _digit(found: Mapping[str, Any]) -> Digit:
-    left, top, right, bottom = map(float, found["extent"])
+    left, top, right, bottom = extent = tuple(map(float, found["extent"]))
+    if not all(map(math.isfinite, extent)):
+        raise ValueError(f"a digit's extent is {found['extent']}; expected four finite numbers")
     runners_up = (found.get("runners_up") or {}).items()
     return Digit(
         str(found["label"]),

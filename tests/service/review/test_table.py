@@ -102,3 +102,11 @@ def test_a_table_is_read_without_a_lasting_change_to_the_process_s_csv(tmp_path,
     assert csv.field_size_limit() == before
     next(iter(read_rows(table)))  # and not to its end
     assert csv.field_size_limit() == before
+
+
+@pytest.mark.parametrize("edge", [float("nan"), float("inf")])
+def test_a_box_without_an_end_is_refused_with_its_row(tmp_path, edge):
+    row = row_of("a.png", "1", 0.5)
+    row["digits"][0]["extent"] = [0, 0, edge, 1]
+    with pytest.raises(SettingsError, match=r"row 1 cannot be read: .* expected four finite"):
+        list(read_rows(write_table(tmp_path / "t.jsonl", [row])))
