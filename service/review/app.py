@@ -185,7 +185,7 @@ async def _json(request: Request) -> dict[str, Any]:
         raise BadOption(f"the content type is {quoted(kind)}; expected application/json", "body")
     try:
         body = json.loads(await request.body())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadOption(f"the body is no JSON: {error}", "body") from error
     if not isinstance(body, dict):
         raise BadOption("the body is no JSON object", "body")

@@ -131,7 +131,7 @@ class Session:
     def _event(self, who: str, sent: dict[str, Any]) -> Event:
         try:
             return self._to_event(who, sent)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise BadOption(f"an event is malformed: {error!r}", "events") from error
 
     def _to_event(self, who: str, sent: dict[str, Any]) -> Event:

@@ -1,8 +1,11 @@
 """`digitstrip review` as a process, and its HTTP API."""
 
 import json
+import math
 import signal
 import socket
+import urllib.error
+import urllib.request
 
 import pytest
 
@@ -60,6 +63,7 @@ def test_a_review_over_http(server, batch):
         ("api/events", [1], {}, 400, "BAD_OPTION"),
         ("api/events", {"events": []}, {"Content-Type": "text/plain"}, 400, "BAD_OPTION"),
         ("api/events", {"events": [{}] * 1001}, {}, 400, "BAD_OPTION"),
+        ("api/events", {"events": [sent(0, "1") | {"ms": math.inf}]}, {}, 400, "BAD_OPTION"),
         ("api/events", {"events": []}, {"Host": "evil.example"}, 421, "WRONG_HOST"),
         ("api/events", {"events": []}, {"Origin": "http://evil.example"}, 403, "WRONG_ORIGIN"),
         ("api/crops/999999", None, {}, 400, "BAD_OPTION"),
@@ -74,6 +78,14 @@ def test_a_review_over_http(server, batch):
 def test_what_is_malformed_is_refused_with_its_reason(server, path, body, headers, status, reason):
     found, answer, _ = server.ask(path, body, **headers)
     assert (found, answer["error"]["reason"]) == (status, reason)
+
+
+def test_json_that_is_too_deep_is_refused(server):
+    request = urllib.request.Request(
+        f"{server.url}api/events", b"[" * 100_000, {"Content-Type": "application/json"}
+    )
+    with pytest.raises(urllib.error.HTTPError, match="400"):
+        urllib.request.urlopen(request, timeout=20)
 
 
 def test_the_end_is_a_summary_and_the_next_command(server):
