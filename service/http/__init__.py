@@ -1,4 +1,4 @@
-"""The HTTP shell: what every front end of ours that speaks HTTP stands in.
+"""The HTTP shell: what every HTTP front end stands in.
 
 It needs the extra `web` (Starlette, uvicorn), so import it within `needs("web", "...")`:
 

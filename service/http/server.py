@@ -1,4 +1,4 @@
-"""uvicorn in an event loop of ours: with our signals, and with bounds on connections."""
+"""uvicorn in the server's event loop: with its signals, and with bounds on connections."""
 
 import asyncio
 import logging
@@ -199,7 +199,7 @@ class _Protocol(H11Protocol):
 
 
 def _protocol(of_bounds: Bounds) -> type[_Protocol]:
-    """Return the class of one server's connections; uvicorn gives it no arguments of ours."""
+    """Return the class of one server's connections; uvicorn gives it no arguments."""
 
     class Protocol(_Protocol):
         bounds = of_bounds

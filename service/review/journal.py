@@ -1,4 +1,4 @@
-"""The journal of a review: all that was confirmed, on disk before the page is told so.
+"""The journal of a review: all that was confirmed, on disk before the page says so.
 
 It lies beside the table and is only ever appended to. A line is a checksum and a JSON object; a
 torn last line, of a process that was killed, was never confirmed to anybody and is cut off. A

@@ -173,7 +173,7 @@ def serve(session: Session, people: People, listen: str, hosts: tuple[str, ...],
         people: who may.
         listen: host:port.
         hosts: names that the server has besides its addresses.
-        say: is told the address once the page can be opened.
+        say: receives the address once the page can be opened.
 
     Raises:
         MissingExtra: the libraries for HTTP are not installed.

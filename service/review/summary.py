@@ -17,7 +17,7 @@ from service.review.journal import Event
 from service.review.queue import Entry, Why
 
 TITLE = "Review of "
-# By which a page is known as one of ours, that may be overwritten.
+# By which a page is known as a review's own, which may be overwritten.
 START = f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{TITLE}'
 PAUSE = 120.0  # seconds; who looks longer at a row has been away
 NORMAL = 1.959964  # of a 95% interval

@@ -69,7 +69,7 @@ class Viewer:
             view["digits"] = [[round(edge, 5) for edge in box] for box in extents_in(crop, row)]
         view["cursor"] = least_sure(row) if odd is None else odd
         view["choices"] = self._others(row)
-        # Accepted rows have none, and would be told apart.
+        # Accepted rows have none, and would be recognized by that.
         if not (self.settings.sample or self.settings.planted):
             view["reasons"] = row.reasons
         return view

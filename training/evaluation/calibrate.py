@@ -35,10 +35,8 @@ SUFFICIENT = 50  # strips, right and wrong ones among them, to fit without a pri
 ENOUGH = 1000  # strips to fit every weight on; fewer scale and shift what was fitted before
 FEWEST_OF_A_KIND = 20  # right strips, and wrong ones, to fit a regression on
 RIDGE = 1.0  # pull of a weight towards 0, in strips
-SPREAD = (
-    0.1,
-    0.5,
-)  # of scale and offset from one source of held-out strips to another, around 1, 0
+# Of scale and offset from one source of held-out strips to another, around 1 and 0.
+SPREAD = (0.1, 0.5)
 WEIGHTS = (0.3, 0.4, 0.5, 0.6, 0.7)  # of the second reader's vote, tried
 SIGNIFICANT = 0.05  # probability of a chance difference, below which a weight is changed
 RATE = 0.01  # the error rate that a `Promise` is of

@@ -8,7 +8,7 @@ const PATIENCE = 10000; // for an answer
 const AT_ONCE = 100; // events of one request
 
 export class Saver {
-  // `say` is told how many events wait, and why; `signIn` that the server knows nobody.
+  // `say` receives how many events wait, and why; `signIn` is called where the server knows nobody.
   constructor(name, say, signIn) {
     const prefix = `digitstrip review ${name} `;
     const before = Object.keys(localStorage).filter((key) => key.startsWith(prefix));

@@ -91,9 +91,9 @@ def test_nothing_in_a_task_tells_a_row_of_the_audit_apart(batch, review):
             tuple((name, type(value)) for name, value in sorted(task.items()))
         )
     assert kinds[True] == kinds[False]
-    told = json.dumps(tasks)
+    shown = json.dumps(tasks)
     for word in ("ACCEPT", "REVIEW", "audit", "confidence", "decision", "reasons", "why"):
-        assert word not in told
+        assert word not in shown
 
 
 def test_the_doubtful_digit_is_under_the_cursor_and_others_are_a_key_each(tmp_path, review):

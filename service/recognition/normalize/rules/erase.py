@@ -15,7 +15,7 @@ from service.recognition.normalize.rules.lines import (
 )
 
 TOOTH = 1 / 3  # of a divider that does not reach from rule to rule, at most
-FEWEST = 3  # teeth among digits as high that are told from 1s by their places
+FEWEST = 3  # teeth among digits as high that are distinguished from 1s by their places
 EVEN, EVEN_PIXELS = 0.1, 2.0  # of the teeth's pitch, by which they stand off it, at most
 
 
