@@ -24,7 +24,7 @@ from service.http.errors import error_response
 from service.http.policy import Policy
 
 SECURITY_HEADERS = {
-    # Scripts and styles come from the package's files alone; blob: and data: are images of the page.
+    # Scripts and styles are the package's files alone; blob: and data: are images of the page.
     "Content-Security-Policy": "default-src 'self'; img-src 'self' blob: data:; object-src 'none'; "
     "base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
