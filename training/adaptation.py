@@ -23,12 +23,14 @@ from service.recognition.model import Scorer
 from service.recognition.model_metadata import Pairing
 from service.recognition.normalize import normalize
 from service.recognition.recognizer import Recognition, Recognizer
+from service.recognition.views import view, view_matrix
 from training.config import Config, SequenceConfig
 from training.data.digits import DatasetError
 from training.data.labels import read_labels
 from training.data.scans import LabeledLine, LineSet
-from training.export import export, load_model, stages, write_metadata
+from training.export import export, in_8_bits, load_model, stages, write_metadata
 from training.pages.cuttings import Cuttings
+from training.quantize import made_lines, quantize
 from training.stages.sequences import SequenceData, SequenceStage
 from training.stages.train import fit
 
@@ -39,6 +41,7 @@ FEWEST = 20  # scans kept, below which there is too little to learn from
 LEAST_AGREEMENT = 0.25
 LOW_AGREEMENT = 0.5
 GROWTH = 0.005  # of the scans: by how much what is kept must grow for another round
+PAGES = 200  # made, beside the scans, to find the levels of 8 bits by
 KNOWN = 4  # times that a scan with a known text counts
 BEFORE = ", before adapting"  # of a calibration's source
 FIRST, SECOND = "model.onnx", "second_reader.onnx"
@@ -297,7 +300,13 @@ def adapt(
 
 
 def learn(folder: Path, pair: Pair, kept: Kept, scans: Scans, learning: Learning) -> Pair | None:
-    """Continue both networks with what was kept; None if Ctrl-C came first."""
+    """Continue both networks with what was kept; None if Ctrl-C came first.
+
+    What was in 8 bits before is so again, by levels found on the scans, too.
+
+    Raises:
+        ModelError: a model in 8 bits would read otherwise than in floating point.
+    """
     made = []
     name = f"{scans.folder.resolve().name}, adapted to ({len(kept.rows)} of {kept.scans} kept)"
     lines = LineSet.of(kept.lines)
@@ -305,6 +314,7 @@ def learn(folder: Path, pair: Pair, kept: Kept, scans: Scans, learning: Learning
     training = replace(
         learning.training, scans=lines, cuttings=cuttings if cuttings.complete() else None
     )
+    shown = [view(line.pixels, view_matrix(line.slant)) for line in kept.lines]
     for model, out in ((pair.first, FIRST), (pair.second, SECOND)):
         network, learned = load_model(model)
         stage = SequenceStage(
@@ -320,6 +330,10 @@ def learn(folder: Path, pair: Pair, kept: Kept, scans: Scans, learning: Learning
         if not done.finished:
             return None
         export(own / "best.pt", folder / out)
+        if in_8_bits(model):
+            made_too = made_lines(training.digits, learning.windows.seed, PAGES)
+            options = f"--pages {PAGES}, and the scans"
+            quantize(folder / out, folder / out, [*shown, *made_too], options)
         made.append(folder / out)
     after = Pair(*made)
     carry_calibration(pair, after)

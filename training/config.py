@@ -60,12 +60,14 @@ class SequenceConfig:
     cells: float = 0.35  # share of those left that are in cells of forms
     digitized: float = 0.3  # share of those left that are strokes of a digitizer's pen
     untouched: float = 0.5  # share of composed lines whose digits are as they were found
+    touching: float = 0.4  # share of composed lines with many ones, and neighbors that touch
     windows: int = 160  # single windows in a batch, so that stage one is not forgotten
     window_weight: float = 1.0  # of their loss
     mnist: float = 0.65  # share of batches whose windows are of MNIST's digits alone
     held_out_lines: int = 300  # of each kind, that an epoch is judged by
 
     learning_rate: float = 1e-3
+    floor: float = 0.0  # the learning rate's end, as a share of its peak; 1 keeps it constant
     warmup: float = 0.02
     weight_decay: float = 0.01
     dropout: float = 0.2
@@ -130,7 +132,7 @@ class StripConfig:
     drawn: float = 0.4  # of digits: drawn as the world writes, rather than traced from MNIST
     alike: float = 0.5  # of a string's repeated digits: the same shape once more
     flag: float = 0.4  # of ones: an upstroke before the stem
-    tall: float = 0.0  # of strings: ones taller than the other digits
+    tall: float = 0.25  # of strings: ones taller than the other digits
     foot: float = 0.06  # of ones: a serif under the stem
     bar: float = 0.4  # of sevens: a bar through the stem
     long_bar: float = 0.25  # of fives: a bar of its own, long, often off the body
@@ -150,6 +152,7 @@ class StripConfig:
     wide_zeros: float = 0.2  # of strings: zeros as wide as tall, or wider
     drift: float = 0.8  # of strings: digits above and below the line
     climb: float = 0.5  # of strings: the line rises or falls
+    spaced: float = 0.08  # of strings: digits far apart, as on a ruler or in boxes
     overlap: float = 0.12  # of strings: digits touch and overlap
     chain: float = 0.2  # of strings: neighboring zeros in one stroke
     connect: float = 0.04  # of neighbors: a stroke from one to the next
@@ -194,7 +197,7 @@ class StripConfig:
 
     # What is written.
     small: float = 0.0  # of strings: a number of few digits, as in tables
-    outer_ones: float = 0.0  # of strings: the first digit, or the last, is a 1
+    outer_ones: float = 0.1  # of strings: the first digit, or the last, is a 1
     blank: float = 0.0  # of pages: nothing
     lone: float = 0.01  # of pages: one or two marks that are no digits, and nothing else
 
@@ -219,7 +222,7 @@ class StripConfig:
             underline=0.02, letter=0.05, stranger=0.05, ghost=0.12, faint=0.3, washed=0.4,
             dark=0.45, guilloche=0, texture=0.12, rules=0.15, box=0, frame=0.6, fold=0.05,
             print_marks=0, light=0.8, tight=0, cell=1, cut_off=0.17, tall=0.45,
-            outer_ones=0.18, coarse=0.25, noise=0.6, jpeg=0.85, small=0.9, blank=0.04,
+            outer_ones=0.25, spaced=0.12, coarse=0.25, noise=0.6, jpeg=0.85, small=0.9, blank=0.04,
             stray=0.05, lone=0.05, digits=(1, 5), pen=(0.055, 0.125), slants=(-0.15, 0.5),
             gaps=(0.06, 0.55),
         )  # fmt: skip
@@ -232,7 +235,7 @@ class StripConfig:
             small_zeros=0.1, separator=0.03, trailing=0, leading=0, currency=0, underline=0,
             stranger=0, pressure=0, faint=0, white=1, dark=0, guilloche=0, texture=0, rules=0,
             box=0, print_marks=0, light=0, tight=0, coarse=0, blur=0.2, noise=0, jpeg=0.25,
-            small=0.8, tall=0.45, outer_ones=0.5, lone=0.03, fold=0.02, slash=0.1,
+            small=0.8, tall=0.45, outer_ones=0.5, spaced=0.2, lone=0.03, fold=0.02, slash=0.1,
             digits=(1, 10), height=(22, 60), pen=(0.05, 0.15), slants=(-0.15, 0.4),
             gaps=(0.03, 0.5), margins=(0.06, 0.3),
         )  # fmt: skip

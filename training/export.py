@@ -22,6 +22,12 @@ LEVELS, SCALE, ZERO_POINT = "_quantized", "_scale", "_zero_point"  # of a tensor
 SIZES = [(32, 32 + extra) for extra in (0, 1, 3, 4, 5, 17, 32, 96, 333, 992)] + [(36, 64), (65, 47)]
 
 
+def in_8_bits(model: Path) -> bool:
+    """Return whether an ONNX file's weights are as `quantize` writes them."""
+    tensors = onnx.load(model).graph.initializer
+    return any(tensor.name.endswith(LEVELS) for tensor in tensors)
+
+
 def export(weights: Path, model: Path) -> float:
     """Write a trained network as an ONNX file, unless the two disagree.
 

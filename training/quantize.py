@@ -18,7 +18,7 @@ from service.recognition.normalize import normalize
 from service.recognition.recognizer import FIRST
 from training.config import StripConfig
 from training.data.digits import DigitSet
-from training.export import LEVELS, stages
+from training.export import in_8_bits, stages
 from training.pages.strips import random_page
 
 LEAST_AGREEMENT = 0.98  # share of positions whose most probable label stays
@@ -48,10 +48,10 @@ def quantize(model: Path, out: Path, strips: Sequence[Gray], options: str) -> fl
     held_out = strips[::5]
     levels = [strip for n, strip in enumerate(strips) if n % 5]
     before = Scorer(model)
-    proto = onnx.load(model)
-    if any(tensor.name.endswith(LEVELS) for tensor in proto.graph.initializer):
+    if in_8_bits(model):
         raise ModelError(f"{model} has 8 bits already; expected a model as `export` writes it")
-    convolutions = [node.name for node in proto.graph.node if node.op_type == "Conv"]
+    nodes = onnx.load(model).graph.node
+    convolutions = [node.name for node in nodes if node.op_type == "Conv"]
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent) as folder:
         candidate = Path(folder) / out.name

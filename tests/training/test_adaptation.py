@@ -20,7 +20,7 @@ from training.adaptation import Kept, Learning, Pair, Scans, adapt, check_agreem
 from training.cli.main import app
 from training.config import SequenceConfig, StripConfig
 from training.data.digits import DatasetError
-from training.export import stages
+from training.export import in_8_bits, stages
 from training.pages.strips import random_page
 from training.stages.sequences import SequenceData
 
@@ -153,6 +153,8 @@ def test_a_round_continues_both_networks_with_what_was_kept(adapted, folder):
         *earlier, last = stages(scorer.metadata.training)
         assert earlier == stages(before.metadata.training)
         assert last["network"] == network
+        assert in_8_bits(run / name)  # as what it went on from
+        assert "quantized" in last
         assert last["training_scans"] == len(rounds[0].kept.lines)
         assert f"{folder.name}, adapted to" in last["data"]
     with (run / "round-1" / "kept.csv").open() as file:

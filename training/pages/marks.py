@@ -79,8 +79,8 @@ def hash_sign(rng: np.random.Generator) -> Strokes:
 
 
 def slashes(rng: np.random.Generator) -> Strokes:
-    """Draw `//`, or one of them."""
-    count, reach, gap = int(rng.integers(1, 3)), rng.uniform(0.1, 0.4), rng.uniform(0.14, 0.3)
+    """Draw `//`, or one of them; less slanted, they would be ones."""
+    count, reach, gap = int(rng.integers(1, 3)), rng.uniform(0.28, 0.5), rng.uniform(0.14, 0.3)
     feet, heads = rng.uniform(-0.05, 0.2, count), rng.uniform(-1.1, -0.8, count)
     lines = [
         [(index * gap, foot), (index * gap + reach, head)]

@@ -12,6 +12,7 @@ from training.pages import marks, stroke_effects
 from training.pages.glyphs import Strokes, curve
 
 WIDEST = 1.5  # a digit's width, of its height
+FARTHEST = 1.2  # gap between digits, digit heights
 LEAST_ADVANCE = 0.32  # digit heights between the middles of neighbors, however deep the overlap
 AMOUNT_LENGTHS = (0.02, 0.06, 0.15, 0.28, 0.3, 0.14, 0.05)  # shares of 1 to 7 digits
 TABLE_LENGTHS = (0.12, 0.45, 0.3, 0.08, 0.05)  # shares of 1 to 5 digits, of numbers in tables
@@ -196,6 +197,8 @@ def place(
     count = len(glyphs)
     usual = rng.uniform(*config.gaps)
     spread = rng.uniform(0, 0.1)
+    if rng.random() < config.spaced:
+        usual, spread = rng.uniform(config.gaps[1], FARTHEST), rng.uniform(0, 0.25)
     deep = rng.random() < config.overlap
     chained = rng.random() < config.chain
     waver = rng.uniform(0.01, 0.08) if rng.random() < config.drift else 0.0

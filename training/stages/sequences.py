@@ -28,10 +28,13 @@ from training.networks import LABELS, NONE, RECEPTIVE_FIELD, STRIDE, LeNet5
 from training.pages.augment import Image, distort, sharpen, stroke
 from training.pages.cuttings import Cuttings
 from training.pages.strips import compose, cut_page, random_page
+from training.pages.writing import any_of
 from training.stages.stage import Batch, Judgment, Optimization
 from training.stages.windows import HeldOutWindows, make_windows, window_loss
 
 COMPOSED = (2, 10)  # digits
+TOUCHING = 2.0  # pixels between the ink of digits that touch, at most
+ONES = 0.4  # of these digits
 PAGES = PageConfigs()
 CUT_IN_CELLS = 0.4  # share of lines set from cuttings that are in cells
 
@@ -187,7 +190,9 @@ class SequenceBatches(Dataset[Batch]):
             page = cut_page(data.cuttings, rng, pages)
             return normalized_line(page.gray, page.text)
         if rng.random() < config.composed:
-            return composed_line(data.digits, rng, self.windows, config.untouched)
+            alone = data.mnist is not None and rng.random() < config.mnist
+            digits = data.mnist if alone and data.mnist else data.digits
+            return composed_line(digits, rng, self.windows, config.untouched, config.touching)
         if rng.random() < config.cells:
             return made_line(data.digits, rng, self.pages.cells)
         digitized = rng.random() < config.digitized
@@ -205,7 +210,11 @@ def made_line(
 
 
 def composed_line(
-    digits: DigitSet, rng: np.random.Generator, config: Config, untouched: float
+    digits: DigitSet,
+    rng: np.random.Generator,
+    config: Config,
+    untouched: float,
+    touching: float = 0.0,
 ) -> LabeledLine:
     """Return the line of digits set side by side, touching and overlapping or apart.
 
@@ -214,12 +223,20 @@ def composed_line(
         rng: decides everything.
         config: how digits are distorted, and the range of gaps.
         untouched: the share of lines whose digits are not distorted at all.
+        touching: the share of lines with many ones and gaps of `TOUCHING` pixels at most. Two
+            ones that touch are one or two positions apart, and CTC wants `none` between them: the
+            network must learn to see the first one early and the second late.
     """
     chosen = rng.integers(len(digits), size=int(rng.integers(*COMPOSED, endpoint=True)))
+    widest = config.gap_max
+    if rng.random() < touching:
+        widest = TOUCHING
+        ones = np.flatnonzero(rng.random(len(chosen)) < ONES)
+        chosen[ones] = [any_of(1, digits, rng) for _ in ones]
     images = list(digits.images[chosen])
     if rng.random() >= untouched:
         images = [distort(image, rng, config) for image in images]
-    gaps = rng.uniform(config.gap_min, config.gap_max, len(chosen) - 1)
+    gaps = rng.uniform(config.gap_min, widest, len(chosen) - 1)
     strip = compose(images, digits.labels[chosen].tolist(), gaps.tolist())
     return normalized_line(255 - strip.pixels, strip.text)
 

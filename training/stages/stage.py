@@ -27,7 +27,7 @@ class Judgment:
 class Optimization:
     """How weights are moved."""
 
-    learning_rate: float  # peak, reached after the warm-up, then a cosine down to 0
+    learning_rate: float  # peak, reached after the warm-up, then a cosine down to the floor
     warmup: float  # share of all steps
     weight_decay: float
     dropout: float  # of the last hidden units
@@ -36,6 +36,7 @@ class Optimization:
     # Share of the weights gone on from, in the mean of those and the new ones: what was learned
     # before is forgotten less (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models").
     kept: float = 0.0
+    floor: float = 0.0  # the learning rate's end, as a share of its peak
 
     @classmethod
     def of(cls, config: Config | SequenceConfig) -> "Optimization":

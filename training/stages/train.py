@@ -86,7 +86,7 @@ class Run:
         )
         steps = stage.steps * stage.epochs
         self.schedule = torch.optim.lr_scheduler.LambdaLR(
-            self.optimizer, lambda step: learning_rate_factor(step, steps, how.warmup)
+            self.optimizer, lambda step: learning_rate_factor(step, steps, how.warmup, how.floor)
         )
         self.initial = None if initial is None else deepcopy(initial).to(self.device)
         self.log: list[Progressed] = []
@@ -300,12 +300,13 @@ def fit(
     return Done(run.best, run.epoch == stage.epochs)
 
 
-def learning_rate_factor(step: int, steps: int, warmup: float) -> float:
+def learning_rate_factor(step: int, steps: int, warmup: float, floor: float = 0.0) -> float:
     """Return the share of the peak learning rate at a step: up linearly, down as a cosine."""
     rise = max(round(steps * warmup), 1)
     if step < rise:
         return (step + 1) / rise
-    return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(steps - rise, 1)))
+    fallen = 0.5 * (1 + math.cos(math.pi * (step - rise) / max(steps - rise, 1)))
+    return floor + (1 - floor) * fallen
 
 
 def record(run: Run) -> dict[str, Any]:

@@ -57,6 +57,13 @@ def test_a_slash_leans_further_than_digits_do_so_that_it_is_no_1():
         assert width > 0.28 * height
 
 
+def test_slashes_after_an_amount_lean_so_that_they_are_no_ones():
+    for seed in range(40):
+        for stroke in marks.slashes(np.random.default_rng(seed)):
+            (width, height) = np.abs(stroke[1] - stroke[0])
+            assert width > 0.2 * height
+
+
 def test_a_blot_is_filled_by_the_thinnest_pen():
     thinnest, tall = StripConfig().pen[0], 100
     for seed in range(20):

@@ -204,6 +204,14 @@ def test_overlapping_digits_touch_and_keep_their_order():
         assert gaps(line).max() < 0.15
 
 
+def test_spaced_digits_stand_farther_apart_than_others_do():
+    widest = StripConfig().gaps[1]
+    for seed in range(20):
+        line = place(stems(8), [1] * 8, rng_of(seed), StripConfig.only("spaced"))
+        middles = [float(strokes[..., 0].mean()) for strokes in line.digits]
+        assert np.mean(np.diff(middles)) > widest
+
+
 def test_drift_moves_digits_up_and_down():
     line = place(stems(6), [1] * 6, rng_of(0), StripConfig.only("drift"))
     assert np.std([strokes[..., 1].max() for strokes in line.digits]) > 0.003

@@ -139,6 +139,18 @@ def test_composed_lines_have_2_to_10_digits(training, config):
     assert lengths == set(range(COMPOSED[0], COMPOSED[1] + 1))
 
 
+def test_lines_of_digits_that_touch_have_many_ones(training, config):
+    def lines(touching):
+        rng = np.random.default_rng(0)
+        return [composed_line(training, rng, config, 1.0, touching) for _ in range(80)]
+
+    def ones(lines):
+        text = "".join(line.text for line in lines)
+        return text.count("1") / len(text)
+
+    assert ones(lines(1.0)) > 2.5 * ones(lines(0.0))
+
+
 def test_a_batch_depends_on_the_seed_and_its_step_alone(stage):
     several, alone = stage.batches(range(5, 8))[2], stage.batches([7])[0]
     other = stage.batches([8])[0]

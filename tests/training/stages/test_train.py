@@ -108,6 +108,14 @@ def test_the_learning_rate_rises_linearly_to_its_peak_and_falls_to_0():
     assert (np.diff(factors[5:]) < 0).all()
 
 
+def test_the_learning_rate_falls_no_lower_than_its_floor():
+    factors = [learning_rate_factor(step, 100, 0.05, 0.25) for step in range(101)]
+    assert factors[5] == 1
+    assert min(factors[5:]) == factors[100] == 0.25
+    constant = [learning_rate_factor(step, 100, 0.05, 1.0) for step in range(5, 101)]
+    assert set(constant) == {1.0}
+
+
 @pytest.mark.parametrize(("steps", "warmup"), [(1, 0.05), (2, 0.05), (3, 0.0), (5, 1.0)])
 def test_the_learning_rate_of_the_shortest_runs_is_a_share_above_0(steps, warmup):
     factors = [learning_rate_factor(step, steps, warmup) for step in range(steps)]
