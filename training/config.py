@@ -60,7 +60,7 @@ class SequenceConfig:
     cells: float = 0.35  # share of those left that are in cells of forms
     digitized: float = 0.3  # share of those left that are strokes of a digitizer's pen
     untouched: float = 0.5  # share of composed lines whose digits are as they were found
-    touching: float = 0.4  # share of composed lines with many ones, and neighbors that touch
+    touching: float = 0.3  # share of composed lines with many ones, and neighbors that touch
     windows: int = 160  # single windows in a batch, so that stage one is not forgotten
     window_weight: float = 1.0  # of their loss
     mnist: float = 0.65  # share of batches whose windows are of MNIST's digits alone

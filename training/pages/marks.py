@@ -79,9 +79,9 @@ def hash_sign(rng: np.random.Generator) -> Strokes:
 
 
 def slashes(rng: np.random.Generator) -> Strokes:
-    """Draw `//`, or one of them; less slanted, they would be ones."""
-    count, reach, gap = int(rng.integers(1, 3)), rng.uniform(0.28, 0.5), rng.uniform(0.14, 0.3)
-    feet, heads = rng.uniform(-0.05, 0.2, count), rng.uniform(-1.1, -0.8, count)
+    """Draw `//`: one alone, or less slanted, would be a 1."""
+    reach, gap = rng.uniform(0.28, 0.5), rng.uniform(0.14, 0.3)
+    feet, heads = rng.uniform(-0.05, 0.2, 2), rng.uniform(-1.1, -0.8, 2)
     lines = [
         [(index * gap, foot), (index * gap + reach, head)]
         for index, (foot, head) in enumerate(zip(feet, heads, strict=True))
@@ -221,7 +221,7 @@ TRAILING: tuple[tuple[Mark, float], ...] = (
     (slashes, 0.04), (hash_sign, 0.03), (comma, 0.03), (cross, 0.03),
 )  # fmt: skip
 LEADING: tuple[tuple[Mark, float], ...] = (
-    (dash, 0.3), (equals, 0.2), (dot, 0.25), (hash_sign, 0.1), (slashes, 0.1), (cross, 0.05),
+    (dash, 0.3), (equals, 0.2), (dot, 0.25), (hash_sign, 0.1), (cross, 0.05),
 )  # fmt: skip
 CURRENCY: tuple[tuple[Mark, float], ...] = ((dollar, 0.7), (kroner, 0.3))
 STRAY: tuple[tuple[Mark, float], ...] = (

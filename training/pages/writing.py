@@ -267,10 +267,12 @@ def beside(line: Line, rng: np.random.Generator, config: StripConfig) -> Line:
         before = left - float(sign[..., 0].max()) - rng.uniform(0.2, 0.6)
         added.append(sign + np.array([after if rng.random() < 0.65 else before, 0], np.float32))
     if rng.random() < config.stray:
-        sign = marks.choose(marks.STRAY, rng)(rng)
-        after = right + rng.uniform(0.15, 0.8)
-        before = left - float(sign[..., 0].max()) - rng.uniform(0.15, 0.8)
-        added.append(sign + np.array([after if rng.random() < 0.75 else before, 0], np.float32))
+        kind = marks.choose(marks.STRAY, rng)
+        sign = kind(rng)
+        at = right + rng.uniform(0.15, 0.8)
+        if kind is not marks.slash_dash and rng.random() < 0.3:  # what closes, stands after
+            at = left - float(sign[..., 0].max()) - rng.uniform(0.15, 0.8)
+        added.append(sign + np.array([at, 0], np.float32))
     for share, kinds in ((config.leading, marks.LEADING), (config.currency, marks.CURRENCY)):
         if rng.random() < share:
             mark = marks.choose(kinds, rng)(rng)

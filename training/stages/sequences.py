@@ -34,7 +34,7 @@ from training.stages.windows import HeldOutWindows, make_windows, window_loss
 
 COMPOSED = (2, 10)  # digits
 TOUCHING = 2.0  # pixels between the ink of digits that touch, at most
-ONES = 0.4  # of these digits
+ONES = 0.3  # share of these digits
 PAGES = PageConfigs()
 CUT_IN_CELLS = 0.4  # share of lines set from cuttings that are in cells
 
