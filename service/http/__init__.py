@@ -2,7 +2,7 @@
 
 It needs the extra `web` (Starlette, uvicorn), so import it within `needs("web", "...")`:
 
-- `app.http_app(routes, policy)` makes an ASGI app of Starlette routes: security headers, Host and
+- `app.HttpApp(routes, policy)` is an ASGI app of Starlette routes: security headers, Host and
   Origin checks, CORS for listed origins, bounded bodies, JSON errors. A handler raises the errors
   of `service.errors`, and reads its body with `await request.body()`.
 - `policy.Policy` says whom it serves, and how large and slow a body may be.

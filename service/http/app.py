@@ -48,23 +48,33 @@ FAILED = "the server failed on this request; its log says why"
 logger = logging.getLogger(__name__)
 
 
-def http_app(routes: Sequence[BaseRoute], policy: Policy) -> ASGIApp:
-    """Return an app that serves routes under a policy.
+class HttpApp:
+    """An app that serves routes under a policy.
 
     Args:
         routes: of Starlette.
         policy: whom it serves, and what a request may cost.
+
+    Attributes:
+        bodies: of its requests.
     """
-    app: ASGIApp = AnsweredErrors(BoundedBodies(Router(routes, redirect_slashes=False), policy))
-    if policy.origins:
-        app = CORSMiddleware(
-            app,
-            allow_origins=policy.origins,
-            allow_methods=CORS_METHODS,
-            allow_headers=CORS_HEADERS,
-            expose_headers=CORS_EXPOSED,
-        )
-    return SecurityHeaders(CheckedNames(app, policy))
+
+    def __init__(self, routes: Sequence[BaseRoute], policy: Policy) -> None:
+        self.bodies = BoundedBodies(Router(routes, redirect_slashes=False), policy)
+        app: ASGIApp = AnsweredErrors(self.bodies)
+        if policy.origins:
+            app = CORSMiddleware(
+                app,
+                allow_origins=policy.origins,
+                allow_methods=CORS_METHODS,
+                allow_headers=CORS_HEADERS,
+                expose_headers=CORS_EXPOSED,
+            )
+        self._app = SecurityHeaders(CheckedNames(app, policy))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request."""
+        await self._app(scope, receive, send)
 
 
 class SecurityHeaders:

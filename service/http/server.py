@@ -11,10 +11,11 @@ from typing import ClassVar
 
 import h11
 import uvicorn
-from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from service.errors import SettingsError, quoted
+from service.http.app import HttpApp
+from service.http.bodies import BoundedBodies
 
 MAX_HEADER_BYTES = 16 * 1024  # of a request's line and headers
 LINGER_SECONDS = 1.0  # for an answer to be read by who still sends its body
@@ -27,7 +28,8 @@ class Bounds:
     """What connections may cost.
 
     Attributes:
-        connections: maximum open at once; a further one ends the oldest that is idle.
+        connections: maximum open at once; a further one ends the oldest that is idle or, where none
+            is, has the request refused whose body has been arriving for longest.
         header_seconds: maximum for a request's headers to arrive.
         keep_alive_seconds: maximum between an answer and the next request.
         send_seconds: maximum for a silent client to take the rest of an answer.
@@ -51,7 +53,7 @@ class HttpServer:
 
     def __init__(
         self,
-        app: ASGIApp,
+        app: HttpApp,
         listen: str,
         bounds: Bounds | None = None,
         tls: ssl.SSLContext | None = None,
@@ -62,7 +64,7 @@ class HttpServer:
         self._server = _Server(
             uvicorn.Config(
                 app,
-                http=_protocol(self.bounds),
+                http=_protocol(self.bounds, app.bodies),
                 ws="none",
                 lifespan="off",
                 interface="asgi3",
@@ -136,6 +138,7 @@ class _Protocol(H11Protocol):
     """
 
     bounds: ClassVar[Bounds]
+    bodies: ClassVar[BoundedBodies]
     idle: ClassVar[dict["_Protocol", None]]  # without a request in progress, the oldest first
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -144,9 +147,7 @@ class _Protocol(H11Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._rest()
         if len(self.connections) > self.bounds.connections:
-            oldest = next(iter(self.idle))  # this one, where no other is idle
-            oldest.transport.abort()
-            oldest._forget()
+            self._make_room()
         self._end_in(self.bounds.header_seconds)
 
     def data_received(self, data: bytes) -> None:
@@ -177,6 +178,14 @@ class _Protocol(H11Protocol):
         super().connection_lost(exc)
         self._forget()
 
+    def _make_room(self) -> None:
+        """End the oldest idle connection, have a body refused, or end this connection."""
+        oldest = next(iter(self.idle))
+        # One whose body is refused is idle once that is answered, and the first to go.
+        if oldest is not self or not self.bodies.refuse_oldest():
+            oldest.transport.abort()
+            oldest._forget()
+
     def _is_busy(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
 
@@ -198,11 +207,11 @@ class _Protocol(H11Protocol):
             self._timer = None
 
 
-def _protocol(of_bounds: Bounds) -> type[_Protocol]:
+def _protocol(of_bounds: Bounds, of_app: BoundedBodies) -> type[_Protocol]:
     """Return the class of one server's connections; uvicorn gives it no arguments."""
 
     class Protocol(_Protocol):
-        bounds = of_bounds
+        bounds, bodies = of_bounds, of_app
         idle: ClassVar[dict[_Protocol, None]] = {}
 
     return Protocol

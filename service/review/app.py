@@ -8,10 +8,9 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp
 
 from service.errors import BadOption, quoted
-from service.http.app import http_app
+from service.http.app import HttpApp
 from service.http.policy import Policy
 from service.http.static import resource_routes
 from service.review.crops import png_of
@@ -43,7 +42,7 @@ KEPT = {"Cache-Control": "private, max-age=600"}  # of pictures: nobody changes 
 Handler = Callable[[Request, str], Awaitable[Response]]
 
 
-def review_app(session: Session, people: People, policy: Policy | None = None) -> ASGIApp:
+def review_app(session: Session, people: People, policy: Policy | None = None) -> HttpApp:
     """Return the app of a review.
 
     Args:
@@ -69,7 +68,7 @@ def review_app(session: Session, people: People, policy: Policy | None = None) -
             )
         ),
     ]
-    return http_app(routes, policy or Policy())
+    return HttpApp(routes, policy or Policy())
 
 
 class _Api:

@@ -18,7 +18,6 @@ from service.errors import (
 from service.serving.backend import Backend
 from service.serving.observability.call import NOT_RECEIVED, NOT_RECEIVED_CODE, REQUEST_ID, Call
 from service.serving.observability.tracing import STAGES
-from service.web.arrivals import Arrivals
 from service.workers.admission_queue import Answer
 
 TIMEOUT = "connect-timeout-ms"  # the header of the Connect protocol
@@ -34,12 +33,10 @@ class Calls:
 
     Args:
         backend: recognizes, and observes.
-        arrivals: receives bodies.
     """
 
-    def __init__(self, backend: Backend, arrivals: Arrivals) -> None:
+    def __init__(self, backend: Backend) -> None:
         self.backend = backend
-        self.arrivals = arrivals
 
     async def serve(
         self,
@@ -62,7 +59,7 @@ class Calls:
         try:
             self._admit(request.headers)
             media_type = media_type_of(request.headers, media_types)
-            body = await self.arrivals.receive(request)
+            body = await request.body()
         except Overloaded as error:
             observer.shed(method, error)
             return failed(error.with_traceback(None))

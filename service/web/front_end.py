@@ -1,12 +1,11 @@
 """The front end that speaks HTTP, as a server starts and stops it."""
 
-from service.http.app import http_app
+from service.http.app import HttpApp
 from service.http.policy import Policy
 from service.http.server import Bounds, HttpServer
 from service.http.tls import tls_context
 from service.serving.backend import Backend
 from service.serving.settings import Settings
-from service.web.arrivals import Arrivals
 from service.web.calls import Calls
 from service.web.connect import connect_routes
 from service.web.health import health_routes
@@ -25,7 +24,7 @@ def web_front_end(settings: Settings, backend: Backend) -> HttpServer:
         SettingsError: a certificate cannot be used.
     """
     max_body = int(BASE64 * max(settings.max_bytes, settings.max_pixels)) + REST_BYTES
-    calls = Calls(backend, Arrivals(max(max_body, settings.max_held_bytes // 4)))
+    calls = Calls(backend)
     routes = [
         *connect_routes(calls),
         read_route(calls),
@@ -38,6 +37,7 @@ def web_front_end(settings: Settings, backend: Backend) -> HttpServer:
         origins=settings.web_origins,
         max_body_bytes=max_body,
         body_seconds=settings.receive_seconds,
+        arriving_bytes=settings.max_held_bytes // 4,
     )
     bounds = Bounds(connections=min(settings.max_connections, Bounds.connections))
     certificate, key = settings.tls_certificate, settings.tls_key
@@ -46,4 +46,4 @@ def web_front_end(settings: Settings, backend: Backend) -> HttpServer:
         if certificate is not None and key is not None
         else None
     )
-    return HttpServer(http_app(routes, policy), settings.web_listen, bounds, tls)
+    return HttpServer(HttpApp(routes, policy), settings.web_listen, bounds, tls)

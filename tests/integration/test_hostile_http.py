@@ -209,6 +209,35 @@ async def test_large_bodies_that_do_not_end_refuse_one_another_and_not_grpc(serv
     assert server.figures("held_bytes") < 128 * 2**20
 
 
+@pytest.fixture
+def patient(tmp_path):
+    """A server that gives bodies longer than a test may take."""
+    server = start(tmp_path / "log", DIGITSTRIP_RECEIVE_SECONDS="120")
+    server.port = int(server.web.rpartition(":")[2])
+    yield server
+    assert server.stop()[0] == 0
+
+
+@in_a_loop
+async def test_bodies_that_do_not_end_keep_nobody_out(patient):
+    unfinished = request("POST", "/v1/read", Content_Length=1000) + b"x"
+    async with connections(patient, Bounds.connections + 44) as opened:
+        for _, writer in opened:
+            with suppress(ConnectionError):
+                writer.write(unfinished)
+        for _ in range(20):
+            opened.append(await asyncio.open_connection("127.0.0.1", patient.port))
+            opened[-1][1].write(unfinished)
+            answer = None
+            while answer is None:  # ended, while no body has been arriving for long
+                await asyncio.sleep(0.05)
+                with suppress(ConnectionError):
+                    answer = await ask(patient.port, "POST", "/v1/read", IMAGE)
+            assert answer.status == 200
+    assert patient.figures("refused_total", reason="OVERLOADED") >= 1
+    until(lambda: [each for each in patient.logged("calls refused") if each["calls"]])
+
+
 @in_a_loop
 async def test_idle_connections_give_way_to_those_that_ask(server):
     async with connections(server, 2 * Bounds.connections) as opened:

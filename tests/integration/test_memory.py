@@ -106,6 +106,35 @@ def test_a_refused_call_keeps_nothing_of_its_message(server, heic):
     assert peak(server) - before < CALLS * 30 * MIB  # kept, each would be twice that
 
 
+def test_a_refused_image_of_a_stream_keeps_nothing_of_its_message(server, heic):
+    before = peak(server)
+    request = pb.RecognizeStreamRequest(id="1", request=heic)
+    with grpc.insecure_channel(server.address, OPTIONS) as channel:
+        answers = list(RecognizerServiceStub(channel).RecognizeStream(iter([request] * CALLS)))
+    assert {answer.error.code for answer in answers} == {grpc.StatusCode.INVALID_ARGUMENT.value[0]}
+    assert len(answers) == CALLS
+    # Two are in hand at once, each as a message and as the copy for its worker.
+    assert peak(server) - before < CALLS * 30 * MIB
+
+
+def test_a_malformed_message_of_a_stream_has_its_answer_and_ends_nothing(server, truths):
+    image = pb.Image(encoded=(STRIPS / "one-digit.png").read_bytes())
+    whole = [
+        pb.RecognizeStreamRequest(id=id_, request=pb.RecognizeRequest(image=image))
+        for id_ in ("first", "last")
+    ]
+    sent = [whole[0].SerializeToString(), b"\xff" * 100, whole[1].SerializeToString()]
+    with grpc.insecure_channel(server.address) as channel:
+        call = channel.stream_stream(
+            STREAM, response_deserializer=pb.RecognizeStreamResponse.FromString
+        )(iter(sent))
+        answers = {answer.id: answer for answer in call}
+        assert call.code() is grpc.StatusCode.OK
+    assert {answers[id_].response.text for id_ in ("first", "last")} == {truths["one-digit.png"]}
+    assert answers[""].error.code == grpc.StatusCode.INVALID_ARGUMENT.value[0]
+    assert "python" not in str(answers[""].error).lower()
+
+
 def test_a_call_without_a_token_is_answered_without_receiving_its_message(guarded, heic):
     before = peak(guarded)
     with grpc.insecure_channel(guarded.address, OPTIONS) as channel:

@@ -6,7 +6,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from service.errors import BadConstraint, Overloaded
-from service.http.app import http_app
+from service.http.app import HttpApp
 from service.http.policy import Policy
 from service.http.server import HttpServer
 
@@ -47,7 +47,9 @@ def serving():
 
     @asynccontextmanager
     async def serving(routes=ROUTES, bounds=None, **policy):
-        server = HttpServer(http_app(routes, Policy(**policy)), "127.0.0.1:0", bounds)
+        app = HttpApp(routes, Policy(**policy))
+        server = HttpServer(app, "127.0.0.1:0", bounds)
+        server.app = app
         port = server.port = await server.start()
         writers = []
 

@@ -6,8 +6,11 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from service.errors import SettingsError
+from service.http import bodies
+from service.http.app import HttpApp
+from service.http.policy import Policy
 from service.http.server import Bounds, HttpServer
-from tests.conftest import in_a_loop
+from tests.conftest import LONGEST, in_a_loop
 from tests.support.http1 import ask, ended, reply, request
 
 SOON = Bounds(header_seconds=0.3, keep_alive_seconds=0.3)
@@ -32,14 +35,14 @@ async def test_signals_are_left_alone(serving):
 async def test_a_port_that_is_taken_is_named(serving):
     async with serving() as server:
         with pytest.raises(SettingsError, match=f"127.0.0.1:{server.port} for HTTP"):
-            await HttpServer(None, f"127.0.0.1:{server.port}").start()
+            await HttpServer(HttpApp([], Policy()), f"127.0.0.1:{server.port}").start()
 
 
 @pytest.mark.parametrize("listen", ["8080", "localhost:", "localhost:http", ":80", "h:65536"])
 @in_a_loop
 async def test_what_is_no_address_is_refused(listen):
     with pytest.raises(SettingsError, match="expected host:port"):
-        await HttpServer(None, listen).start()
+        await HttpServer(HttpApp([], Policy()), listen).start()
 
 
 @in_a_loop
@@ -91,7 +94,10 @@ async def test_one_connection_too_many_ends_the_oldest_that_is_idle(serving):
 
 
 @in_a_loop
-async def test_a_new_connection_is_ended_where_none_is_idle(serving):
+async def test_a_new_connection_is_ended_where_none_is_idle_and_all_bodies_are_quick(
+    serving, monkeypatch
+):
+    monkeypatch.setattr(bodies, "QUICK_SECONDS", LONGEST)
     async with serving(bounds=Bounds(connections=1)) as server:
         busy, writer = await server.connect()
         writer.write(request("POST", "/echo", Content_Length=3))
@@ -99,6 +105,50 @@ async def test_a_new_connection_is_ended_where_none_is_idle(serving):
         assert await ended((await server.connect())[0])
         writer.write(b"abc")
         assert (await reply(busy)).status == 200
+
+
+@in_a_loop
+async def test_a_new_connection_is_ended_where_all_requests_are_being_answered():
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def wait(asked):
+        await asked.body()
+        begun.set()
+        await go_on.wait()
+        return PlainTextResponse("done")
+
+    app = HttpApp([Route("/", wait, methods=["POST"])], Policy())
+    server = HttpServer(app, "127.0.0.1:0", Bounds(connections=1))
+    port = await server.start()
+    asked = asyncio.create_task(ask(port, "POST", "/", b"abc"))
+    await begun.wait()
+    await asyncio.sleep(2 * bodies.QUICK_SECONDS)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    assert await ended(reader)
+    writer.close()
+    go_on.set()
+    assert (await asked).body == b"done"
+    await server.stop()
+
+
+@in_a_loop
+async def test_bodies_that_do_not_end_give_way_to_who_asks_the_oldest_first(serving, monkeypatch):
+    monkeypatch.setattr(bodies, "QUICK_SECONDS", 0.0)
+    async with serving(bounds=Bounds(connections=3)) as server:
+        unfinished = []
+        for _ in range(3):
+            reader, writer = await server.connect()
+            writer.write(request("POST", "/echo", Content_Length=3) + b"a")
+            await asyncio.sleep(0.1)
+            unfinished.append((reader, writer))
+        assert (await ask(server.port)).status == 200
+        refused = await reply(unfinished[0][0])
+        assert (refused.status, refused.error["reason"]) == (429, "OVERLOADED")
+        assert "retry-after" in refused.headers
+        assert await ended(unfinished[0][0])
+        for reader, writer in unfinished[1:]:
+            writer.write(b"bc")
+            assert (await reply(reader)).status == 200
 
 
 @pytest.mark.parametrize(
