@@ -11,7 +11,7 @@ import numpy as np
 
 from service.imaging.page import Gray
 from service.recognition.normalize.background import remove_background
-from service.recognition.normalize.band import find_band
+from service.recognition.normalize.band import find_band, join_broken
 from service.recognition.normalize.cut import cut
 from service.recognition.normalize.ink_mask import boxes, find_blots, find_ink, has_traces
 from service.recognition.normalize.line import (
@@ -83,7 +83,7 @@ def normalize(gray: Gray, aspect: float = 1.0, note: Note = ignore) -> Line:
         mask, blots, erased = (level_mask(each, skew) for each in (mask, blots, erased))
         to_source = compose(to_source, inverse(level_matrix(page.shape[1], skew)))
         found = boxes(mask)
-    band = find_band(found, mask.shape[0], bool(erased.any()))
+    band = find_band(join_broken(found, ink, mask), mask.shape[0], bool(erased.any()))
     if band is None:
         band, ink = (0.0, float(ink.shape[0])), np.zeros_like(ink)
     top, bottom = band

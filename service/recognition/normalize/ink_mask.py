@@ -39,7 +39,7 @@ def find_blots(bright: Gray, mask: Mask) -> Mask:
     """
     if not mask.any():
         return np.zeros_like(mask)
-    paper, ink = _median(bright, ~mask), _median(bright, mask)
+    paper, ink = median_level(bright, ~mask), median_level(bright, mask)
     dark = (bright >= (paper + 2 * ink) / 3) & ~mask
     opened = cv2.morphologyEx(dark.view(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
     return np.asarray(opened > 0, np.bool_)
@@ -99,7 +99,7 @@ def stroke_width(ink: Mask | Gray) -> float:
     return 2 / max(1 - inner / max(area, 1), 0.05)
 
 
-def _median(levels: Gray, where: Mask) -> int:
+def median_level(levels: Gray, where: Mask) -> int:
     """Return the median gray level of some pixels; 0 of none."""
     counts = cv2.calcHist([levels], [0], where.view(np.uint8), [256], [0, 256]).ravel()
     return int(np.searchsorted(np.cumsum(counts), counts.sum() / 2))
