@@ -9,6 +9,7 @@ from typing import Any
 FORMULA = re.compile(r"'*[=+\-@\t\r]")  # what a spreadsheet may run, guarded or not
 GUARDED = re.compile(r"'+[=+\-@\t\r]")
 TEXT = re.compile(r'="((?:[^"]|"")*)"', re.DOTALL)  # kept as text by a spreadsheet
+DELIMITERS = ",;\t"  # that part cells, as spreadsheets save them
 
 
 def guarded(cell: str) -> str:
@@ -36,3 +37,8 @@ def line_of(cells: Iterable[Any]) -> str:
     line = io.StringIO(newline="")
     csv.writer(line, lineterminator="\r\n").writerow(cells)
     return line.getvalue()[:-2] + "\n"
+
+
+def delimiter_of(first: str) -> str:
+    """Return the delimiter of a table by its first line: the one that is most often in it."""
+    return max(DELIMITERS, key=first.count)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from service.api.options import to_length
-from service.csv_cells import unguarded
+from service.csv_cells import delimiter_of, unguarded
 from service.errors import (
     BadConstraint,
     BadOption,
@@ -38,9 +38,10 @@ MAX_LINE = 2**22  # characters of a CSV's line
 def read_manifest(path: Path) -> Iterator[Item]:
     """Yield the items that a manifest lists; its paths start from the folder it lies in.
 
-    A line of a `.txt` is a path or URL. A `.csv` or `.parquet` has a column of paths, and may
-    have an id, a page, and constraints; capitals and spaces in their names do not matter, and other
-    columns are left alone. A malformed row is an item with its reason.
+    A line of a `.txt` is a path or URL. A `.csv`, whose cells commas, semicolons or tabs part, or a
+    `.parquet` has a column of paths, and may have an id, a page, and constraints; capitals and
+    spaces in their names do not matter, and other columns are left alone. A malformed row is an
+    item with its reason.
 
     Raises:
         SettingsError: the file cannot be read, is no table, has no column of paths, two of one
@@ -72,7 +73,9 @@ def _open_text(path: Path, newline: str | None) -> TextIO:
 
 def _csv(path: Path) -> Iterator[Item]:
     with _open_text(path, newline="") as file:
-        reader = csv.DictReader(_lines(file), strict=True)
+        first = file.readline(MAX_LINE)
+        file.seek(0)
+        reader = csv.DictReader(_lines(file), delimiter=delimiter_of(first), strict=True)
         reader.fieldnames = column_names(reader.fieldnames or [], path)
         while True:
             try:

@@ -6,12 +6,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from service.csv_cells import unguarded
+from service.csv_cells import delimiter_of, unguarded
 from service.errors import BadOption
 from service.inputs.manifest import PATHS, page_of
 from training.data.digits import DatasetError
 
-DELIMITERS = ",;\t"  # of which a table has the one that is most often in its first line
 CORRECTED = "corrected"  # the column of a batch's table in which people write
 RIGHT, NOTHING = "ok", "none"  # in that column: the text is right; there are no digits
 OF_READINGS = ("confidence", "decision")  # columns that a table of labels does not have
@@ -105,7 +104,7 @@ def _rows(table: Path, *needed: str) -> Iterator[tuple[int, dict[str, str]]]:
         with table.open(newline="", encoding="utf-8-sig") as file:
             first = file.readline()
             file.seek(0)
-            rows = csv.DictReader(file, delimiter=max(DELIMITERS, key=first.count))
+            rows = csv.DictReader(file, delimiter=delimiter_of(first))
             columns = list(rows.fieldnames or ())
             names = [column.strip().casefold() for column in columns]
             paths = next((name for name in ("file", *PATHS) if name in names), None)

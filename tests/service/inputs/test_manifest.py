@@ -20,6 +20,20 @@ def read(tmp_path, text):
     return list(read_manifest(tmp_path / "list.csv"))
 
 
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_a_manifest_is_read_as_spreadsheets_save_it(tmp_path, delimiter, mark):
+    rows = [["id", "Path", "page", "allowed"], ["7", "a, b; c.tif", "2", "12|34"], ["8", "d.png"]]
+    with (tmp_path / "list.csv").open("w", newline="", encoding="utf-8") as file:
+        file.write(mark)
+        csv.writer(file, delimiter=delimiter).writerows(rows)
+    first, second = read_manifest(tmp_path / "list.csv")
+    assert first.source == str(tmp_path / "a, b; c.tif")
+    assert (first.id, first.page, first.reason) == ("7", 1, "")
+    assert list(pb.Constraint.FromString(first.constraint).allowed) == ["12", "34"]
+    assert (second.id, second.source) == ("8", str(tmp_path / "d.png"))
+
+
 @pytest.mark.parametrize("cell", [LONG, f'"{LONG}"', "1|" * 200_000, 'a"b"c"', '"a"b'])
 def test_a_cell_that_cannot_be_read_sets_aside_its_row_alone(tmp_path, cell):
     items = read(tmp_path, f"path,id\na.png,1\nb.png,{cell}\nc.png,3\n")
