@@ -13,6 +13,8 @@ from service.recognition.normalize.rules.doubt import has_doubtful, joins_unprin
 from service.recognition.normalize.rules.erase import line_pixels
 from service.recognition.normalize.rules.find import level_lines, straight_lines
 from service.recognition.normalize.rules.judge import (
+    SMALL,
+    TEXT,
     digits_of,
     frames,
     has_text,
@@ -58,8 +60,9 @@ def _find_rules(mask: Mask) -> Rules:
         return Rules(np.zeros_like(mask))
     framed, framing = frames(level, upright, (height, width))
     printed = printed_level(level, upright, height, width) | framed
-    if len(level) and not printed.any() and not has_text(ink, level):
-        printed[:] = True
+    if len(level) and not printed.any() and not has_text(ink, level, TEXT):
+        # The feet of a 2 and a 3 make an uneven line with a break.
+        printed = (level.firm > 0) | (not has_text(ink, level[level.firm > 0], SMALL))
     rules, doubtful = level[printed], False
     if len(upright):
         digits, pen = digits_of(ink, rules, upright)

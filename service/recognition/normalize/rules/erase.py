@@ -14,6 +14,7 @@ from service.recognition.normalize.rules.lines import (
     draw,
 )
 
+CRUMB = 1.5  # of the thickest line, that a piece left of one is high or wide, at most
 TOOTH = 1 / 3  # of a divider that does not reach from rule to rule, at most
 FEWEST = 3  # teeth among digits as high that are distinguished from 1s by their places
 EVEN, EVEN_PIXELS = 0.1, 2.0  # of the teeth's pitch, by which they stand off it, at most
@@ -38,9 +39,30 @@ def line_pixels(ink: Image, level: Lines, upright: Lines, thick: int) -> Mask:
             kept = cv2.bitwise_and(cv2.bitwise_or(leaning, crossing), own)
             strokes = cv2.bitwise_or(strokes, kept)
     rules = cv2.subtract(cv2.bitwise_and(ink, both), strokes)
+    rest = cv2.subtract(ink, rules)
+    if _is_crumbs(rest, both, thick):
+        return np.asarray(ink > 0)
     if len(level):
-        rules = cv2.bitwise_or(rules, _teeth(cv2.subtract(ink, rules), across, thick))
+        rules = cv2.bitwise_or(rules, _teeth(rest, across, thick))
     return np.asarray(rules > 0)
+
+
+def _is_crumbs(rest: Image, lines: Image, thick: int) -> bool:
+    """Tell small pieces that nowhere go beyond the lines: no strokes, but what uneven lines left.
+
+    Beside digits, such pieces may be what of a stroke lies on a line.
+
+    Args:
+        rest: ink that is no line.
+        lines: as drawn.
+        thick: rows of a line, at most.
+    """
+    if cv2.countNonZero(cv2.subtract(rest, cv2.dilate(lines, np.ones((3, 3), np.uint8)))):
+        return False
+    _, stats = connected(rest)
+    # A 1 on a divider lies within the line as well.
+    sides = stats[1:, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]]
+    return bool(sides.max(initial=0) <= CRUMB * thick)
 
 
 def _teeth(rest: Image, level: Image, thick: int) -> Image:

@@ -20,8 +20,9 @@ from service.recognition.normalize.rules.lines import (
 
 HIGH, HIGHER = 1.15, 1.3  # of digits' heights, that an upright line is high where it ends nearby
 HAIR = 0.7  # of the pen's strokes, that an upright line is thick which meets no level one, at most
-MARGIN = 0.12  # of the width, beside which one is on an empty page
+MARGIN = 0.2  # of the width, beside which one is on an empty page
 TEXT = 0.4  # of ink that is no line, from which it may be text
+SMALL = 0.3  # the same, where uneven strokes are counted in: a comb's teeth are lower
 
 
 def printed_level(level: Lines, upright: Lines, height: int, width: int) -> Bools:
@@ -63,7 +64,7 @@ def printed_upright(
     """
     height, width = shape
     row, column = crossings(upright, level)
-    beyond = max(BREAK * height, 3.0)
+    beyond = max(BREAK * height, 3.0) + upright.thick[:, None] / 2
     met = (column >= level.far_start - beyond) & (column <= level.far_stop + beyond)
     met &= _alike(upright.thick, level.thick, 2.0)  # lines of one frame
     middle = ((upright.start + upright.stop) / 2)[:, None]
@@ -151,11 +152,11 @@ def _alike(thick: Floats, others: Floats, most: float) -> Bools:
     return np.asarray((ratio <= most) & (ratio >= 1 / most))
 
 
-def has_text(ink: Image, level: Lines) -> bool:
-    """Tell whether there is more than lines and what is low."""
+def has_text(ink: Image, level: Lines, least: float) -> bool:
+    """Tell whether there is more than lines and what is lower than a share of the page's height."""
     rest = cv2.subtract(ink, draw(ink.shape, level, 2))
     _, stats = connected(rest)
-    return bool((stats[1:, cv2.CC_STAT_HEIGHT] >= TEXT * len(ink)).any())
+    return bool((stats[1:, cv2.CC_STAT_HEIGHT] >= least * len(ink)).any())
 
 
 def digits_of(ink: Image, level: Lines, upright: Lines) -> tuple[float, float]:

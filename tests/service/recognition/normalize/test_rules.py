@@ -305,3 +305,52 @@ def test_upright_lines_alone_at_the_edges_may_be_ones_that_were_cut_close():
     found = find_rules(page)
     assert found.mask.any()
     assert found.doubtful
+
+
+def test_a_one_on_a_divider_is_not_taken_for_what_the_line_left():
+    lines = frame("comb")
+    ink = blank()
+    cv2.line(ink, (38, 20), (38, 42), FULL, 3)  # beside the divider in column 37
+    kept, _ = kept_and_left(ink, lines)
+    assert kept >= 0.4
+
+
+def test_feet_of_digits_a_little_above_a_printed_line_are_no_line():
+    found = find_rules(over_a_rule())
+    assert found.mask[30, 14:].all()
+    assert not found.mask[:29].any()
+
+
+def over_a_rule():
+    """Two digits, small for their page, whose feet make an uneven line with a break."""
+    drawn = blank(34, 60)
+    for left in (12, 29):
+        points = np.array([(2, 18), (5, 17), (8, 19), (5, 24), (0, 27), (9, 27)]) + np.array(
+            [left, 0]
+        )
+        cv2.polylines(drawn, [points, points + np.array([1, 0])], False, FULL, 1)
+        drawn[26:29, left : left + 4] = FULL
+        drawn[27:29, left + 4 : left + 12] = FULL
+        drawn[26, left + 11] = FULL
+    drawn[30, 14:] = FULL
+    return drawn > 0
+
+
+@pytest.mark.parametrize("columns", [(22, 127), (20, 125)])
+def test_sides_of_an_empty_cell_whose_rules_lie_outside_the_image_are_no_ones(columns):
+    drawn = blank(80, 150)
+    for column in columns:
+        drawn[:, column : column + 2] = FULL
+    found = find_rules(drawn > 0)
+    assert not ((drawn > 0) & ~found.mask).any()
+    assert found.doubtful
+
+
+def test_nothing_is_left_of_double_lines_that_a_blot_joins():
+    drawn = blank()
+    for row in (6, 10, 49, 53):
+        drawn[row : row + 2, LEFT:RIGHT] = FULL
+    for column in (LEFT, RIGHT - 2):
+        drawn[6:55, column : column + 2] = FULL
+    drawn[48:56, 60] = FULL
+    assert not ((drawn > 0) & ~find_rules(drawn > 0).mask).any()
