@@ -29,6 +29,20 @@ def beside(path: Path, suffix: str) -> Path:
     return path.with_name(path.name + suffix)
 
 
+def new_partial(path: Path) -> Path:
+    """Return `path`.partial, which is an empty file now.
+
+    What an earlier run left there is removed. So is a link, whose target is not written to.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    partial = beside(path, PARTIAL)
+    partial.unlink(missing_ok=True)
+    partial.open("xb").close()
+    return partial
+
+
 def put_in_place(path: Path) -> None:
     """Rename `path`.partial to `path`; after a crash either the old or the new one is there.
 

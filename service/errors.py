@@ -264,6 +264,15 @@ def quoted(seen: str) -> str:
     return repr(seen) if len(seen) <= QUOTED else f"{seen[:QUOTED]!r}…"
 
 
+def is_unicode(seen: str) -> bool:
+    """Return whether a string is text: one from JSON may have half of a surrogate pair."""
+    try:
+        seen.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def of_reason(reason: str, message: str, field: str = "") -> DigitstripError:
     """Rebuild an error that another process raised, from its reason.
 

@@ -19,7 +19,14 @@ from service.batch.plan import Place
 from service.batch.progress import Progress
 from service.batch.state.journal import EARLIER, Journal
 from service.batch.state.marks import MARK, REFRESH, differences, mark
-from service.durable_files import FINISHED, PARTIAL, beside, put_in_place, writing
+from service.durable_files import (
+    FINISHED,
+    PARTIAL,
+    beside,
+    new_partial,
+    put_in_place,
+    writing,
+)
 from service.errors import SettingsError
 from service.extras import needs
 from service.inputs.expand import Inputs
@@ -144,7 +151,7 @@ def finish(
         quarantine(job.quarantine, inputs, state.records(), copy)
     finished = beside(output, FINISHED)
     with writing(output):
-        write(counted, beside(output, PARTIAL))
+        write(counted, new_partial(output))
         if job.report is not None:
             Report(job.report, job, counted.summary, inputs, state.records, draw).write()
         made_from = {
@@ -156,7 +163,7 @@ def finish(
             # Of the output until then: a run may be killed between the two.
             "replaced": digest_of_file(output) if output.is_file() else None,
         } | counted.summary.to_json()
-        beside(finished, PARTIAL).write_text(json.dumps(made_from, indent=1) + "\n", "ascii")
+        new_partial(finished).write_text(json.dumps(made_from, indent=1) + "\n", "ascii")
         put_in_place(finished)
         put_in_place(output)
     return counted.summary

@@ -81,6 +81,13 @@ def review(
     journal: Annotated[
         Path | None, typer.Option(help="Where every key is kept; by default TABLE.review.")
     ] = None,
+    root: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="DIR|URL",
+            help="Show scans beneath it, too, besides those here and beside the table; repeatable.",
+        ),
+    ] = None,
     export: Annotated[
         Path | None,
         typer.Option(metavar="OUT", help="Write the table with the review's columns, and exit."),
@@ -114,7 +121,7 @@ def review(
     settings["constraint"] = _constraint(length, pattern, allowed, check)
     settings["planted"] = read_planted(planted, read_rows(table)) if planted else None
     given = {name: value for name, value in settings.items() if value is not None}
-    job = Job(table, given, journal)
+    job = Job(table, given, journal, tuple(root or ()))
     if export or labels or summary:
         write(Result.of(job), export, labels, summary)
         return
@@ -123,6 +130,8 @@ def review(
         announce(f"review {table.name} at {url} ; Ctrl-C ends")
 
     with opened(job) as session:
+        if outside := session.outside():
+            err.print(f"warning: {outside}")
         serve(session, _people(people, name), listen, tuple(host or ()), ready)
         for sentence in session.summary().sentences():
             err.print(sentence)

@@ -1,8 +1,9 @@
 """The HTTP API of a review, and its page."""
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -36,9 +37,11 @@ PAGE = {
 }
 MOST_TASKS = 16  # of one answer
 MOST_DIGITS = 120  # of a carpet's screen
+MOST_DRAWN = 2  # scans that are decoded at once, each within the limits of an image
 HOURS = 12 * 3600  # seconds that a sign-in lasts
 KEPT = {"Cache-Control": "private, max-age=600"}  # of pictures: nobody changes a scan meanwhile
 
+Drawn = TypeVar("Drawn")
 Handler = Callable[[Request, str], Awaitable[Response]]
 
 
@@ -76,6 +79,12 @@ class _Api:
 
     def __init__(self, session: Session, people: People) -> None:
         self.session, self.people = session, people
+        self._places = asyncio.Semaphore(MOST_DRAWN)
+
+    async def _draw(self, work: Callable[..., Drawn], *arguments: Any) -> Drawn:  # noqa: ANN401
+        """Do work that decodes scans in a thread; what else is done there waits for none of it."""
+        async with self._places:
+            return await run_in_threadpool(work, *arguments)
 
     def signed_in(self, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
         """Return a handler that knows who calls."""
@@ -89,6 +98,8 @@ class _Api:
         """Keep a person's token in a cookie that no script sees."""
         token = str((await _json(request)).get("token", ""))
         response = JSONResponse({"who": self.people.name_of(token)})
+        if self.people.alone is not None:  # who needs no token, so that it may be anything
+            return response
         secure = request.url.scheme == "https"
         response.set_cookie(
             COOKIE, token, max_age=HOURS, httponly=True, samesite="strict", secure=secure
@@ -110,7 +121,7 @@ class _Api:
 
         settings = self.session.settings
         head = {"who": who, "name": self.session.name, "sample": bool(settings.sample)}
-        return JSONResponse(head | await run_in_threadpool(look))
+        return JSONResponse(head | await self._draw(look))
 
     async def events(self, request: Request, who: str) -> Response:
         """Write down what a person did; what is answered is on the disk."""
@@ -129,7 +140,7 @@ class _Api:
         """Answer with the picture of a row."""
         row = self.session.row(request.path_params["row"])
         whole, clear = (bool(request.query_params.get(name)) for name in ("whole", "clear"))
-        crop = await run_in_threadpool(self.session.crops.of, row, whole, clear)
+        crop = await self._draw(self.session.crops.of, row, whole, clear)
         return Response(crop.png, media_type="image/png", headers=KEPT)
 
     async def carpets(self, _request: Request, _: str) -> Response:
@@ -148,7 +159,7 @@ class _Api:
         place = position["position"]
         if place >= len(row.digits):
             raise BadOption(f"row {row.number} has {len(row.digits)} digits", "position")
-        cell = await run_in_threadpool(self.session.crops.digit, row, place)
+        cell = await self._draw(self.session.crops.digit, row, place)
         return Response(png_of(cell), media_type="image/png", headers=KEPT)
 
     async def summary(self, _request: Request, _: str) -> Response:

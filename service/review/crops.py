@@ -40,7 +40,7 @@ class Crops:
     """
 
     def __init__(self, sources: Sources) -> None:
-        self._sources = sources
+        self.sources = sources
         self._cut = lru_cache(KEPT)(self._cut_anew)
         self._page = lru_cache(2)(self._decode)
 
@@ -84,7 +84,7 @@ class Crops:
         return cell.astype(np.uint8, copy=False)
 
     def _decode(self, row: Row) -> Gray:
-        return self._sources.page(row.source, row.page, row.sha256).gray
+        return self.sources.page(row.source, row.page, row.sha256).gray
 
     def _cut_anew(self, row: Row, whole: bool, clear: bool) -> Crop:
         gray = self._page(row)

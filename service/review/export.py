@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from service.csv_cells import as_text, guarded, line_of, unguarded
-from service.durable_files import PARTIAL, beside, put_in_place, writing
+from service.durable_files import new_partial, put_in_place, writing
 from service.errors import SettingsError
 from service.extras import needs
 from service.review.decisions import Action, Decisions
@@ -77,7 +77,7 @@ def export(table: Path, output: Path, reviewed: Reviewed) -> None:
         ".parquet": _parquet,
     }
     with writing(output):
-        write[table.suffix.lower()](table, beside(output, PARTIAL), reviewed)
+        write[table.suffix.lower()](table, new_partial(output), reviewed)
         put_in_place(output)
 
 

@@ -1,8 +1,9 @@
 """The journal of a review: all that was confirmed, on disk before the page says so.
 
-It lies beside the table and is only ever appended to. A line is a checksum and a JSON object; a
-torn last line, of a process that was killed, was never confirmed to anybody and is cut off. A
-damaged line is an error, since what people did is not to be guessed.
+It lies beside the table and is only ever appended to. A line is a checksum, of all lines until
+then, and a JSON object; a torn last line, of a process that was killed, was never confirmed to
+anybody and is cut off. A line that is damaged or missing is an error, since what people did is not
+to be guessed; only what is missing at the end is not noticed.
 """
 
 import fcntl
@@ -17,11 +18,11 @@ from threading import Lock
 from types import TracebackType
 from typing import Any, Self
 
-from service.durable_files import PARTIAL, beside, sync_folder, writing
+from service.durable_files import beside, new_partial, sync_folder, writing
 from service.errors import SettingsError
 from service.review.settings import Settings
 
-FORMAT = 1
+FORMAT = 2
 KIND = "digitstrip review"
 SUFFIX = ".review"  # of the journal, beside the table
 
@@ -105,8 +106,9 @@ class Journal:
                 raise SettingsError(_differs(path, begun, head))
             with writing(path):
                 self._file.truncate(size)
+            self._checksum = checksum_of(lines[-1])
             if begun != head:
-                self._write(_line({"settings": head.settings.to_json()}))
+                self._write([{"settings": head.settings.to_json()}])
         except BaseException:
             self._file.close()
             raise
@@ -126,7 +128,7 @@ class Journal:
         with self._lock:
             new = {event.id: event for event in events if event.id not in self._ids}
             if new:
-                self._write(b"".join(_line(event.to_json()) for event in new.values()))
+                self._write(event.to_json() for event in new.values())
                 self.events.extend(new.values())
                 self._ids |= new.keys()
             return list(new.values())
@@ -155,7 +157,11 @@ class Journal:
                 "server, see --listen"
             ) from error
 
-    def _write(self, content: bytes) -> None:
+    def _write(self, objects: Iterable[dict[str, Any]]) -> None:
+        checksum, content = self._checksum, b""
+        for each in objects:
+            line = _line(each, checksum)
+            checksum, content = checksum_of(line), content + line
         with writing(self.path):
             before = self._file.seek(0, os.SEEK_END)
             try:
@@ -167,6 +173,7 @@ class Journal:
                 with suppress(OSError):  # what was written of it would be in the way of the next
                     self._file.truncate(before)
                 raise
+        self._checksum = checksum
 
 
 def read_journal(path: Path) -> tuple[Head, list[Event]] | None:
@@ -180,9 +187,9 @@ def read_journal(path: Path) -> tuple[Head, list[Event]] | None:
 
 def _begin(path: Path, head: Head) -> None:
     """Make a journal, which is there whole or not at all."""
-    partial = beside(path, f".{os.getpid()}{PARTIAL}")
+    partial = new_partial(beside(path, f".{os.getpid()}"))
     with partial.open("wb") as file:
-        file.write(_line(_head_to_json(head)))
+        file.write(_line(_head_to_json(head), 0))
         file.flush()
         os.fsync(file.fileno())
     with suppress(FileExistsError):  # another server was faster, and has its lock
@@ -227,19 +234,28 @@ def _parsed(path: Path, lines: list[bytes]) -> tuple[Head, list[Event]]:
 
 
 def _objects(path: Path, lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
+    before = 0
     for number, line in enumerate(lines, 1):
         checksum, _, text = line.partition(b" ")
-        if checksum != b"%08x" % zlib.crc32(text):
+        before = zlib.crc32(text, before)
+        if checksum != b"%08x" % before:
             raise SettingsError(
-                f"line {number} of {path} is damaged; the file is left as it is: mend it from a "
-                "copy, or delete that line to do without what it says"
+                f"line {number} of {path} is damaged, or lines before it are missing; the file is "
+                "left as it is: mend it from a copy, or cut it off before that line to do without "
+                "what it and all later ones say"
             )
         yield json.loads(text)
 
 
-def _line(named: dict[str, Any]) -> bytes:
+def _line(named: dict[str, Any], before: int) -> bytes:
+    """Return an object as a line after one of that checksum."""
     text = json.dumps(named).encode("ascii")
-    return b"%08x %b\n" % (zlib.crc32(text), text)
+    return b"%08x %b\n" % (zlib.crc32(text, before), text)
+
+
+def checksum_of(line: bytes) -> int:
+    """Return a line's checksum."""
+    return int(line.partition(b" ")[0], 16)
 
 
 def _head_to_json(head: Head) -> dict[str, Any]:

@@ -31,7 +31,7 @@ class People:
         """
         if self.alone is not None:
             return self.alone
-        digest = hashlib.sha256(token.encode()).digest()
+        digest = hashlib.sha256(token.encode(errors="surrogatepass")).digest()
         found = [name for name, own in self.digests.items() if hmac.compare_digest(own, digest)]
         if not found:
             raise Unauthenticated("this token is nobody's; sign in with yours")
@@ -42,7 +42,8 @@ def read_people(path: Path) -> People:
     """Read a file of names and tokens, one person a line: `ada 3f9c0d…`; # begins a comment.
 
     Raises:
-        SettingsError: it cannot be read, a line is malformed, or a token is short or used twice.
+        SettingsError: it cannot be read, a line is malformed, or a token is short, not ASCII, or
+            used twice.
     """
     try:
         lines = path.read_text("utf-8").splitlines()
@@ -57,6 +58,11 @@ def read_people(path: Path) -> People:
             raise SettingsError(
                 f"line {number} of {path} has no name before its token, or one that is there "
                 "already; expected a name and a token"
+            )
+        if not (token.isascii() and token.isprintable()):  # as cookies are
+            raise SettingsError(
+                f"the token in line {number} of {path} has characters beyond ASCII; expected "
+                "letters, digits and signs, such as `openssl rand -hex 16` makes"
             )
         if len(token) < SHORTEST:
             raise SettingsError(

@@ -43,6 +43,7 @@ class Job:
     table: Path
     settings: dict[str, Any]  # those that were given; the others are as begun
     journal: Path | None = None  # None is beside the table
+    roots: tuple[str, ...] = ()  # folders and URLs of scans, besides the table's folder and this
 
     @property
     def path(self) -> Path:
@@ -56,7 +57,8 @@ class Job:
 
     def sources(self, settings: Settings) -> Sources:
         """Return the scans of the table."""
-        return Sources(self.table.parent, settings.dpi)
+        roots = (str(Path.cwd()), str(self.table.parent.resolve()), *self.roots)
+        return Sources(self.table.parent, settings.dpi, roots=tuple(dict.fromkeys(roots)))
 
     def queue(self, settings: Settings) -> tuple[Queue, Constraints]:
         """Read the table.

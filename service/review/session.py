@@ -1,6 +1,7 @@
 """A review in progress: what each person is shown next, and what is written down of it."""
 
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -8,7 +9,7 @@ from itertools import islice
 from threading import Lock
 from typing import Any
 
-from service.errors import BadOption, quoted
+from service.errors import BadOption, is_unicode, quoted
 from service.review.constraints import Constraints
 from service.review.crops import Crops
 from service.review.decisions import Action, Decisions, RowState, Task
@@ -61,6 +62,20 @@ class Session:
     def entries(self) -> list[Entry]:
         """The queue, with what was marked on a carpet, in order."""
         return self.queue.with_odd(number for number, _ in self.decisions.odd)
+
+    def outside(self) -> str:
+        """Return which scans are not shown, as they lie outside of the roots; empty if none do."""
+        sources = self.crops.sources
+        names = (row.source for row in self.queue.by_number.values())
+        folders = Counter(name[: name.rfind("/") + 1] for name in names)
+        hidden = {name: rows for name, rows in folders.items() if not sources.allow(f"{name}-")}
+        if not hidden:
+            return ""
+        return (
+            f"the scans of {sum(hidden.values()):,} of {folders.total():,} rows are not shown, as "
+            f"those in {quoted(next(iter(hidden)))}: they lie outside of "
+            f"{', '.join(sources.roots or ())}; --root names further folders or URLs"
+        )
 
     def tasks(self, who: str, count: int, shown: Iterable[int] = ()) -> Iterator[dict[str, Any]]:
         """Yield what a person is to do next, as the page needs it.
@@ -228,6 +243,6 @@ def decisions_of(queue: Queue, settings: Settings, events: Iterable[Event]) -> D
 
 
 def _word(text: Any, field: str) -> str:  # noqa: ANN401 - from JSON
-    if not isinstance(text, str) or not 0 < len(text) <= 64:
+    if not isinstance(text, str) or not 0 < len(text) <= 64 or not is_unicode(text):
         raise BadOption(f"the {field} is {quoted(str(text))}; expected 1 to 64 characters", field)
     return text

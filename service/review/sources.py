@@ -1,12 +1,18 @@
-"""The scans that rows were read from: files, members of archives, URLs, pages of documents."""
+"""The scans that rows were read from: files, members of archives, URLs, pages of documents.
+
+A table may come from anybody and name any file of this machine, or any URL. So a review opens only
+what lies beneath some roots.
+"""
 
 import hashlib
+import os
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import unquote
 
-from service.errors import UnreadableSource
+from service.errors import UnreadableSource, quoted
 from service.imaging.decode import decode
 from service.imaging.limits import Limits
 from service.imaging.page import Page
@@ -27,12 +33,28 @@ class Sources:
         folder: of the table, from which a source is looked for if it is not there from here.
         dpi: dots an inch that a PDF's pages are drawn at.
         limits: how large a scan may be.
+        roots: folders and URLs beneath which scans are opened; None is anywhere.
     """
 
-    def __init__(self, folder: Path, dpi: int, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        dpi: int,
+        limits: Limits | None = None,
+        roots: tuple[str, ...] | None = None,
+    ) -> None:
         self.folder = folder
         self.dpi = dpi
         self.limits = limits or Limits()
+        self.roots = roots
+        folders = (root for root in roots or () if REMOTE not in root)
+        self._folders = tuple(os.path.realpath(folder) for folder in folders)
+
+    def allow(self, source: str) -> bool:
+        """Return whether a source lies beneath the roots, be it there or not."""
+        if REMOTE in source:
+            return self._is_beneath(source)
+        return any(map(self._is_beneath, self._names(source)))
 
     def read(self, source: str, sha256: str | None = None) -> bytes:
         """Return a source's bytes, those of a certain digest where one is given.
@@ -41,6 +63,12 @@ class Sources:
             InputError: they cannot be read, are too many, or are others now.
         """
         changed = False
+        if not self.allow(source):
+            raise UnreadableSource(
+                f"{quoted(source)} lies outside of {', '.join(self.roots or ())}; --root names "
+                "further folders or URLs whose scans are shown",
+                "source",
+            )
         for item in self._items(source):
             encoded = b"".join(item.pieces(max_bytes_of(source, self.limits)))
             if sha256 is None or hashlib.sha256(encoded).hexdigest() == sha256:
@@ -70,16 +98,35 @@ class Sources:
         if REMOTE in source and not is_in_archive(source):
             yield Item(source, source)
             return
-        for name in dict.fromkeys((source, str(self.folder / source))):
-            if REMOTE not in name and _is_file(name):
+        for name in self._names(source):
+            if REMOTE not in name and self._is_beneath(name) and _is_file(name):
                 yield Item(name, name)
                 return
         if found := is_in_archive(source):
-            for name in dict.fromkeys((found.archive, str(self.folder / found.archive))):
-                if REMOTE in name or _is_file(name):
+            for name in self._names(found.archive):
+                if self._is_beneath(name) and (REMOTE in name or _is_file(name)):
                     identity = "" if REMOTE in name else entry_of(name).identity
                     yield from _members(name, identity).get(found.member, ())
                     return
+
+    def _names(self, source: str) -> dict[str, None]:
+        """Return what a source may be named, from here and from the table's folder."""
+        return dict.fromkeys((source, str(self.folder / source)))
+
+    def _is_beneath(self, name: str) -> bool:
+        """Return whether a file, wherever links lead, or a URL is beneath a root."""
+        if self.roots is None:
+            return True
+        if REMOTE in name:  # a chain of file systems, as fsspec has it, would have several URLs
+            plain = "::" not in name and ".." not in unquote(name).split("/")
+            return plain and any(
+                REMOTE in root and name.startswith(root.rstrip("/") + "/") for root in self.roots
+            )
+        try:
+            path = Path(os.path.realpath(name))
+        except ValueError:  # a null character
+            return False
+        return any(map(path.is_relative_to, self._folders))
 
 
 def _is_file(name: str) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import fmean, median
 from typing import Any, NamedTuple
 
-from service.durable_files import PARTIAL, beside, put_in_place, writing
+from service.durable_files import new_partial, put_in_place, writing
 from service.errors import SettingsError
 from service.review.corrections import Edit, edits, in_words
 from service.review.decisions import OPINIONS, Action, Decisions, value_of
@@ -223,7 +223,7 @@ def write_html(summary: Summary, path: Path) -> None:
             raise SettingsError(
                 f"{path} exists but was not written by `digitstrip review`; it is left as it is"
             )
-        beside(path, PARTIAL).write_text("".join(_page(summary)), "utf-8")
+        new_partial(path).write_text("".join(_page(summary)), "utf-8")
         put_in_place(path)
 
 

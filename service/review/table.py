@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from service.csv_cells import unguarded
-from service.errors import BadConstraint, SettingsError
+from service.errors import BadConstraint, SettingsError, is_unicode, quoted
 from service.extras import needs
 from service.inputs.manifest import CONSTRAINTS, constraint_of
 
@@ -168,39 +168,57 @@ def to_row(number: int, cells: Mapping[str, Any]) -> Row | None:
             cells[name] = json.loads(cells[name] or "null")
     if cells["confidence"] in (None, ""):
         return None
-    reasons = cells.get("reasons") or (cells.get("reason") or "").split()
-    decision = cells["decision"] or None
+    listed = cells.get("reasons") or _text(cells, "reason").split()
+    reasons = tuple(_text({"reasons": each}, "reasons") for each in listed)
+    decision = _text(cells, "decision") or None
     outcome = (cells.get("constraint") or {}).get("outcome")
     satisfied = None if outcome is None else outcome not in BROKEN
     if outcome is None and ("CONSTRAINT" in reasons or decision == "ACCEPT"):
         satisfied = decision == "ACCEPT"
     return Row(
         number=number,
-        source=str(cells["source"]),
+        source=_text(cells, "source"),
         page=int(cells["page"]) - 1,
-        id=cells.get("id") or None,
-        text=str(cells["text"] or ""),
+        id=_text(cells, "id") or None,
+        text=_text(cells, "text"),
         confidence=float(cells["confidence"]),
         decision=decision,
-        reasons=tuple(reasons),
-        readers=tuple(each["text"] for each in cells.get("readers") or ()),
-        alternatives=tuple(each["text"] for each in cells.get("alternatives") or ()),
+        reasons=reasons,
+        readers=tuple(_text(each, "text") for each in cells.get("readers") or ()),
+        alternatives=tuple(_text(each, "text") for each in cells.get("alternatives") or ()),
         digits=tuple(map(_digit, cells.get("digits") or ())),
         satisfied=satisfied,
         constraint=constraint_of(cells),
-        sha256=cells.get("sha256") or None,
-        model=cells.get("model_digest") or None,
+        sha256=_text(cells, "sha256") or None,
+        model=_text(cells, "model_digest") or None,
     )
 
 
+def _text(cells: Mapping[str, Any], name: str) -> str:
+    """Return a cell's text; empty if there is none.
+
+    Raises:
+        ValueError: it is of another type, or half of a surrogate pair, which no answer can have.
+    """
+    cell = cells.get(name)
+    if isinstance(cell, int):  # such as a manifest's ids, in another's table
+        return str(cell)
+    if cell is None:
+        return ""
+    if not isinstance(cell, str) or not is_unicode(cell):
+        raise ValueError(f"{name} is {quoted(str(cell))}; expected text")
+    return cell
+
+
 def _digit(found: Mapping[str, Any]) -> Digit:
+    label = _text(found, "label")
     left, top, right, bottom = extent = tuple(map(float, found["extent"]))
     if not all(map(math.isfinite, extent)):
         raise ValueError(f"a digit's extent is {found['extent']}; expected four finite numbers")
     runners_up = (found.get("runners_up") or {}).items()
     return Digit(
-        str(found["label"]),
+        label,
         float(found["confidence"]),
         (left, top, right, bottom),
-        tuple((str(label), float(confidence)) for label, confidence in runners_up),
+        tuple((str(other), float(confidence)) for other, confidence in runners_up),
     )

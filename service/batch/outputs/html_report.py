@@ -19,7 +19,7 @@ from service.batch.outputs.rows import Row
 from service.batch.outputs.summary import BARS, SHOWN, Summary
 from service.batch.pages import PageStatus, Record
 from service.batch.plan import Place
-from service.durable_files import PARTIAL, beside, writing
+from service.durable_files import new_partial, writing
 from service.errors import SettingsError
 from service.inputs.items import Item
 from service.recognition.calibration import not_calibrated
@@ -123,8 +123,8 @@ class Report:
         for number in range(1, self.pages + 1):
             page = "".join(self._page(number, list(islice(cards, CARDS))))
             path = self.path_of(number)
-            partial = beside(path, PARTIAL)
             with writing(path):
+                partial = new_partial(path)
                 partial.write_text(page, "utf-8")
                 partial.replace(path)
 

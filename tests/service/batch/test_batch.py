@@ -281,6 +281,15 @@ def test_a_file_of_others_is_not_overwritten(batch, tmp_path):
     assert (tmp_path / "out.jsonl").read_text() == "{}\n"
 
 
+def test_a_link_where_the_output_is_written_leads_nowhere(batch, tmp_path):
+    (tmp_path / "precious").write_text("precious")
+    for name in ("out.jsonl", "out.jsonl.run.json", "report.html"):
+        (tmp_path / f"{name}.partial").symlink_to(tmp_path / "precious")
+    _, ended = batch(STRIPS / NAME, "--report", tmp_path / "report.html")
+    assert ended.returncode == 0, ended.stderr
+    assert (tmp_path / "precious").read_text() == "precious"
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [

@@ -1,17 +1,27 @@
 """`digitstrip review` as a process, and its HTTP API."""
 
+import asyncio
 import json
 import math
+import shutil
 import signal
 import socket
+import time
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import pytest
 
+from service.http.server import HttpServer
+from service.review.app import MOST_DRAWN, review_app
+from service.review.crops import Crop
 from service.review.journal import read_journal
+from service.review.people import People
 from service.review.run import Job, Result
+from tests.conftest import in_a_loop
 from tests.service.review.conftest import sent
+from tests.support.http1 import ask
 from tests.support.review_tables import made_batch, row_of, write_table
 
 
@@ -78,6 +88,38 @@ def test_a_review_over_http(server, batch):
 def test_what_is_malformed_is_refused_with_its_reason(server, path, body, headers, status, reason):
     found, answer, _ = server.ask(path, body, **headers)
     assert (found, answer["error"]["reason"]) == (status, reason)
+
+
+@pytest.mark.parametrize("token", ["\u0141ukasz", "\u4f60\u597d", "\ud800", "x" * 5000, 7, None])
+def test_who_needs_no_token_may_send_any(server, token):
+    status, answer, headers = server.ask("api/sign-in", {"token": token})
+    assert (status, answer["who"], headers["Set-Cookie"]) == (200, "ada", None)
+
+
+@pytest.mark.parametrize("what", ["text", "undo"])
+def test_an_id_that_no_answer_can_have_is_refused(server, batch, what):
+    (task,) = server.ask("api/tasks?count=1")[1]["tasks"]
+    named = {"id": "\ud800"} if what == "text" else {"undoes": "\udfff"}
+    event = sent(task["row"], "1") | {"what": what} | named
+    status, answer, _ = server.ask("api/events", {"events": [event]})
+    assert (status, answer["error"]["reason"]) == (400, "BAD_OPTION")
+    assert not read_journal(batch[0].with_name("readings.jsonl.review"))[1]
+
+
+def test_a_body_that_is_too_large_is_refused_with_its_field(server):
+    host, port = server.listen.split(":")
+    answer = asyncio.run(
+        ask(
+            port,
+            "POST",
+            "/api/events",
+            Host=host,
+            Content_Length=2**21,
+            Content_Type="application/json",
+        )
+    )
+    assert (answer.status, answer.error["reason"]) == (413, "TOO_MANY_BYTES")
+    assert answer.error["field"] == "body"
 
 
 def test_json_that_is_too_deep_is_refused(server):
@@ -154,6 +196,55 @@ def test_people_are_known_by_their_tokens(serve, batch, people):
     assert kinds[task["row"]] == "blind"
 
 
+def test_a_name_may_have_any_letters(serve, batch, tmp_path):
+    path = tmp_path / "people"
+    path.write_text("\u0141ukasz \u4f60\u597d aaaaaaaaaaaaaaaa\n", "utf-8")
+    server = serve(batch[0], "--people", path)
+    for token in ("\u4f60" * 16, "\ud800" * 16):
+        assert server.ask("api/sign-in", {"token": token})[0] == 401
+    who, cookie = sign_in(server, "a" * 16)
+    assert who == "\u0141ukasz \u4f60\u597d"
+    assert server.ask("api/tasks", cookie=cookie)[1]["who"] == who
+
+
+def test_scans_that_lie_elsewhere_are_shown_where_they_are_named_a_root(serve, tmp_path):
+    made_batch(tmp_path / "batch", 3, accepted=0.0)
+    (tmp_path / "elsewhere").mkdir()
+    table = Path(shutil.move(tmp_path / "batch" / "readings.jsonl", tmp_path / "elsewhere"))
+    for roots, expected in (((), 400), (("--root", tmp_path / "batch"), 200)):
+        server = serve(table, *roots)
+        (task,) = server.ask("api/tasks?count=1")[1]["tasks"]
+        status, answer, _ = server.ask(f"api/crops/{task['row']}")
+        assert status == expected
+        if status != 200:
+            assert "--root" in answer["error"]["message"]
+            assert "--root" in task["trouble"]
+        said = " ".join(server.stop()[1].split())
+        assert ("the scans of 3 of 3 rows are not shown" in said) == (status != 200)
+
+
+@in_a_loop
+async def test_no_more_scans_are_decoded_at_once_than_a_few(tmp_path, review):
+    session = review(made_batch(tmp_path, 12, accepted=0.0)[0])
+    running, most = [], []
+
+    def drawn(row, *_):
+        running.append(row)
+        most.append(len(running))
+        time.sleep(0.02)
+        running.remove(row)
+        return Crop(b"png", 0, 0, 1, 1, is_whole=True)
+
+    session.crops.of = drawn
+    server = HttpServer(review_app(session, People("ada", {})), "127.0.0.1:0")
+    port = await server.start()
+    paths = [f"/api/crops/{row}" for row in range(12)] + ["/api/tasks?count=2"] * 4
+    answers = await asyncio.gather(*(ask(port, path=path) for path in paths))
+    await server.stop()
+    assert {answer.status for answer in answers} == {200}
+    assert 1 < max(most) <= MOST_DRAWN
+
+
 @pytest.mark.parametrize(
     ("content", "why"),
     [
@@ -162,6 +253,7 @@ def test_people_are_known_by_their_tokens(serve, batch, people):
         ("aaaaaaaaaaaaaaaa\n", b"has no name"),
         ("ada aaaaaaaaaaaaaaaa\nada bbbbbbbbbbbbbbbb\n", b"there already"),
         ("ada aaaaaaaaaaaaaaaa\nben aaaaaaaaaaaaaaaa\n", b"one token twice"),
+        ("ada aaaaaaaaaaaaaaa\u0141\n", b"characters beyond ASCII"),
     ],
 )
 def test_people_without_names_or_tokens_are_refused(run, tmp_path, batch, content, why):

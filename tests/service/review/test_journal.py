@@ -76,6 +76,33 @@ def test_a_damaged_line_is_named_and_nothing_is_changed(three, line):
     assert three.read_bytes() == b"".join(lines)
 
 
+@pytest.mark.parametrize("line", [0, 1, 2])
+def test_a_line_that_somebody_deleted_is_noticed_and_nothing_is_changed(three, line):
+    lines = three.read_bytes().splitlines(keepends=True)
+    del lines[line]
+    three.write_bytes(b"".join(lines))
+    with pytest.raises(
+        SettingsError, match=r"lines before it are missing|its first line is damaged"
+    ):
+        Journal(three, HEAD)
+    assert three.read_bytes() == b"".join(lines)
+
+
+def test_lines_in_another_order_and_lines_twice_are_noticed(three):
+    head, *events = three.read_bytes().splitlines(keepends=True)
+    for changed in ([events[1], events[0], events[2]], [events[0], *events]):
+        three.write_bytes(b"".join([head, *changed]))
+        with pytest.raises(SettingsError, match=r"line . of .* is damaged"):
+            read_journal(three)
+
+
+def test_what_is_written_after_a_larger_sample_and_in_one_request_follows(three):
+    with Journal(three, Head(HEAD.table, Settings(sample=50))) as journal:
+        journal.append([event(3), event(4)])
+        journal.append([event(5)])
+    assert read_journal(three)[1] == [*map(event, range(6))]
+
+
 @pytest.mark.parametrize("content", [b"", b"a,b\n1,2\n", b"x" * 5000, b"00000000 {}\n"])
 def test_somebody_else_s_file_is_left_as_it_is(path, content):
     path.write_bytes(content)

@@ -61,6 +61,57 @@ def test_what_is_no_file_is_an_error(tmp_path, scan, source):
         Sources(tmp_path, 300).read(source)
 
 
+@pytest.fixture
+def bounded(tmp_path, monkeypatch):
+    """The scans of a table that may show what is beneath its folder, and two roots more."""
+    for folder in ("table", "root", "private"):
+        (tmp_path / folder).mkdir()
+        cv2.imwrite(str(tmp_path / folder / "a.png"), scan_of("123"))
+    monkeypatch.chdir(tmp_path / "table")
+    shutil.make_archive(str(tmp_path / "private" / "all"), "zip", tmp_path / "private", ".")
+    (tmp_path / "table" / "link.png").symlink_to(tmp_path / "private" / "a.png")
+    (tmp_path / "table" / "folder").symlink_to(tmp_path / "private")
+    roots = (str(tmp_path / "table"), str(tmp_path / "root"), "memory://bucket/scans")
+    return Sources(tmp_path / "table", 300, roots=roots)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{tmp}/private/a.png",
+        "../private/a.png",
+        "{tmp}/root/../private/a.png",
+        "link.png",
+        "folder/a.png",
+        "{tmp}/private/all.zip/a.png",
+        "../private/all.zip/a.png",
+        "{tmp}/root2/a.png",
+        "/dev/zero",
+        "file://{tmp}/private/a.png",
+        "https://example.invalid/a.png",
+        "memory://bucket/scans2/a.png",
+        "memory://bucket/scans/../private/a.png",
+        "memory://bucket/scans/%2e%2e/a.png",
+        "memory://bucket/scans/::file://{tmp}/private/a.png",
+        "https://example.invalid/a.zip/b.png",
+    ],
+)
+def test_what_lies_outside_of_the_roots_is_not_opened(bounded, tmp_path, monkeypatch, source):
+    monkeypatch.setattr("service.review.sources.Item.pieces", lambda *_: pytest.fail("opened"))
+    monkeypatch.setattr("service.review.sources.members", lambda *_: pytest.fail("opened"))
+    with pytest.raises(InputError, match=r"lies outside of .*--root names further"):
+        bounded.read(source.format(tmp=tmp_path))
+
+
+def test_what_lies_beneath_a_root_is_opened(bounded, tmp_path):
+    fsspec = pytest.importorskip("fsspec")
+    content = (tmp_path / "root" / "a.png").read_bytes()
+    with fsspec.open("memory://bucket/scans/in/a.png", "wb") as file:
+        file.write(content)
+    for source in ("a.png", f"{tmp_path}/root/a.png", "memory://bucket/scans/in/a.png"):
+        assert bounded.read(source) == content
+
+
 def test_pages_of_a_document_are_told_apart(tmp_path):
     pages = [Image.fromarray(scan_of(text)) for text in ("12", "34")]
     pages[0].save(tmp_path / "p.tif", save_all=True, append_images=pages[1:])

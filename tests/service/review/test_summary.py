@@ -112,3 +112,17 @@ def test_the_page_of_figures_overwrites_itself_alone(tmp_path, review):
         assert path.read_bytes() == before
     for _ in range(2):
         result.write_summary(tmp_path / "summary.html")
+
+
+def test_a_link_where_a_file_is_written_leads_nowhere(tmp_path, review):
+    table = write_table(tmp_path / "t.jsonl", [row_of("a", "1", 0.5)])
+    review(table).record("ada", [sent(0, "2")])
+    (tmp_path / "precious").write_text("precious")
+    for name in ("summary.html", "out.jsonl"):
+        (tmp_path / f"{name}.partial").symlink_to(tmp_path / "precious")
+    result = Result.of(Job(table, {}))
+    result.write_summary(tmp_path / "summary.html")
+    result.export(tmp_path / "out.jsonl")
+    assert (tmp_path / "precious").read_text() == "precious"
+    assert not (tmp_path / "out.jsonl").is_symlink()
+    assert not list(tmp_path.glob("*.partial"))

@@ -110,3 +110,35 @@ def test_a_box_without_an_end_is_refused_with_its_row(tmp_path, edge):
     row["digits"][0]["extent"] = [0, 0, edge, 1]
     with pytest.raises(SettingsError, match=r"row 1 cannot be read: .* expected four finite"):
         list(read_rows(write_table(tmp_path / "t.jsonl", [row])))
+
+
+@pytest.mark.parametrize(
+    ("column", "cell"),
+    [
+        ("id", {"a": 1}),
+        ("id", ["a"]),
+        ("id", 1.5),
+        ("id", "\ud800"),
+        ("source", {"a": 1}),
+        ("text", ["1"]),
+        ("decision", {}),
+        ("decision", ["ACCEPT"]),
+        ("reasons", [{"a": 1}]),
+        ("reasons", [["LOW_CONFIDENCE"]]),
+        ("readers", [{"text": {}}]),
+        ("alternatives", [{"text": ["1"]}]),
+        ("sha256", {"a": 1}),
+        ("model_digest", [1]),
+    ],
+)
+def test_a_cell_of_another_type_is_refused_with_its_row(tmp_path, column, cell):
+    table = tmp_path / "t.jsonl"
+    table.write_text(json.dumps(row_of("a.png", "1", 0.5) | {column: cell}) + "\n")
+    with pytest.raises(SettingsError, match=r"row 1 cannot be read: .*expected text"):
+        list(read_rows(table))
+
+
+def test_an_id_that_is_a_number_is_one(tmp_path):
+    table = tmp_path / "t.jsonl"
+    table.write_text(json.dumps(row_of("a.png", "1", 0.5) | {"id": 17}) + "\n")
+    assert next(read_rows(table)).id == "17"
