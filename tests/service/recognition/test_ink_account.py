@@ -257,6 +257,30 @@ def test_a_stroke_through_a_single_digit_strikes_it_out():
     assert accounted(struck, "0", [50]).reasons == (Reason.STRUCK_OUT,)
 
 
+@pytest.mark.parametrize("rise", [-3, 0, 3])
+def test_a_stroke_through_a_single_7_or_4_strikes_it_out_and_a_bar_of_its_own_does_not(rise):
+    page = seven(paper(80), 30)
+    crossed = stroke(page, (34, 34), (50, 33))
+    assert accounted(crossed, "7", [42]).reasons == ()
+    assert accounted(stroke(page, (22, 32 + rise), (66, 32 - rise)), "7", [42]).reasons == (
+        Reason.STRUCK_OUT,
+    )
+    page = cv2.polylines(
+        paper(80), [np.array([(40, 12), (30, 36), (54, 36)])], False, (INK,) * 4, 3, cv2.LINE_AA
+    )
+    page = stroke(page, (48, 18), (46, 52))
+    assert accounted(page, "4", [42]).reasons == ()
+    assert accounted(stroke(page, (20, 32 + rise), (66, 32 - rise)), "4", [42]).reasons == (
+        Reason.STRUCK_OUT,
+    )
+
+
+@pytest.mark.parametrize("ends", [((50, 27), (118, 24)), ((110, 31), (196, 16))])
+def test_a_stroke_through_some_of_the_digits_strikes_them_out(recognizer, ends):
+    assert reasons(recognizer, strip()) == set()
+    assert Reason.STRUCK_OUT in reasons(recognizer, stroke(strip(), *ends, 2))
+
+
 @given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.integers(1, 60), st.floats(0.02, 0.98))
 def test_every_page_has_an_account(seed, height, width, share):
     rng = np.random.default_rng(seed)
