@@ -15,7 +15,15 @@ from enum import StrEnum
 import numpy as np
 
 from service.recognition.ink_account.edges import cut_off
-from service.recognition.ink_account.marks import between, blots, dashes, printed, slashes, ticks
+from service.recognition.ink_account.marks import (
+    between,
+    blots,
+    dashes,
+    parentheses,
+    printed,
+    slashes,
+    ticks,
+)
 from service.recognition.ink_account.page_ink import SLACK, PageInk, Which
 from service.recognition.ink_account.strikes import struck
 from service.recognition.normalize import Box, Line, Strip
@@ -81,7 +89,7 @@ def account(
     solid, rules = blots(ink), printed(ink)
     strange = ink.counts & ~theirs | (theirs & (ink.area - ink.in_reach >= LEAST_REST * unit**2))
     strange &= ~rules
-    strange |= solid | slashes(ink, digits) | ticks(ink, digits)
+    strange |= solid | slashes(ink, digits) | ticks(ink, digits) | parentheses(ink, digits)
     for number in signs:
         strange &= ~between(ink, number)
     # A dash ends many an amount, and is no digit. So does `/-`, whose slash looks like a 1.
@@ -97,7 +105,7 @@ def account(
         reasons.append(Reason.SECOND_LINE)
     if scribbled.any() or (centers and struck(ink, digits)):
         reasons.append(Reason.STRUCK_OUT)
-    if cut_off(ink):
+    if cut_off(ink, rules):
         reasons.append(Reason.CUT_OFF)
     unexplained = bool((strange & ~scribbled).any()) or line.page.doubtful
     if unexplained and Reason.SECOND_LINE not in reasons:

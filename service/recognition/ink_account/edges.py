@@ -2,15 +2,21 @@
 
 import numpy as np
 
-from service.recognition.ink_account.page_ink import PageInk
+from service.recognition.ink_account.page_ink import PageInk, Which
 
 CUT_SIDE = 0.45  # contact with the left or the right edge, of a digit that is cut off
+CUT_PIECE = 0.3  # height of ink there that no digit was read in, the same
 CUT_DIGITS = 0.75  # share of digits at the upper or the lower edge, from which they are cut off
 ROOM = 0.15  # paper at the other edge, without which a single digit's image is tight, not cut off
 
 
-def cut_off(ink: PageInk) -> bool:
-    """Tell digits that go on beyond an edge of the image."""
+def cut_off(ink: PageInk, rules: Which) -> bool:
+    """Tell digits that go on beyond an edge of the image.
+
+    Args:
+        ink: of the page.
+        rules: which of it are pieces of printed lines.
+    """
     digits = ink.theirs & ink.counts
     if not digits.any():
         return False
@@ -18,6 +24,9 @@ def cut_off(ink: PageInk) -> bool:
     for at_edge, column in ((ink.left <= 0, 0), (ink.right >= width, width - 1)):
         contact = np.count_nonzero(ink.mask[:, column])
         if (digits & at_edge).any() and contact >= CUT_SIDE * ink.unit:
+            return True
+        pieces = digits & at_edge & ~rules & (ink.height >= CUT_PIECE * ink.unit)
+        if any(ink.is_unread(which) for which in np.flatnonzero(pieces).tolist()):
             return True
     above, below = ink.top[digits].min(), height - ink.bottom[digits].max()
     for at_edge, room in ((ink.top <= 0, below), (ink.bottom >= height, above)):

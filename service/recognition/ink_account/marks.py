@@ -24,6 +24,11 @@ JUTS = 0.1  # what it juts out above and below that ink, the same
 WIDE = 0.9  # width of an image, in its heights, from which a stroke over all of one is a fold
 STRAIGHT = 0.16  # spread of a straight stroke's ink across its axis, in spreads along it, at most
 
+HIGHER = 1.1  # height of a parenthesis, at least, in heights of the digits
+BULGE = 0.09  # by which the middle half of its stroke lies off its chord, in its heights, at least
+SMOOTH = 0.04  # by which its stroke lies off an arc anywhere, the same, at most
+LEAST_ARC = 12  # pixels of height, below which an arc cannot be made out
+
 ARM, ARM_TOP = 0.1, 0.25  # height of a tick's short arm, at least, and where it ends, at most
 LEAST_TICK = 10  # pixels of height, below which an arm cannot be made out
 ARM_FEET = (0.6, 0.7, 0.8, 0.9)  # heights, from the top, above which a tick's arms may be two
@@ -123,6 +128,24 @@ def ticks(ink: PageInk, digits: str) -> Which:
     return found
 
 
+def parentheses(ink: PageInk, digits: str) -> Which:
+    """Return which components, read as a 1 at either end of the string, are parentheses.
+
+    They are higher than the digits, and arcs whose backs are turned away from them.
+    """
+    found = np.zeros(len(ink.area), np.bool_)
+    others = ink.theirs & ink.counts
+    for which in _ones(ink, digits):
+        number = ink.digit_of(which)
+        backs = {0: -1, len(digits) - 1: 1}
+        others[which] = False
+        if number in backs and others.any():
+            high = ink.height[which] >= HIGHER * np.median(ink.height[others])
+            found[which] = high and _back(ink.ink_of(which)) == backs[number]
+        others[which] = True
+    return found
+
+
 def _ones(ink: PageInk, digits: str) -> Iterator[int]:
     """Find the components that are read as a 1."""
     if "1" not in digits:
@@ -150,6 +173,20 @@ def _has_arm(mask: Mask) -> bool:
         if ends and arm[cv2.CC_STAT_TOP] >= ARM_TOP * height:
             return True
     return False
+
+
+def _back(mask: Mask) -> int:
+    """Return to which side an arc bulges: -1 to the left, 1 to the right; 0 of what is none."""
+    height = len(mask)
+    if height < LEAST_ARC:
+        return 0
+    middle = mask @ np.arange(mask.shape[1]) / np.maximum(mask.sum(axis=1), 1)
+    place = np.linspace(-1, 1, height)
+    arc = np.polynomial.Polynomial.fit(place, middle, 2)(place)
+    off = arc - np.linspace(arc[0], arc[-1], height)  # of an arc's chord
+    bulge = float(off[height // 4 : -(height // 4)].mean()) / height
+    smooth = float(np.abs(middle - arc).max()) <= SMOOTH * height
+    return int(np.sign(bulge)) if smooth and abs(bulge) >= BULGE else 0
 
 
 def _juts_out(ink: PageInk, which: int, others: npt.NDArray[np.intp]) -> bool:

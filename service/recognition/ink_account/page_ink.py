@@ -117,9 +117,7 @@ class PageInk:
 
     def digit_of(self, which: int) -> int | None:
         """Return the number of the digit that a component is; None of none, or of several."""
-        y = float(self.top[which] + self.bottom[which]) / 2
-        ends = np.array([self.left[which], self.right[which]]) - self.x_of(0, y)
-        left, right = (ends / self.to_page[0, 0]).tolist()
+        left, right = self._columns(which)
         if bisect_right(self.centers, right) - bisect_left(self.centers, left) > 1:
             return None
         middle = (left + right) / 2
@@ -128,6 +126,19 @@ class PageInk:
         number = min(numbers, key=lambda each: abs(self.centers[each] - middle))
         reach = (right - left) / 2 + BESIDE * DIGIT_HEIGHT
         return number if abs(self.centers[number] - middle) <= reach else None
+
+    def is_unread(self, which: int) -> bool:
+        """Whether no digit's center lies in a component, or near it."""
+        left, right = self._columns(which)
+        reach = BESIDE * DIGIT_HEIGHT
+        return bisect_right(self.centers, right + reach) == bisect_left(self.centers, left - reach)
+
+    def _columns(self, which: int) -> tuple[float, float]:
+        """Return between which columns of the strip a component lies."""
+        y = float(self.top[which] + self.bottom[which]) / 2
+        ends = np.array([self.left[which], self.right[which]]) - self.x_of(0, y)
+        left, right = (ends / self.to_page[0, 0]).tolist()
+        return left, right
 
 
 def _zone(

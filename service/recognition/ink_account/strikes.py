@@ -44,9 +44,10 @@ def _along(ink: PageInk, mask: Mask) -> bool:
     # Of a line that is longer than a piece, its beginning speaks for the whole.
     stop = min(columns[-1] + 1, columns[0] + PIECE)
     part = mask[first:last, columns[0] : stop].view(np.uint8)
-    height, width = part.shape
+    width = part.shape[1]
     length = max(round(STRIKE * ink.unit), round(STRUCK * width), 3)
-    if not len(_runs(part.any(axis=0, keepdims=True), length)):  # in no row, then
+    reached = np.asarray(part.any(axis=0), np.bool_)[np.newaxis]
+    if not len(_runs(reached, length)):  # in no row, then
         return False
     thick = _thick(ink.unit)
     return any(len(_runs(cv2.dilate(_level(part, tilt), thick) > 0, length)) for tilt in TILTS)
@@ -87,8 +88,7 @@ def _juts_out(
         core = cv2.dilate(sheared[first:last], _thick(unit)) if last > first else sheared[:0]
         for row, start, stop in _runs(core > 0, length).tolist():
             free = sum(
-                _is_free(sheared[:, at : at + end], first + row, near)
-                for at in (start, stop - end)
+                _is_free(sheared[:, at : at + end], first + row, near) for at in (start, stop - end)
             )
             if any(free >= ends and stop - start >= each * scale for ends, each in least.items()):
                 return True

@@ -110,6 +110,13 @@ def test_digits_that_go_on_beyond_the_left_edge_are_cut_off(recognizer):
     assert Reason.CUT_OFF in reasons(recognizer, page)
 
 
+def test_a_piece_at_the_edge_in_which_no_digit_is_read_is_cut_off():
+    page = one(seven(paper(70), 20), 46)
+    piece = page[:, :49]
+    assert accounted(piece, "7", [32]).reasons == (Reason.CUT_OFF,)
+    assert accounted(page, "71", [32, 48]).reasons == ()
+
+
 def test_most_digits_at_the_lower_edge_are_cut_off(recognizer):
     page = strip()
     rows = np.flatnonzero((page < (PAPER + INK) / 2).any(axis=1))
@@ -255,6 +262,18 @@ def test_a_stroke_through_a_single_digit_strikes_it_out():
     assert accounted(page, "0", [50]).reasons == ()
     struck = stroke(page, (30, 34), (70, 31))
     assert accounted(struck, "0", [50]).reasons == (Reason.STRUCK_OUT,)
+
+
+@pytest.mark.parametrize(("left", "turned"), [(20, 0), (92, 180)])
+def test_a_parenthesis_read_as_a_1_is_unexplained(left, turned):
+    page = seven(seven(paper(130, 72), 36), 66)
+    arc = cv2.ellipse(
+        page.copy(), (left, 34), (12, 27), turned, 110, 250, (INK,) * 4, 3, cv2.LINE_AA
+    )
+    digits, columns = ("177", [12, 48, 78]) if left < 60 else ("771", [48, 78, 100])
+    assert accounted(arc, digits, columns).reasons == (Reason.UNEXPLAINED_INK,)
+    plain = one(page, columns[digits.index("1")] - 2, 6, 60)
+    assert accounted(plain, digits, columns).reasons == ()
 
 
 @pytest.mark.parametrize("rise", [-3, 0, 3])
