@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from service.recognition.normalize.ink_mask import PIECE, Mask
+from service.recognition.normalize.rules.comb import missing_dividers
 from service.recognition.normalize.rules.doubt import has_doubtful, joins_unprinted
 from service.recognition.normalize.rules.erase import line_pixels
 from service.recognition.normalize.rules.find import level_lines, straight_lines
@@ -70,6 +71,10 @@ def _find_rules(mask: Mask) -> Rules:
         doubtful = joins_unprinted(upright[~sides], level, printed)
         upright = upright[sides]
         doubtful |= has_doubtful(upright, rules, digits > 0)
+        missing = missing_dividers(turned, upright)
+        # What stands there may be a 1, where the comb has a wider cell.
+        doubtful |= len(missing) > 0
+        upright += missing
     if not len(rules) and not len(upright):
         return Rules(np.zeros_like(mask), doubtful)
     return Rules(line_pixels(ink, rules, upright, thick), doubtful)

@@ -21,6 +21,7 @@ from service.recognition.normalize.rules.lines import (
 HIGH, HIGHER = 1.15, 1.3  # of digits' heights, that an upright line is high where it ends nearby
 HAIR = 0.7  # of the pen's strokes, that an upright line is thick which meets no level one, at most
 MARGIN = 0.2  # of the width, beside which one is on an empty page
+ACROSS = 0.8  # of the width, from which a level line is no part of a digit
 TEXT = 0.4  # of ink that is no line, from which it may be text
 SMALL = 0.3  # the same, where uneven strokes are counted in: a comb's teeth are lower
 
@@ -154,7 +155,8 @@ def _alike(thick: Floats, others: Floats, most: float) -> Bools:
 
 def has_text(ink: Image, level: Lines, least: float) -> bool:
     """Tell whether there is more than lines and what is lower than a share of the page's height."""
-    rest = cv2.subtract(ink, draw(ink.shape, level, 2))
+    across = level[level.length >= ACROSS * ink.shape[1]]  # others may be the bar of a 4
+    rest = cv2.subtract(ink, draw(ink.shape, across, 2))
     _, stats = connected(rest)
     return bool((stats[1:, cv2.CC_STAT_HEIGHT] >= least * len(ink)).any())
 

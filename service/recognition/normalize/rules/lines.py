@@ -39,6 +39,10 @@ class Lines:
     def __len__(self) -> int:
         return len(self.row)
 
+    def __add__(self, others: Self) -> Self:
+        pairs = zip(vars(self).values(), vars(others).values(), strict=True)
+        return type(self)(*(np.concatenate(pair) for pair in pairs))
+
     @property
     def length(self) -> Floats:
         """Columns."""
