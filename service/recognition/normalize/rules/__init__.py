@@ -77,4 +77,5 @@ def _find_rules(mask: Mask) -> Rules:
         upright += missing
     if not len(rules) and not len(upright):
         return Rules(np.zeros_like(mask), doubtful)
-    return Rules(line_pixels(ink, rules, upright, thick), doubtful)
+    pixels, broken = line_pixels(ink, rules, upright, thick)
+    return Rules(pixels, doubtful or broken)

@@ -46,6 +46,6 @@ def _covered(turned: Image, line: Lines) -> bool:
     """Whether there is ink along a line."""
     start, stop = int(line.start[0]), int(line.stop[0])
     columns = np.arange(start, stop + 1)
-    rows = np.rint(line.at(columns)).astype(int)
+    rows = np.rint(line.at(columns.astype(np.float64))).astype(int)
     near = [turned[np.clip(rows + off, 0, len(turned) - 1), columns] > 0 for off in (-1, 0, 1)]
     return bool(np.any(near, axis=0).mean() >= COVER)

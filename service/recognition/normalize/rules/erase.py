@@ -20,8 +20,12 @@ FEWEST = 3  # teeth among digits as high that are distinguished from 1s by their
 EVEN, EVEN_PIXELS = 0.1, 2.0  # of the teeth's pitch, by which they stand off it, at most
 
 
-def line_pixels(ink: Image, level: Lines, upright: Lines, thick: int) -> Mask:
-    """Return the ink of lines, without that of strokes that cross them or lean on them."""
+def line_pixels(ink: Image, level: Lines, upright: Lines, thick: int) -> tuple[Mask, bool]:
+    """Return the ink of lines, without that of strokes that cross them or lean on them.
+
+    Returns:
+        The ink, and whether a broken 1 may be among the teeth that stand on the level ones.
+    """
     across = draw(ink.shape, level, thick)
     down = np.ascontiguousarray(draw(ink.shape[::-1], upright, thick).T)
     both = cv2.bitwise_or(across, down)
@@ -41,10 +45,14 @@ def line_pixels(ink: Image, level: Lines, upright: Lines, thick: int) -> Mask:
     rules = cv2.subtract(cv2.bitwise_and(ink, both), strokes)
     rest = cv2.subtract(ink, rules)
     if _is_crumbs(rest, both, thick):
-        return np.asarray(ink > 0)
+        return np.asarray(ink > 0), False
+    doubtful = False
     if len(level):
-        rules = cv2.bitwise_or(rules, _teeth(rest, across, thick))
-    return np.asarray(rules > 0)
+        teeth = _teeth(rest, across, thick)
+        rules = cv2.bitwise_or(rules, teeth)
+        beside = cv2.dilate(teeth, np.ones((1, thick), np.uint8))
+        doubtful = bool(np.count_nonzero(beside, axis=0).max() > TOOTH * len(ink))
+    return np.asarray(rules > 0), doubtful
 
 
 def _is_crumbs(rest: Image, lines: Image, thick: int) -> bool:

@@ -354,3 +354,40 @@ def test_nothing_is_left_of_double_lines_that_a_blot_joins():
         drawn[6:55, column : column + 2] = FULL
     drawn[48:56, 60] = FULL
     assert not ((drawn > 0) & ~find_rules(drawn > 0).mask).any()
+
+
+def test_a_divider_that_a_digit_touches_goes_by_its_place_and_is_doubtful():
+    lines, digit = np.zeros((60, 176), np.uint8), np.zeros((60, 176), np.uint8)
+    cv2.rectangle(lines, (8, 8), (168, 52), FULL, 2)
+    for column in (48, 88, 128):
+        cv2.line(lines, (column, 8), (column, 52), FULL, 2)
+    cv2.ellipse(digit, (84, 30), (7, 13), 0, 0, 360, FULL, 3)
+    cv2.line(digit, (90, 18), (90, 44), FULL, 3)
+    assert not find_rules(lines > 0).doubtful
+    rules = find_rules((lines | digit) > 0)
+    assert rules.doubtful
+    kept = (digit > 0) & (lines == 0)
+    assert (rules.mask & kept).sum() < 0.1 * kept.sum()
+    assert rules.mask[9:17, 88].mean() > 0.5  # of the divider above the digit
+
+
+def test_the_bar_of_a_4_that_is_lower_than_its_cell_is_no_rule():
+    four = np.zeros((64, 40), np.uint8)
+    cv2.polylines(four, [np.array([(18, 18), (10, 34), (32, 34)])], False, FULL, 2)
+    cv2.line(four, (26, 22), (25, 46), FULL, 2)
+    assert not find_rules(four > 0).mask.any()
+
+
+def test_what_goes_with_teeth_is_doubtful_where_it_could_be_a_broken_1():
+    teeth = blank(36, 90)
+    for row in (4, 31):
+        cv2.line(teeth, (2, row), (88, row), FULL, 2)
+    for column in range(10, 90, 16):
+        cv2.line(teeth, (column, 26), (column, 31), FULL, 2)
+    one = blank(36, 90)
+    for row in (7, 16):
+        cv2.line(one, (50, row), (50, row + 5), FULL, 2)
+    assert not find_rules(teeth > 0).doubtful
+    rules = find_rules((teeth | one) > 0)
+    assert (rules.mask & (one > 0)).any()
+    assert rules.doubtful
