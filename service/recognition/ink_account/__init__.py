@@ -19,6 +19,7 @@ from service.recognition.ink_account.marks import (
     between,
     blots,
     dashes,
+    hairlines,
     parentheses,
     printed,
     slashes,
@@ -89,7 +90,8 @@ def account(
     solid, rules = blots(ink), printed(ink)
     strange = ink.counts & ~theirs | (theirs & (ink.area - ink.in_reach >= LEAST_REST * unit**2))
     strange &= ~rules
-    strange |= solid | slashes(ink, digits) | ticks(ink, digits) | parentheses(ink, digits)
+    strange |= solid | slashes(ink, digits) | ticks(ink, digits)
+    strange |= parentheses(ink, digits) | hairlines(ink, digits)
     for number in signs:
         strange &= ~between(ink, number)
     # A dash ends many an amount, and is no digit. So does `/-`, whose slash looks like a 1.

@@ -3,10 +3,13 @@
 import numpy as np
 
 from service.recognition.ink_account.page_ink import PageInk, Which
+from service.recognition.normalize.ink_mask import Mask
 
 CUT_SIDE = 0.45  # contact with the left or the right edge, of a digit that is cut off
 CUT_PIECE = 0.3  # height of ink there that no digit was read in, the same
 CUT_DIGITS = 0.75  # share of digits at the upper or the lower edge, from which they are cut off
+NARROW = 0.6  # of what is left of a digit that is cut off, at most
+CROSSING = 3  # pixels of a stroke that crosses an edge, at least
 ROOM = 0.15  # paper at the other edge, without which a single digit's image is tight, not cut off
 
 
@@ -22,10 +25,14 @@ def cut_off(ink: PageInk, rules: Which) -> bool:
         return False
     height, width = ink.mask.shape
     for at_edge, column in ((ink.left <= 0, 0), (ink.right >= width, width - 1)):
-        contact = np.count_nonzero(ink.mask[:, column])
-        if (digits & at_edge).any() and contact >= CUT_SIDE * ink.unit:
+        edge, cut = ink.mask[:, column], digits & at_edge
+        if not cut.any():
+            continue
+        if np.count_nonzero(edge) >= CUT_SIDE * ink.unit:
             return True
-        pieces = digits & at_edge & ~rules & (ink.height >= CUT_PIECE * ink.unit)
+        if _strokes(edge) > 1 and ink.width[cut].min() <= NARROW * ink.unit:
+            return True
+        pieces = cut & ~rules & (ink.height >= CUT_PIECE * ink.unit)
         if any(ink.is_unread(which) for which in np.flatnonzero(pieces).tolist()):
             return True
     above, below = ink.top[digits].min(), height - ink.bottom[digits].max()
@@ -36,3 +43,9 @@ def cut_off(ink: PageInk, rules: Which) -> bool:
         if all_of_them > 1 or room >= ROOM * ink.unit:
             return True
     return False
+
+
+def _strokes(edge: Mask) -> int:
+    """Count the strokes that cross an edge, (rows,): a whole digit leans on it once."""
+    ends = np.flatnonzero(np.diff(np.pad(edge, 1).astype(np.int8)))
+    return int(np.count_nonzero(ends[1::2] - ends[::2] >= CROSSING))

@@ -22,6 +22,8 @@ TALL = 1.3  # height of a slash between digits, in heights of the ink beside it,
 NEIGHBORS = 4  # components to either side that it is compared with
 JUTS = 0.1  # what it juts out above and below that ink, the same
 WIDE = 0.9  # width of an image, in its heights, from which a stroke over all of one is a fold
+FEWEST = 2  # others that a hairline at a string's end is compared with, at least
+THINNER = 0.9  # stroke of the thinnest other one, that a hairline is thick at most
 STRAIGHT = 0.16  # spread of a straight stroke's ink across its axis, in spreads along it, at most
 
 HIGHER = 1.1  # height of a parenthesis, at least, in heights of the digits
@@ -79,9 +81,9 @@ def between(ink: PageInk, number: int) -> Which:
 
 
 def dashes(ink: PageInk) -> Which:
-    """Return which components are dashes behind the last digit."""
+    """Return which components are dashes behind the last digit; at the edge, they are cut off."""
     flat = (ink.height <= DASH_HEIGHT * ink.unit) & (ink.width >= 1.5 * ink.height)
-    flat &= ink.width <= SIGN_WIDTH * ink.unit
+    flat &= (ink.width <= SIGN_WIDTH * ink.unit) & (ink.right < ink.mask.shape[1])
     middle = (ink.top + ink.bottom) / 2
     flat &= (middle >= ink.band[0] + 0.15 * ink.unit) & (middle <= ink.band[1])
     behind = ink.left >= ink.to_page[0, 0] * ink.centers[-1] + ink.to_page[0, 2]
@@ -114,6 +116,26 @@ def slashes(ink: PageInk, digits: str) -> Which:
         )
         if through or _juts_out(ink, which, others):
             found[which] = _straight(ink.ink_of(which))
+    return found
+
+
+def hairlines(ink: PageInk, digits: str) -> Which:
+    """Return which components, read as the first digit or the last, a 1, another pen drew.
+
+    They are far thinner than all others, and thinner than the thinnest: slashes, parentheses,
+    staples.
+    """
+    found = np.zeros(len(ink.area), np.bool_)
+    row = np.flatnonzero(ink.theirs & ink.counts)
+    if len(row) < 1 + FEWEST or "1" not in (digits[0], digits[-1]):
+        return found
+    ends = {int(row[ink.left[row].argmin()]), int(row[ink.right[row].argmax()])}
+    ones = ends.intersection(_ones(ink, digits))
+    others = [stroke_width(ink.ink_of(which)) for which in row.tolist() if which not in ones]
+    if ones and len(others) >= FEWEST:
+        limit = min(HAIR * float(np.median(others)), THINNER * min(others))
+        for which in ones:
+            found[which] = stroke_width(ink.ink_of(which)) <= limit
     return found
 
 

@@ -237,6 +237,32 @@ def test_a_slash_between_digits_is_no_1():
     assert accounted(one(page, 72), "717", [32, 74, 112]).reasons == ()
 
 
+@pytest.mark.parametrize("place", [10, 140])
+def test_a_hairline_at_an_end_of_a_string_is_no_1(place):
+    def drawn(thickness):
+        page = seven(seven(paper(), 30), 80)
+        page = cv2.erode(page, np.ones((3, 3), np.uint8))  # a broad pen
+        return stroke(page, (place + 6, 12), (place, 54), thickness)
+
+    digits = "177" if place < 30 else "771"
+    columns = sorted([42, 92, place + 3])
+    assert accounted(drawn(1), digits, columns).reasons == (Reason.UNEXPLAINED_INK,)
+    assert accounted(drawn(4), digits, columns).reasons == ()
+
+
+def test_a_digit_that_crosses_the_edge_with_two_strokes_is_cut_off():
+    page = seven(paper(100), 20)
+    cv2.ellipse(page, (104, 32), (22, 19), 0, 0, 360, (INK, INK, INK, INK), 3, cv2.LINE_AA)
+    assert accounted(page, "70", [32, 91]).reasons == (Reason.CUT_OFF,)
+    assert accounted(padded(page, right=30), "70", [32, 91]).reasons == ()
+
+
+def test_a_dash_behind_digits_that_goes_on_beyond_the_edge_is_unexplained():
+    page = stroke(seven(seven(paper(110), 10), 50), (86, 34), (120, 34), 4)
+    assert accounted(page, "77", [22, 62]).reasons == (Reason.UNEXPLAINED_INK,)
+    assert accounted(padded(page, right=12), "77", [22, 62]).reasons == ()
+
+
 def test_a_tall_1_before_digits_is_a_1():
     page = one(seven(seven(paper(), 60), 110), 20, 5, 58)
     assert accounted(page, "177", [22, 72, 122]).reasons == ()
