@@ -24,7 +24,6 @@ ADDRESS_HINT = "is `digitstrip serve` running there? --address names another ser
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
     help="Read strings of handwritten digits.",
 )
 

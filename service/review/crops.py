@@ -41,7 +41,7 @@ class Crops:
 
     def __init__(self, sources: Sources) -> None:
         self.sources = sources
-        self._cut = lru_cache(KEPT)(self._cut_anew)
+        self._cut = lru_cache(KEPT)(self._cut_uncached)
         self._page = lru_cache(2)(self._decode)
 
     def of(self, row: Row, whole: bool = False, clear: bool = False) -> Crop:
@@ -86,7 +86,7 @@ class Crops:
     def _decode(self, row: Row) -> Gray:
         return self.sources.page(row.source, row.page, row.sha256).gray
 
-    def _cut_anew(self, row: Row, whole: bool, clear: bool) -> Crop:
+    def _cut_uncached(self, row: Row, whole: bool, clear: bool) -> Crop:
         gray = self._page(row)
         left, top, right, bottom = (0, 0, gray.shape[1], gray.shape[0])
         if not whole and row.digits:

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import runpy
+import shlex
 import shutil
 import subprocess
 import sys
@@ -186,6 +187,25 @@ def test_every_command_and_option_is_documented(program):
             for option in parameter.opts:
                 if option.startswith("-") and option != "--help":
                     assert f"`{option}`" in section, f"{each} {option}"
+
+
+@pytest.mark.parametrize("program", ["digitstrip", "digitstrip-train"])
+def test_a_shell_completes_commands_and_options(program):
+    variable = f"_{program.replace('-', '_').upper()}_COMPLETE"
+    commands = get_command(app if program == "digitstrip" else training_app).commands
+
+    def completed(line):
+        words = shlex.quote(f"{program} {line}")
+        count = len(line.split()) or 1
+        asked = f"{variable}=complete_bash COMP_WORDS={words} COMP_CWORD={count} {program}"
+        return shell(asked).split()
+
+    assert set(completed("")) == {*commands}
+    name, option = next(iter(commands.items()))
+    (first, *_) = [o for p in option.params for o in p.opts if o.startswith("--")]
+    assert first in completed(f"{name} {first[:4]}")
+    for shown in ("--install-completion", "--show-completion"):
+        assert f"`{shown}`" in text_of("docs/command-line.md")
 
 
 def test_every_command_that_a_page_shows_exists():
