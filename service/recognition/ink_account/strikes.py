@@ -17,7 +17,7 @@ MIDDLE = 0.25  # of the band at its top and bottom that is not its middle
 SLANTS = (0.0, -0.1, 0.1, -0.2, 0.2, -0.3, 0.3)  # tangents
 CORE = 0.2  # of the band at its top and bottom, where its middle does not lie
 BEYOND = 0.2  # above and below the band, where an end is not free that has ink there
-END, END_PIXELS = 0.12, 2  # of its length that holds nothing else where its end is free
+END, END_LONE, END_PIXELS = 0.12, 0.08, 2  # that hold nothing else where its end is free
 ONE_FREE, BOTH_FREE = 1.6, 1.3  # its length, at least, where ends are free
 THROUGH, THROUGH_BARRED = 0.7, 0.9  # the same through a single digit, both of whose ends are
 STEEP = 2.0  # by which these lengths grow with the tangent: leaning digits have such strokes
@@ -80,7 +80,9 @@ def _juts_out(
     own: npt.NDArray[np.uint8], first: int, last: int, unit: float, least: dict[int, float]
 ) -> bool:
     """Tell a straight stroke in connected ink, as long as it must be with as many free ends."""
-    end, near = max(round(END * unit), END_PIXELS), max(round(0.1 * unit), 2)
+    lone = 1 not in least
+    end = max(round((END_LONE if lone else END) * unit), END_PIXELS)
+    near = max(round(0.1 * unit), 2)
     for tilt in SLANTS:
         scale = (1 + STEEP * abs(tilt)) * unit
         length = max(round(min(least.values()) * scale), 3)
