@@ -7,6 +7,8 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import Self
 
+import numpy as np
+
 from service.errors import ModelError
 from service.imaging.page import Channel, Gray, Page
 from service.recognition.calibration import Calibration, Evidence
@@ -37,6 +39,7 @@ PAIRED = (tuple(View(upright=0.5, scale=scale) for scale in (0.85, 1.2)),)
 SURE = 0.8  # probability of a first reading that needs no others, without a second reader
 ENOUGH = 0.5  # probability of a text, by the vote, that needs no further views
 MAX_ALTERNATIVES = 20
+IMPOSSIBLE = math.log(1e-12)  # of a digit where there is no ink
 FIRST_READER, SECOND_READER = "first", "second"
 
 
@@ -122,6 +125,15 @@ class Poll:
     evidence: Evidence
 
 
+def score(scorer: Scorer, strip: Strip, line: Line) -> Scores:
+    """Score a strip; a blank page has no digit, whatever a network makes of so much paper."""
+    scores = scorer.score(strip.pixels)
+    if not (strip.pixels.any() or line.page.mask.any() or line.page.erased.any()):
+        scores = np.full_like(scores, IMPOSSIBLE)
+        scores[..., scorer.metadata.none] = 0
+    return scores
+
+
 class Recognizer:
     """Reads pages with one or two loaded models; safe to use from several threads at once.
 
@@ -205,7 +217,7 @@ class Recognizer:
         for each in self._rounds(positions <= SEARCHED // 2):
             strips = [strip if view == FIRST else line.strip(view) for view in each.views]
             timer.took("normalize")
-            looks += self._look(each.readers, strips, timer)
+            looks += self._look(each.readers, strips, line, timer)
             lattice = self._lattice(looks)
             text = likeliest(lattice)
             if self._stands(text, each.enough, options.constraint):
@@ -226,7 +238,7 @@ class Recognizer:
         self, line: Line, strip: Strip, options: Options, timer: StageTimer
     ) -> Recognition:
         """Read a line that is too wide to be searched whole: by the first reader alone."""
-        scores = self.scorer.score(strip.pixels)
+        scores = score(self.scorer, strip, line)
         timer.took("score")
         strings = max(STRINGS, 1 + options.alternatives)
         reading = decode(scores[0], self.metadata, options.constraint, strings)
@@ -250,7 +262,11 @@ class Recognizer:
         return rounds + [Round(readers, views, ENOUGH) for views in sizes] * further
 
     def _look(
-        self, readers: Sequence[Scorer], strips: Sequence[Strip], timer: StageTimer
+        self,
+        readers: Sequence[Scorer],
+        strips: Sequence[Strip],
+        line: Line,
+        timer: StageTimer,
     ) -> list[Look]:
         """Score views by each of some readers.
 
@@ -258,7 +274,7 @@ class Recognizer:
         than it spares, and shows the second reader's last positions paper where the strip ends.
         """
         looks = [
-            Look(scorer, strip, scorer.score(strip.pixels))
+            Look(scorer, strip, score(scorer, strip, line))
             for scorer in readers
             for strip in strips
         ]

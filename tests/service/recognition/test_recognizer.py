@@ -75,6 +75,13 @@ def test_blank_page_reads_as_empty_text(recognizer, level):
     assert reading.confidence > 0.9
 
 
+@pytest.mark.parametrize("shape", [(3, 500), (20, 4000), (40, 40_000)])
+def test_a_blank_page_is_empty_however_wide(recognizer, shape):
+    reading = recognizer.recognize(np.full(shape, 200, np.uint8)).reading
+    assert reading.text == ""
+    assert reading.confidence > 0.99
+
+
 def test_a_page_whose_ink_was_removed_is_not_as_sure_to_be_blank(recognizer):
     page = np.full((60, 300), 255, np.uint8)
     blank = recognizer.recognize(page)
