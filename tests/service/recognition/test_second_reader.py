@@ -218,9 +218,10 @@ def test_what_is_seen_in_a_view_does_not_depend_on_the_views_beside_it(shipped, 
         page = np.full((32, max(columns) + 6), 255, np.uint8)
         for column in columns:
             page[4:28, column : column + 3] = 0
-        strips.append(normalize(page).strip())
+        line = normalize(page)
+        strips.append(line.strip())
     for scorer in (shipped.scorer, shipped.second):
-        together = shipped._look([scorer], strips, StageTimer())
+        together = shipped._look([scorer], strips, line, StageTimer())
         for look, strip in zip(together, strips, strict=True):
             assert np.array_equal(look.scores, scorer.score(strip.pixels))
 
