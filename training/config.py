@@ -63,7 +63,7 @@ class SequenceConfig:
     touching: float = 0.3  # share of composed lines with many ones, and neighbors that touch
     windows: int = 160  # single windows in a batch, so that stage one is not forgotten
     window_weight: float = 1.0  # of their loss
-    mnist: float = 0.65  # share of batches whose windows are of MNIST's digits alone
+    mnist: float = 0.65  # share of batches' windows, and of composed lines, of MNIST's digits alone
     held_out_lines: int = 300  # of each kind, that an epoch is judged by
 
     learning_rate: float = 1e-3

@@ -210,7 +210,7 @@ def how_to_make_it(learned: Sequence[dict[str, Any]], figures: Figures) -> str:
 
 {commands}
 
-each with its stage's knobs, by `--set`. Repeatable on one kind of machine with the versions in
+Each takes its stage's knobs by `--set`. Repeatable on one kind of machine with the versions in
 `constraints.txt`; other processors round otherwise. Ctrl-C after the epoch that is named
 ends a run with the same weights.{fitted}
 

@@ -167,9 +167,7 @@ class SequenceBatches(Dataset[Batch]):
     def __getitem__(self, index: int) -> Batch:
         """Return windows, their labels, and what `lay_end_to_end` returns of the lines."""
         rng = np.random.default_rng([self.windows.seed, 2, self.steps[index]])
-        alone = self.data.mnist is not None and rng.random() < self.config.mnist
-        digits = self.data.mnist if alone and self.data.mnist else self.data.digits
-        windows, window_labels = make_windows(digits, rng, self.windows)
+        windows, window_labels = make_windows(self._digits(rng), rng, self.windows)
         strips = []
         for _ in range(self.config.lines):
             line = self.line(rng)
@@ -179,6 +177,11 @@ class SequenceBatches(Dataset[Batch]):
             torch.from_numpy(window_labels),
             *lay_end_to_end(strips),
         )
+
+    def _digits(self, rng: np.random.Generator) -> DigitSet:
+        """Return MNIST's digits alone, for their share, or those of all hands."""
+        mnist = self.data.mnist
+        return mnist if mnist is not None and rng.random() < self.config.mnist else self.data.digits
 
     def line(self, rng: np.random.Generator) -> LabeledLine:
         """Return a scanned line, or one made in one of five ways."""
@@ -190,8 +193,7 @@ class SequenceBatches(Dataset[Batch]):
             page = cut_page(data.cuttings, rng, pages)
             return normalized_line(page.gray, page.text)
         if rng.random() < config.composed:
-            alone = data.mnist is not None and rng.random() < config.mnist
-            digits = data.mnist if alone and data.mnist else data.digits
+            digits = self._digits(rng)
             return composed_line(digits, rng, self.windows, config.untouched, config.touching)
         if rng.random() < config.cells:
             return made_line(data.digits, rng, self.pages.cells)
