@@ -56,7 +56,7 @@ class SequenceConfig:
     lines: int = 40  # in a batch
     scanned: float = 0.3  # share of a batch's lines that are scans, where there are any
     cut: float = 0.15  # share of the others set from scans' digits, where they could be cut
-    composed: float = 0.15  # share of those left that are digits set side by side, not written
+    composed: float = 0.22  # share of those left that are digits set side by side, not written
     cells: float = 0.35  # share of those left that are in cells of forms
     digitized: float = 0.3  # share of those left that are strokes of a digitizer's pen
     untouched: float = 0.5  # share of composed lines whose digits are as they were found
@@ -132,6 +132,7 @@ class StripConfig:
     drawn: float = 0.4  # of digits: drawn as the world writes, rather than traced from MNIST
     alike: float = 0.5  # of a string's repeated digits: the same shape once more
     flag: float = 0.4  # of ones: an upstroke before the stem
+    stem: float = 0.15  # of ones: a straight stroke and nothing else
     tall: float = 0.25  # of strings: ones taller than the other digits
     foot: float = 0.06  # of ones: a serif under the stem
     bar: float = 0.4  # of sevens: a bar through the stem
@@ -180,7 +181,7 @@ class StripConfig:
     guilloche: float = 0.8  # of pages: fine lines, as cheques have them
     texture: float = 0.25  # of pages: a raster of dots, or fibres
     rules: float = 0.5  # of pages: printed lines under, or above and under the digits
-    box: float = 0.08  # of pages: an upright edge of the field
+    box: float = 0.03  # of pages: an upright edge of the field
     frame: float = 0.0  # of pages: a cell's printed frame at the edges, touching digits or not
     fold: float = 0.02  # of pages: a thin line from edge to edge
     print_marks: float = 0.06  # of pages: remains of small print at the border
@@ -232,10 +233,10 @@ class StripConfig:
         """Return the knobs for strokes of a digitizer's pen, black on white."""
         return cls(
             drawn=0.4, flag=0.45, foot=0.12, wobble=0.9, overlap=0.08, chain=0.03, connect=0.02,
-            small_zeros=0.1, separator=0.03, trailing=0, leading=0, currency=0, underline=0,
+            small_zeros=0.1, separator=0.03, stem=0.3, trailing=0, leading=0, currency=0, underline=0,
             stranger=0, pressure=0, faint=0, white=1, dark=0, guilloche=0, texture=0, rules=0,
             box=0, print_marks=0, light=0, tight=0, coarse=0, blur=0.2, noise=0, jpeg=0.25,
-            small=0.8, tall=0.45, outer_ones=0.5, spaced=0.2, lone=0.03, fold=0.02, slash=0.1,
+            small=0.8, tall=0.45, outer_ones=0.5, spaced=0.2, lone=0.03, fold=0, slash=0.1,
             digits=(1, 10), height=(22, 60), pen=(0.05, 0.15), slants=(-0.15, 0.4),
             gaps=(0.03, 0.5), margins=(0.06, 0.3),
         )  # fmt: skip

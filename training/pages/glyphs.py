@@ -39,6 +39,9 @@ SHAPES: dict[int, tuple[Glyph, ...]] = {
         # A long flat flag, as wide as a seven's bar; a bow.
         (((0, 0.42), (0.28, 0.2), (0.52, 0)), ((0.52, 0), (0.44, 0.5), (0.36, 1))),
         (((0.1, 0.04), (0.14, 0.5), (0.06, 1)),),
+        # A level upstroke that runs into the stem low, or crosses it: nearly a four.
+        (((0, 0.56), (0.2, 0.5), (0.34, 0.02)), ((0.34, 0.02), (0.34, 0.5), (0.33, 1))),
+        (((0, 0.5), (0.3, 0.46), (0.38, 0.24), (0.38, 0)), ((0.38, 0), (0.37, 0.5), (0.36, 1))),
     ),
     2: (
         # A loop at the foot; a swan; a Z.

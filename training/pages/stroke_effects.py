@@ -137,6 +137,13 @@ def shape(traced: Strokes, digit: int, rng: np.random.Generator, share: float) -
     return stand(drawn(digit, rng)) if rng.random() < share or not len(traced) else traced
 
 
+def stem(strokes: Strokes, digit: int, rng: np.random.Generator, share: float) -> Strokes:
+    """Draw a share of the ones as a straight stroke, as straight as a frame's side."""
+    if digit != 1 or rng.random() >= share:
+        return strokes
+    return stand(curve([(rng.normal(0, 0.04), 0), (0, 1)]))
+
+
 def flag(strokes: Strokes, digit: int, rng: np.random.Generator, share: float) -> Strokes:
     """Begin a share of the ones with an upstroke, short or nearly as long as the stem."""
     if digit != 1 or rng.random() >= share or not len(strokes):

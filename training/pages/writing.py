@@ -126,6 +126,7 @@ def shapes(
         strokes = stroke_effects.shape(strokes, number, rng, config.drawn)
         strokes = stroke_effects.flag(strokes, number, rng, config.flag)
         strokes = stroke_effects.foot(strokes, number, rng, config.foot)
+        strokes = stroke_effects.stem(strokes, number, rng, config.stem)
         strokes = stroke_effects.bar(strokes, number, rng, config.bar)
         strokes = stroke_effects.long_bar(strokes, number, rng, config.long_bar)
         strokes = stroke_effects.closed(strokes, number, rng, config.closed)
