@@ -80,7 +80,7 @@ def hash_sign(rng: np.random.Generator) -> Strokes:
 
 def slashes(rng: np.random.Generator) -> Strokes:
     """Draw `//`: one alone, or less slanted, would be a 1."""
-    reach, gap = rng.uniform(0.28, 0.5), rng.uniform(0.14, 0.3)
+    reach, gap = rng.uniform(0.42, 0.75), rng.uniform(0.14, 0.3)
     feet, heads = rng.uniform(-0.05, 0.2, 2), rng.uniform(-1.1, -0.8, 2)
     lines = [
         [(index * gap, foot), (index * gap + reach, head)]

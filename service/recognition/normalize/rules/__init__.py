@@ -22,6 +22,7 @@ from service.recognition.normalize.rules.judge import (
     printed_level,
     printed_upright,
 )
+from service.recognition.normalize.rules.remains import remains
 
 # Shares of the page's height, or pixels where those are more.
 THICK, THICK_PIXELS = 1 / 14, 5  # of a line, at most
@@ -44,7 +45,9 @@ def find_rules(mask: Mask) -> Rules:
         mask: (height, width) where ink is.
     """
     if mask.shape[1] <= PIECE:
-        return _find_rules(mask)
+        rules = _find_rules(mask)
+        pieces, doubtful = remains(mask & ~rules.mask)
+        return Rules(rules.mask | pieces, rules.doubtful or doubtful)
     pieces = [_find_rules(mask[:, left : left + PIECE]) for left in range(0, mask.shape[1], PIECE)]
     pixels = np.concatenate([piece.mask for piece in pieces], axis=1)
     return Rules(pixels, any(piece.doubtful for piece in pieces))
