@@ -233,9 +233,9 @@ class StripConfig:
         """Return the knobs for strokes of a digitizer's pen, black on white."""
         return cls(
             drawn=0.4, flag=0.45, foot=0.12, wobble=0.9, overlap=0.08, chain=0.03, connect=0.02,
-            small_zeros=0.1, separator=0.03, stem=0.3, trailing=0, leading=0, currency=0, underline=0,
-            stranger=0, pressure=0, faint=0, white=1, dark=0, guilloche=0, texture=0, rules=0,
-            box=0, print_marks=0, light=0, tight=0, coarse=0, blur=0.2, noise=0, jpeg=0.25,
+            small_zeros=0.1, separator=0.03, trailing=0, leading=0, currency=0, underline=0,
+            stem=0.3, stranger=0, pressure=0, faint=0, white=1, dark=0, guilloche=0, texture=0,
+            rules=0, box=0, print_marks=0, light=0, tight=0, coarse=0, blur=0.2, noise=0, jpeg=0.25,
             small=0.8, tall=0.45, outer_ones=0.5, spaced=0.2, lone=0.03, fold=0, slash=0.1,
             digits=(1, 10), height=(22, 60), pen=(0.05, 0.15), slants=(-0.15, 0.4),
             gaps=(0.03, 0.5), margins=(0.06, 0.3),

@@ -132,6 +132,18 @@ def test_a_flag_goes_down_to_the_left_from_the_top_of_a_one():
         assert bottom == pytest.approx(0, abs=1e-6)
 
 
+def test_a_plain_stem_is_a_straight_upright_stroke_of_a_one_alone():
+    for seed in SEEDS:
+        assert stroke_effects.stem(seven(), 7, rng_of(seed), 1).shape == seven().shape
+        flagged = stroke_effects.flag(stem(), 1, rng_of(seed), 1)
+        assert stroke_effects.stem(flagged, 1, rng_of(seed), 0) is flagged
+        plain = stroke_effects.stem(flagged, 1, rng_of(seed), 1)
+        left, top, right, bottom = box_of(plain)
+        assert len(plain) == 1
+        assert right - left < 0.2
+        assert (top, bottom) == (pytest.approx(-1), pytest.approx(0))
+
+
 def test_a_foot_lies_on_the_line_on_both_sides_of_a_one():
     for seed in SEEDS:
         footed = stroke_effects.foot(stem(), 1, rng_of(seed), 1)

@@ -46,8 +46,8 @@ def find_rules(mask: Mask) -> Rules:
     """
     if mask.shape[1] <= PIECE:
         rules = _find_rules(mask)
-        pieces, doubtful = remains(mask & ~rules.mask)
-        return Rules(rules.mask | pieces, rules.doubtful or doubtful)
+        sides, doubtful = remains(mask & ~rules.mask)
+        return Rules(rules.mask | sides, rules.doubtful or doubtful)
     pieces = [_find_rules(mask[:, left : left + PIECE]) for left in range(0, mask.shape[1], PIECE)]
     pixels = np.concatenate([piece.mask for piece in pieces], axis=1)
     return Rules(pixels, any(piece.doubtful for piece in pieces))

@@ -1,6 +1,5 @@
 """What is left of a frame's sides: pieces at the image's ends, thinner than the pen's strokes."""
 
-import cv2
 import numpy as np
 
 from service.recognition.normalize.ink_mask import Mask, connected, stroke_width

@@ -391,3 +391,39 @@ def test_what_goes_with_teeth_is_doubtful_where_it_could_be_a_broken_1():
     rules = find_rules((teeth | one) > 0)
     assert (rules.mask & (one > 0)).any()
     assert rules.doubtful
+
+
+def pieces_of_a_side(thick, top=4, bottom=50, column=WIDTH - 5):
+    drawn = digits("470")
+    drawn[top:bottom, column : column + thick] = FULL
+    return drawn
+
+
+@pytest.mark.parametrize("column", [0, 3, WIDTH - 1, WIDTH - 6])
+def test_a_piece_of_a_side_goes_that_is_thinner_than_the_pen(column):
+    drawn = pieces_of_a_side(1, column=column)
+    found = find_rules(drawn > 0)
+    assert (found.mask == (drawn != digits("470"))).all()
+    assert not found.doubtful
+
+
+def test_a_1_at_the_image_s_end_stays_that_is_as_thick_as_the_digits():
+    for thick in (4, 5):
+        assert not find_rules(pieces_of_a_side(thick, 18, 43) > 0).mask.any()
+
+
+def test_digits_of_a_hair_fine_pen_keep_their_1():
+    drawn = digits("470") // 255
+    edges = cv2.Canny(drawn * 255, 50, 100)  # outlines, one pixel wide
+    edges[18:43, WIDTH - 6] = FULL
+    assert not find_rules(edges > 0).mask.any()
+
+
+def test_a_thin_stroke_as_high_as_the_digits_goes_but_is_doubtful():
+    found = find_rules(pieces_of_a_side(1, 18, 43) > 0)
+    assert found.mask.any()
+    assert found.doubtful
+
+
+def test_a_thin_stroke_away_from_the_ends_stays():
+    assert not find_rules(pieces_of_a_side(1, column=WIDTH - 30) > 0).mask.any()
