@@ -1,7 +1,11 @@
 """Trained weights to `model.onnx`, and the proof that both agree."""
 
 import json
+import logging
 import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -135,21 +139,22 @@ def floating(tensors: dict[str, npt.NDArray[np.generic]]) -> dict[str, npt.NDArr
 
 def to_onnx(network: Network, training: str, path: Path) -> None:
     """Write the network with dynamic batch, height and width, and its facts as metadata."""
-    program = torch.onnx.export(
-        network,
-        (torch.zeros(2, 1, RECEPTIVE_FIELD + STRIDE, 2 * RECEPTIVE_FIELD, dtype=torch.uint8),),
-        dynamo=True,
-        input_names=["pixels"],
-        output_names=["log_probabilities"],
-        dynamic_shapes=(
-            {
-                0: torch.export.Dim("batch"),
-                2: torch.export.Dim("height", min=RECEPTIVE_FIELD),
-                3: torch.export.Dim("width", min=RECEPTIVE_FIELD),
-            },
-        ),
-        verbose=False,
-    )
+    pixels = torch.zeros(2, 1, RECEPTIVE_FIELD + STRIDE, 2 * RECEPTIVE_FIELD, dtype=torch.uint8)
+    free = {
+        0: torch.export.Dim("batch"),
+        2: torch.export.Dim("height", min=RECEPTIVE_FIELD),
+        3: torch.export.Dim("width", min=RECEPTIVE_FIELD),
+    }
+    with _without_noise_of_torch():
+        program = torch.onnx.export(
+            network,
+            (pixels,),
+            dynamo=True,
+            input_names=["pixels"],
+            output_names=["log_probabilities"],
+            dynamic_shapes=(free,),
+            verbose=False,
+        )
     assert program is not None
     proto = program.model_proto
     sequences = stages(training)[-1]["stage"] == SequenceStage.name
@@ -158,6 +163,21 @@ def to_onnx(network: Network, training: str, path: Path) -> None:
     onnx.helper.set_model_props(proto, metadata.to_metadata())
     onnx.checker.check_model(proto)
     onnx.save(proto, path)
+
+
+@contextmanager
+def _without_noise_of_torch() -> Iterator[None]:
+    """Silence what an export says of torchvision, which is not needed, and of torch itself."""
+    registration = logging.getLogger("torch.onnx._internal.exporter._registration")
+    level = registration.level
+    registration.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            # It copies its own tree specs, whose class torch itself deprecates.
+            warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)`", FutureWarning)
+            yield
+    finally:
+        registration.setLevel(level)
 
 
 def write_metadata(model: Path, metadata: ModelMetadata, out: Path) -> None:

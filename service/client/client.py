@@ -229,15 +229,20 @@ class AsyncClient(_Connection):
 
     def recognize_many(
         self,
-        images: AsyncIterable[tuple[str, ImageLike]],
+        images: AsyncIterable[tuple[str, ImageLike]] | Iterable[tuple[str, ImageLike]],
         scores: bool = False,
         *,
         in_flight: int = IN_FLIGHT,
         request_id: str | None = None,
         **options: Unpack[RecognizeOptions],
     ) -> AsyncIterator[Answer]:
-        """Read (name, image) pairs over one call; answers come as they are ready."""
-        pairs = ((name, to_request(image, 0, scores, **options)) async for name, image in images)
+        """Read (name, image) pairs over one call; answers come as they are ready.
+
+        A plain iterable is advanced in the event loop, so one that waits belongs in an async one.
+        """
+        pairs = (
+            (name, to_request(image, 0, scores, **options)) async for name, image in _aiter(images)
+        )
 
         def open_call(requests: AsyncIterator[pb.RecognizeStreamRequest]) -> grpc.aio.Call:
             return self.stub.RecognizeStream(requests, metadata=self._metadata(request_id))
@@ -281,3 +286,15 @@ class AsyncClient(_Connection):
         trace: TracebackType | None,
     ) -> None:
         await self.close()
+
+
+async def _aiter(
+    images: AsyncIterable[tuple[str, ImageLike]] | Iterable[tuple[str, ImageLike]],
+) -> AsyncIterator[tuple[str, ImageLike]]:
+    """Yield from an iterable, asynchronous or plain."""
+    if isinstance(images, AsyncIterable):
+        async for pair in images:
+            yield pair
+    else:
+        for pair in images:
+            yield pair

@@ -233,10 +233,6 @@ def correct(table, out, truths):
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.filterwarnings(
-    # torch.onnx.export copies its own tree specs, whose class torch itself deprecates.
-    r"ignore:`isinstance\(treespec, LeafSpec\)` is deprecated:FutureWarning"
-)
 def test_the_whole_way_from_scans_to_ones_own_model(tmp_path, run, start_service, monkeypatch):
     """Thirty scans and a PDF; what a person does between the commands is done here."""
     monkeypatch.chdir(tmp_path)

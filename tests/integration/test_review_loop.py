@@ -20,10 +20,6 @@ from training.config import SequenceConfig, StripConfig
 from training.data.digits import load_mnist5k
 from training.pages.strips import random_page
 
-pytestmark = pytest.mark.filterwarnings(
-    # torch.onnx.export copies its own tree specs, whose class torch itself deprecates.
-    r"ignore:`isinstance\(treespec, LeafSpec\)` is deprecated:FutureWarning"
-)
 PAGES = 36  # of a month
 
 

@@ -24,11 +24,6 @@ from training.export import in_8_bits, stages
 from training.pages.strips import random_page
 from training.stages.sequences import SequenceData
 
-pytestmark = pytest.mark.filterwarnings(
-    # torch.onnx.export copies its own tree specs, whose class torch itself deprecates.
-    r"ignore:`isinstance\(treespec, LeafSpec\)` is deprecated:FutureWarning"
-)
-
 STRIPS = Path(__file__).parents[2] / "examples" / "strips"
 PAIR = Pair(SHIPPED_MODEL, SHIPPED_SECOND_READER)
 COUNT = 30

@@ -1,4 +1,8 @@
 import json
+import os
+import shutil
+import subprocess
+import sys
 
 import numpy as np
 import onnx
@@ -8,18 +12,30 @@ import torch
 from service.errors import ModelError
 from service.recognition.model import Scorer
 from service.recognition.model_metadata import VERSION, ModelMetadata
+from tests.conftest import ROOT
 from training.export import AGREEMENT, SIZES, export, load, prove
 from training.networks import LABELS, LeNet5
-
-pytestmark = pytest.mark.filterwarnings(
-    # torch.onnx.export copies its own tree specs, whose class torch itself deprecates.
-    r"ignore:`isinstance\(treespec, LeafSpec\)` is deprecated:FutureWarning"
-)
 
 
 def test_an_exported_model_scores_as_torch_does(exported):
     _, difference = exported
     assert 0 <= difference <= AGREEMENT == 1e-4
+
+
+def test_an_export_prints_one_line_and_no_warning_of_torch(finished_run, tmp_path):
+    shutil.copytree(finished_run, tmp_path / "windows")
+    ended = subprocess.run(
+        [sys.executable, "-m", "training.cli", "export", ".", "own.onnx"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    said = (ended.stdout + ended.stderr).splitlines()
+    assert len(said) == 1, said
+    assert "own.onnx written" in said[0]
 
 
 def test_the_proof_covers_a_window_partial_strides_wide_strips_and_several_rows():

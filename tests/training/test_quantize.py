@@ -11,11 +11,6 @@ from training.export import export, load_model, stages
 from training.networks import ContextNet
 from training.quantize import LEAST_AGREEMENT, agreement, made_lines, quantize
 
-pytestmark = pytest.mark.filterwarnings(
-    # torch.onnx.export copies its own tree specs, whose class torch itself deprecates.
-    r"ignore:`isinstance\(treespec, LeafSpec\)` is deprecated:FutureWarning"
-)
-
 OPTIONS = "--pages 12 --data mnist5k --seed 3"
 
 

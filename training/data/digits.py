@@ -166,7 +166,11 @@ def download(file: IdxFile, cache: Path | None = None, mirrors: Sequence[str] = 
             ValueError,
         ) as error:  # requests' errors are OSErrors; a hash is a ValueError
             failures.append(f"{mirror}: {error}")
-    raise DatasetError(f"{file.name}.gz: no mirror served it; " + "; ".join(failures))
+    raise DatasetError(
+        f"{file.name}.gz could not be downloaded; --data-dir names a folder that has MNIST's four "
+        "files, and --data mnist5k, where a command has it, needs no download. "
+        + "; ".join(failures)
+    )
 
 
 def read_idx(path: Path, file: IdxFile) -> npt.NDArray[np.uint8]:

@@ -347,6 +347,23 @@ def test_an_option_that_makes_no_sense_is_refused_before_anything_is_sent(connec
     assert peer.seen == []
 
 
+@pytest.mark.parametrize("kind", [list, iter, dict, aiter])
+def test_the_async_client_takes_plain_iterables_too(peers, kind):
+    pairs = numbered(5)
+
+    async def asynchronous():
+        for pair in pairs:
+            yield pair
+
+    async def read():
+        images = asynchronous() if kind is aiter else kind(pairs)
+        images = images.items() if kind is dict else images
+        async with AsyncClient(peers().address) as client:
+            return [answer async for answer in client.recognize_many(images)]
+
+    assert sorted(texts(asyncio.run(read()))) == whole(5)
+
+
 def test_a_stream_without_images_ends(connect, peers):
     assert list(connect(peers().address).recognize_many([])) == []
 

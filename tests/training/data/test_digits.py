@@ -287,7 +287,7 @@ def test_when_every_mirror_is_broken_each_one_s_reason_is_told(mirrors, closed_p
     with pytest.raises(DatasetError) as refusal:
         download(published(IMAGES), tmp_path / "cache", urls)
     sentence = str(refusal.value)
-    assert sentence.startswith("digits-idx3-ubyte.gz: no mirror served it; ")
+    assert sentence.startswith("digits-idx3-ubyte.gz could not be downloaded; --data-dir names ")
     assert f"{absent.url}: 404" in sentence
     assert f"{closed_port}: " in sentence
     assert "refused" in sentence

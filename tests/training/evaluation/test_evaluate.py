@@ -24,12 +24,6 @@ from training.evaluation.evaluate import (
 from training.evaluation.metrics import Read, StripFigures
 from training.export import load
 
-pytestmark = pytest.mark.filterwarnings(
-    # The `exported` model may be made here: torch.onnx.export copies its own tree specs,
-    # whose class torch itself deprecates.
-    r"ignore:`isinstance\(treespec, LeafSpec\)` is deprecated:FutureWarning"
-)
-
 
 @pytest.fixture
 def folder(tmp_path):

@@ -264,10 +264,6 @@ def test_the_second_reader_learns_from_lines_alone_and_goes_on_as_if_never_stopp
         torch.testing.assert_close(other[name], tensor, atol=0, rtol=0)
 
 
-@pytest.mark.filterwarnings(
-    # torch.onnx.export copies its own tree specs, whose class torch itself deprecates.
-    r"ignore:`isinstance\(treespec, LeafSpec\)` is deprecated:FutureWarning"
-)
 def test_the_second_reader_s_weights_are_exported_folded_and_learned_on_from(second, tmp_path):
     fit(tmp_path, second, workers=0)
     assert export(tmp_path / "best.pt", tmp_path / "second.onnx") < 1e-4
