@@ -148,22 +148,23 @@ def cpu_seconds(pids: Iterable[int]) -> float:
 class Usage:
     """What some processes hold."""
 
-    mebibytes: float  # resident, summed: what they share counts for each
+    mebibytes: float  # proportional set size: of what is shared, each one's part
     descriptors: int
     threads: int
 
 
 def usage(pids: Iterable[int]) -> Usage:
     """Measure some processes."""
-    pages = descriptors = threads = 0
+    kibibytes = descriptors = threads = 0
     for pid in pids:
         try:
-            pages += int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+            rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+            kibibytes += int(rollup.partition("\nPss:")[2].split()[0])
             descriptors += len(os.listdir(f"/proc/{pid}/fd"))  # noqa: PTH208 - only their number
             threads += len(os.listdir(f"/proc/{pid}/task"))  # noqa: PTH208
         except OSError:  # it ended meanwhile
             continue
-    return Usage(pages * os.sysconf("SC_PAGE_SIZE") / 2**20, descriptors, threads)
+    return Usage(kibibytes / 1024, descriptors, threads)
 
 
 # Calls

@@ -26,6 +26,7 @@ from traffic import (
     percentiles,
     requests,
     run,
+    usage,
 )
 
 CLIENTS = (1, 16)
@@ -122,22 +123,14 @@ def memory(encoded: list[bytes]) -> dict[str, float]:
     for name, web_listen in (("gRPC alone", ""), ("with HTTP", "127.0.0.1:0")):
         with Served(workers="1", web_listen=web_listen) as server, elsewhere() as client:
             client.submit(run, closed_loop, server.address, asked, 1, WARM_UP).result()
-            figures[name] = proportional(server.process.pid)
+            figures[name] = usage([server.process.pid]).mebibytes
             print(f"{name:24}{figures[name]:>8.1f} MiB of PSS")
             if web_listen:
                 load, address, sent = http(server, "/v1/read", "image/png", encoded)
                 client.submit(run, load, address, sent, 1, WARM_UP).result()
-                figures["after reading over it"] = proportional(server.process.pid)
-                print(f"{'after reading over it':24}{proportional(server.process.pid):>8.1f}")
+                after = figures["after reading over it"] = usage([server.process.pid]).mebibytes
+                print(f"{'after reading over it':24}{after:>8.1f}")
     return figures
-
-
-def proportional(pid: int) -> float:
-    """Return a process's proportional set size, in MiB: its share of what it shares."""
-    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-        if line.startswith("Pss:"):
-            return int(line.split()[1]) / 1024
-    raise RuntimeError("the kernel tells no proportional set size")
 
 
 def as_json(encoded: list[bytes]) -> list[bytes]:

@@ -1,4 +1,4 @@
-"""What a batch reads beside images: manifests, archives, its own journals; and workers' frames."""
+"""What is read beside images: manifests, archives, journals; and workers' frames."""
 
 import gzip
 import io
@@ -6,6 +6,7 @@ import tarfile
 import tempfile
 import zipfile
 from contextlib import suppress
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -17,14 +18,20 @@ from service.inputs.archives import members
 from service.inputs.items import Item
 from service.inputs.manifest import read_manifest
 from service.inputs.open_files import opened_tar, opened_zip
+from service.review import journal as review
+from service.review.settings import Settings
 from service.workers.framing import Frames, pack
 
-FILES = ("manifest", "journal", "zip", "tar", "frames")
+FILES = ("manifest", "journal", "review", "zip", "tar", "frames")
 MOST_ITEMS = 300  # of one input that are looked at
 MOST_READ = 5  # members of one archive that are read
 LARGEST = 2**20  # bytes of one member
 SETTINGS = {"format": 1}
+HEAD = review.Head(
+    "ab" * 32, Settings(sample=7, constraint="check_digit: LUHN", planted={"2": "9"})
+)
 FOLDER = tempfile.TemporaryDirectory(prefix="digitstrip-fuzz-")
+MORE = {"sample": 9}
 ROW = b'{"source": "1.png"}'
 
 
@@ -37,6 +44,7 @@ def file_seeds(image):
             b"path\n" + b"a.png\n" * 50,
         ],
         "journal": [journal()],
+        "review": [review_journal()],
         "zip": list(zips(image)),
         "tar": list(tars(image)),
         "frames": [
@@ -53,6 +61,19 @@ def journal():
         for number in range(3):
             result = PageResult(0, PageStatus.READ, 0.5, ROW, b"scores")
             written.append(Place(number, 0, item(number)), result, True)
+    content = path.read_bytes()
+    path.unlink()
+    return content
+
+
+def review_journal():
+    path = Path(FOLDER.name, "seed")
+    with review.Journal(path, HEAD) as written:
+        for number in range(3):
+            written.append([review.Event(f"e{number}", "ada", "text", row=number, text="12")])
+        written.append([review.Event("c", "ada", "carpet", digits=((1, 2), (3, 0)), odd=((1, 2),))])
+    with review.Journal(path, replace(HEAD, settings=Settings(**vars(HEAD.settings) | MORE))):
+        pass
     content = path.read_bytes()
     path.unlink()
     return content
@@ -89,8 +110,8 @@ def examine_file(kind, data):
     if kind == "frames":
         examine_frames(data)
         return
-    suffixes = {"manifest": ".csv", "zip": ".zip", "tar": ".tar", "journal": ""}
-    path = Path(FOLDER.name, f"input{suffixes[kind]}")
+    suffixes = {"manifest": ".csv", "zip": ".zip", "tar": ".tar"}
+    path = Path(FOLDER.name, f"input{suffixes.get(kind, '')}")
     path.write_bytes(data)
     if kind == "manifest":
         with suppress(SettingsError):
@@ -98,6 +119,8 @@ def examine_file(kind, data):
                 assert isinstance(each, Item)
     elif kind == "journal":
         examine_journal(path, data)
+    elif kind == "review":
+        examine_review(path, data)
     else:
         try:
             found = list(islice(members(str(path), "", lambda _: True), MOST_ITEMS))
@@ -132,3 +155,14 @@ def examine_journal(path, data):
         start = data[: len(MAGIC)]
         assert MAGIC.startswith(start), "somebody else's file was taken for a journal"
     path.with_name(path.name + ".earlier").unlink(missing_ok=True)
+
+
+def examine_review(path, data):
+    """Read a review's journal, then take it up; one that is refused stays as it is."""
+    with suppress(SettingsError):
+        review.read_journal(path)
+    try:
+        with review.Journal(path, HEAD) as taken_up:
+            assert all(isinstance(each, review.Event) for each in taken_up.events)
+    except SettingsError:
+        assert path.read_bytes() == data, "a review's journal that was refused was changed"

@@ -3,6 +3,7 @@
 import io
 import struct
 import zlib
+from functools import cache
 from itertools import product
 
 import cv2
@@ -41,6 +42,7 @@ def seeds():
     }
 
 
+@cache
 def strip():
     page = decode((STRIPS / "two-digits.png").read_bytes()).gray
     return Image.fromarray(cv2.resize(page, (48, 24), interpolation=cv2.INTER_AREA))

@@ -1,9 +1,9 @@
 """Misuse a server's transport, very often: `python -m tests.fuzz.transport --minutes 10`.
 
 Each input is a connection with a program of frames, drawn from a seed that is printed if it breaks
-something: frames that are none, calls whose parts come in any order, and messages that are damaged,
-alone and in streams. Now and then a call that behaves must be answered as ever, by the same
-processes, which must not have grown.
+something: frames that are none, calls whose parts come in any order, messages that are damaged,
+alone and in streams, and requests of HTTP/1.1, or what looks like some. Now and then a call that
+behaves must be answered as ever, by the same processes, which must not have grown.
 """
 
 import argparse
@@ -32,6 +32,47 @@ PATHS = (
     "/grpc.health.v1.Health/Watch",
     "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
     "", "/", "//", "*", "/a/b/c",
+)  # fmt: skip
+HTTP1_PATHS = (
+    *(SERVICE + name for name in ("Recognize", "GetModel", "None")),
+    "/v1/read", "/v1/read", "/v1/read?alternatives=2&pattern=%5Cd%2B", "/v1/read?%",
+    "/v1/read?page=x", "/", "/openapi.json", "/health", "/../etc/passwd", "//x", "*", "http://a/b",
+    "", "/%00", "/\xe9",
+)  # fmt: skip
+HTTP1_TYPES = (
+    "image/png", "application/json", "application/proto", "multipart/form-data; boundary=b",
+    "multipart/form-data", "multipart/form-data; boundary=", "text/plain; charset=utf-7", ";", "",
+)  # fmt: skip
+HTTP1_BODIES = (
+    ("image/png", (STRIPS / "one-digit.png").read_bytes()),
+    ("application/json", b"{}"),
+    ("application/json", b'{"image": {"encoded": "AAAA"}, "alternatives": 1e400}'),
+    ("application/json", b'{"image": ' * 2000),
+    (
+        "application/proto",
+        pb.RecognizeRequest(
+            image=to_image((STRIPS / "one-digit.png").read_bytes())
+        ).SerializeToString(),
+    ),
+    (
+        "multipart/form-data; boundary=b",
+        b'--b\r\nContent-Disposition: form-data; name="image"; filename="a"\r\n\r\nx\r\n--b--\r\n',
+    ),
+    (
+        "multipart/form-data; boundary=b",
+        b"--b\r\nContent-Disposition: form-data; name=length\r\n\r\n3-\r\n--b\r\n\r\n--b--",
+    ),
+)
+HTTP1_LENGTHS = (0, 1, -1, "+5", "1_0", "5, 5", 10**30, 2**31, "0x10", "")
+HTTP1_FIELDS = (
+    ("Origin", "null"), ("Origin", "http://localhost"), ("Connection", "close"),
+    ("Connection", "keep-alive, Upgrade"), ("Upgrade", "h2c"), ("Expect", "100-continue"),
+    ("Authorization", "Bearer " + "x" * 60), ("Authorization", "Basic \xff"),
+    ("Connect-Timeout-Ms", "1"), ("Connect-Timeout-Ms", "-1"), ("Connect-Timeout-Ms", "9" * 40),
+    ("Connect-Protocol-Version", "1"), ("Content-Encoding", "gzip"), ("Accept", "*/*;q=x"),
+    ("Accept-Encoding", "gzip"), ("X-Request-Id", "\xe9" * 70), ("Traceparent", "00-" + "f" * 60),
+    ("Range", "bytes=9-1"), ("If-None-Match", '"'), ("Cookie", "=;=;"), ("x" * 200, "y" * 9000),
+    (" folded", "x"), ("a b", "c"), ("", "nameless"), ("Host", "twice"),
 )  # fmt: skip
 DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS = 0, 1, 2, 3, 4
 PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = 6, 7, 8, 9
@@ -67,13 +108,15 @@ def run(kind, seconds, seed, tell=False):
         DIGITSTRIP_LOG_FORMAT="none",
         DIGITSTRIP_RECEIVE_SECONDS="1",
         DIGITSTRIP_METRICS_LISTEN=metrics,
+        DIGITSTRIP_WEB_LISTEN="127.0.0.1:0",
     )
     watch = Watch(server, Figures(metrics))
     began, tried = time.monotonic(), 0
     try:
         while time.monotonic() < began + seconds and not watch.findings:
             try:
-                KINDS[kind](server.address, seed + tried, BETWEEN)
+                address = server.web if kind == "http1" else server.address
+                KINDS[kind](address, seed + tried, BETWEEN)
             except (AssertionError, ConnectionError) as error:
                 watch.findings.append(str(error))
             tried += BETWEEN
@@ -192,18 +235,31 @@ def damaged(kind, message, rng):
     return message[:200_000]
 
 
-KINDS = {"http2": try_frames, "calls": try_calls, "messages": try_messages}
+def try_http1(address, seed, count):
+    """Send requests of HTTP/1.1, several on a connection, whole or not; none may get a 500."""
+    for at in range(count):
+        rng = random.Random(f"http1 {seed + at}")
+        sent = b"".join(http1_request(rng) for _ in range(rng.choice((1, 1, 2, 5))))
+        if rng.random() < 0.4:
+            sent = damage("http1", sent, rng)
+        answered = converse(address.removeprefix("http://"), sent, seconds=0.005)
+        assert b"HTTP/1.1 500" not in answered, f"seed {seed + at}: {answered!r}"
 
 
-def converse(address, sent):
-    """Send some bytes on a connection of its own, take what comes at once, and hang up."""
+KINDS = {"http2": try_frames, "calls": try_calls, "messages": try_messages, "http1": try_http1}
+
+
+def converse(address, sent, seconds=0.002):
+    """Send some bytes on a connection of its own, return what comes soon, and hang up."""
+    answered = b""
     host, _, port = address.rpartition(":")
     connection = socket.create_connection((host, int(port)), timeout=10)
     with connection, contextlib.suppress(OSError):
         connection.sendall(sent)
-        connection.settimeout(0.002)
-        while connection.recv(2**16):
-            pass
+        connection.settimeout(seconds)
+        while taken := connection.recv(2**16):
+            answered += taken
+    return answered
 
 
 def any_frame(rng):
@@ -220,6 +276,35 @@ def any_frame(rng):
         length = rng.choice((0, 1, len(payload) + 1, 2**14, 2**14 + 1, 2**24 - 1))
         built = struct.pack(">I", length)[1:] + built[3:]
     return built
+
+
+def http1_request(rng):
+    """A request of HTTP/1.1, of which each part is now and then not what it must be."""
+
+    def usually(right, others, share=0.9):
+        return right if rng.random() < share else rng.choice(others)
+
+    method = usually("POST", ("GET", "GET", "HEAD", "OPTIONS", "PUT", "CONNECT", "get", ""), 0.7)
+    path = usually("/v1/read", HTTP1_PATHS, 0.5)
+    version = usually("HTTP/1.1", ("HTTP/1.0", "HTTP/2.0", "HTTP/1.1 ", "x", ""))
+    kind, body = usually(HTTP1_BODIES[0], HTTP1_BODIES, 0.3)
+    body = body if rng.random() < 0.8 else rng.randbytes(rng.randrange(300))
+    fields = [
+        ("Host", usually("localhost", ("elsewhere", "", "[::1", "a:b:c"))),
+        ("Content-Type", usually(kind, HTTP1_TYPES)),
+    ]
+    fields += rng.sample(HTTP1_FIELDS, rng.choice((0, 0, 0, 1, 2, 4)))
+    if rng.random() < 0.2:
+        fields.append(("Transfer-Encoding", usually("chunked", ("gzip", "Chunked, x"))))
+        at = rng.randrange(len(body) + 1)
+        parts = [part for part in (body[:at], body[at:]) if part]
+        body = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in parts) + b"0\r\n\r\n"
+    elif rng.random() < 0.95:
+        fields.append(("Content-Length", usually(len(body), HTTP1_LENGTHS)))
+    rng.shuffle(fields)
+    end = usually("\r\n", ("\n", "\r"), 0.97)
+    lines = [f"{method} {path} {version}", *(f"{name}: {value}" for name, value in fields)]
+    return end.join([*lines, "", ""]).encode("latin-1") + body
 
 
 def call_part(rng):  # noqa: PLR0911 - a kind of frame each

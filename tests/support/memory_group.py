@@ -1,4 +1,4 @@
-"""A control group of Linux that bounds the memory of what runs in it; where one may be made."""
+"""A control group of Linux that bounds the memory and the CPU of what runs in it."""
 
 import os
 import re
@@ -13,35 +13,46 @@ class NoGroupError(Exception):
 
 
 class MemoryGroup:
-    """A memory group below this process's own, of version 1 or 2.
+    """A group below this process's own, of version 1 or 2.
 
     Args:
         limit: bytes, past which Linux kills a process of the group.
+        cores: how many CPUs' time the group may use, such as 0.25; None, all.
 
     Raises:
         NoGroupError: none can be made here.
     """
 
-    def __init__(self, limit):
-        self.path, one = _own()
-        self.path /= f"digitstrip-{os.getpid()}"
+    def __init__(self, limit, cores=None):
+        self.path, one = _own("memory")
+        quota, name = self.path, f"digitstrip-{os.getpid()}"
         limits, self._peak, self._events = (
             ("memory.limit_in_bytes", "memory.max_usage_in_bytes", "memory.oom_control")
             if one
             else ("memory.max", "memory.peak", "memory.events")
         )
+        if cores and one:
+            quota, _ = _own("cpu")
+        self.path, quota = self.path / name, quota / name
+        self._paths = [self.path, quota] if quota != self.path else [self.path]
+        period = 100_000  # microseconds, the kernel's own
         try:
-            self.path.mkdir()
+            for path in self._paths:
+                path.mkdir()
             (self.path / limits).write_text(str(limit))
+            if cores:
+                allowed = str(round(cores * period))
+                file = "cpu.cfs_quota_us" if one else "cpu.max"
+                (quota / file).write_text(allowed if one else f"{allowed} {period}")
         except OSError as error:
             with suppress(OSError):
-                self.path.rmdir()
-            raise NoGroupError(f"cannot make a memory group: {error}") from error
+                self.__exit__()
+            raise NoGroupError(f"cannot make a control group: {error}") from error
 
     def command(self, *command):
         """The command that runs another one in the group."""
-        enter = 'echo $$ > "$0/cgroup.procs" && exec "$@"'
-        return ["sh", "-c", enter, str(self.path), *map(str, command)]
+        enter = [f'echo $$ > "{path}/cgroup.procs"' for path in self._paths]
+        return ["sh", "-c", f'{" && ".join(enter)} && exec "$0" "$@"', *map(str, command)]
 
     @property
     def peak(self):
@@ -58,18 +69,19 @@ class MemoryGroup:
         return self
 
     def __exit__(self, *_):
-        self.path.rmdir()
+        for path in self._paths:
+            path.rmdir()
 
 
-def _own():
-    """The folder of this process's memory group, and whether that is of version 1."""
+def _own(controller):
+    """The folder of this process's group of a controller, and whether that is of version 1."""
     try:
         lines = Path("/proc/self/cgroup").read_text().splitlines()
     except OSError as error:
         raise NoGroupError(f"there are no control groups: {error}") from error
     for line in lines:
         _, controllers, path = line.split(":", 2)
-        if "memory" in controllers.split(","):
-            return ROOT / "memory" / path.strip("/"), True
+        if controller in controllers.split(","):
+            return ROOT / controller / path.strip("/"), True
     path = next((line.split(":", 2)[2] for line in lines if line.startswith("0::")), "/")
     return ROOT / path.strip("/"), False

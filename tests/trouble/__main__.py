@@ -19,7 +19,7 @@ from pathlib import Path
 
 import grpc
 
-from benchmarks.traffic import percentiles, usage
+from benchmarks.traffic import closed_loop, images, percentiles, requests, usage
 from service.pb import recognizer_pb2 as pb
 from service.pb.recognizer_pb2_grpc import RecognizerServiceStub
 from tests.conftest import STRIPS, Figures, Service, free_address
@@ -39,14 +39,18 @@ def main():
     parser.add_argument("--kill-seconds", type=float, default=60.0, help="between two workers")
     parser.add_argument("--reload-seconds", type=float, default=120.0)
     parser.add_argument("--memory", type=int, default=0, help="MiB of a control group; 0: none")
+    parser.add_argument("--cores", type=float, help="of the control group, such as 0.25")
+    parser.add_argument("--load", type=float, help="of the capacity, in place of --rate")
     parser.add_argument("--kinds", nargs="*", choices=list(KINDS), default=list(KINDS))
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
-    group = MemoryGroup(args.memory * 2**20) if args.memory else None
+    group = MemoryGroup(args.memory * 2**20, args.cores) if args.memory else None
+    if args.cores and not group:
+        parser.error("--cores are of the control group that --memory makes")
     outcome = run(
         60 * args.minutes, args.rate, args.trouble, args.kinds, group,
-        args.kill_seconds, args.reload_seconds, args.seed,
+        args.kill_seconds, args.reload_seconds, args.seed, args.load,
     )  # fmt: skip
     show(outcome)
     if args.json:
@@ -67,15 +71,25 @@ def survived(outcome):
 
 def run(
     seconds, rate, trouble, kinds=tuple(KINDS), group=None,
-    kill_seconds=60.0, reload_seconds=120.0, seed=1, **environment,
+    kill_seconds=60.0, reload_seconds=120.0, seed=1, load=None, **environment,
 ):  # fmt: skip
     """Start a server, have it called for some seconds, and return what became of it."""
     metrics = free_address()
-    usual = {"DIGITSTRIP_METRICS_LISTEN": metrics, "DIGITSTRIP_LOG_FORMAT": "none"}
+    web = free_address()
+    usual = {
+        "DIGITSTRIP_METRICS_LISTEN": metrics,
+        "DIGITSTRIP_WEB_LISTEN": web,
+        "DIGITSTRIP_LOG_FORMAT": "none",
+    }
     server = Service(prefix=group.command if group else None, **usual | environment)
     samples = []
     try:
-        calls = Calls(server, Target(server.address, metrics, random.Random(seed)), kinds, seed)
+        calls = Calls(
+            server, Target(server.address, metrics, web, random.Random(seed)), kinds, seed
+        )
+        if load:
+            rate = load * capacity(server)
+            print(f"{rate:.1f} calls a second are {load:.0%} of the capacity", flush=True)
         asyncio.run(calls.all(seconds, rate, trouble, kill_seconds, reload_seconds, samples))
         figures = Figures(metrics).all()
     finally:
@@ -99,6 +113,13 @@ def run(
         with group:
             outcome |= {"killed": group.killed, "peak_mib": (group.peak or 0) >> 20}
     return outcome
+
+
+def capacity(server):
+    """How many example strips a second a server reads."""
+    asked = requests(images())
+    asyncio.run(closed_loop(server.address, asked, 4, 5))  # warms up
+    return asyncio.run(closed_loop(server.address, asked, 4, 20)).rate
 
 
 class Calls:

@@ -19,11 +19,13 @@ from service.pb import recognizer_pb2 as pb
 from service.pb.recognizer_pb2_grpc import RecognizerServiceStub
 from tests.conftest import STRIPS
 from tests.fuzz.damage import chunk
+from tests.support import http1
 from tests.support.http2 import Connection
 
 MIB = 2**20
 SECONDS = 60.0  # that a call of a kind may take
 RECOGNIZE = "/digitstrip.v1.RecognizerService/Recognize"
+READ = "/v1/read"
 STREAM = "/digitstrip.v1.RecognizerService/RecognizeStream"
 COSTLY = r"((\d{0,9}|[1-3]{2,9})?(\d|[2-5]{1,7}){3,9}){1,3}"
 OPTIONS = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
@@ -37,10 +39,12 @@ class Target:
     Args:
         address: of its gRPC port.
         metrics: of its port for Prometheus.
+        web: of its port for HTTP.
     """
 
     address: str
     metrics: str
+    web: str
     rng: random.Random = field(default_factory=lambda: random.Random(1))
 
     def channel(self):
@@ -258,10 +262,10 @@ async def half_sent(target):
 
 @kind("OK")
 async def silent_connections(target):
-    """Ten connections that say nothing, and ten that say nonsense, on both ports."""
+    """Ten connections that say nothing, and ten that say nonsense, on every port."""
 
     def connect():
-        for address in (target.address, target.metrics):
+        for address in (target.address, target.metrics, target.web):
             host, _, port = address.rpartition(":")
             opened = [socket.create_connection((host, int(port)), 10) for _ in range(20)]
             for each in opened[::2]:
@@ -302,3 +306,49 @@ async def answers_unread(target):
         await asyncio.sleep(5)
         call.cancel()
     return "OK"
+
+
+@kind("400")
+async def damaged_over_http(target):
+    """Half an image over HTTP."""
+    return await over_http(target, strip()[: len(strip()) // 2])
+
+
+@kind("400")
+async def unsupported_over_http(target):
+    """30 MiB of a format that is refused, over HTTP."""
+    return await over_http(target, unsupported()[-30 * MIB - 12 :])
+
+
+@kind("413", weight=0.5)
+async def too_large_over_http(target):
+    """A body over the limit, over HTTP."""
+    return await over_http(target, bytes(70 * MIB))
+
+
+@kind("OK")
+async def half_sent_over_http(target):
+    """Four requests whose body stops after 8 MiB, for three seconds."""
+    host, _, port = target.web.rpartition(":")
+
+    async def send():
+        with suppress(OSError):  # it may be refused before all is sent
+            _, writer = await asyncio.open_connection(host, port)
+            try:
+                writer.write(http1.request("POST", READ, Content_Length=30 * MIB))
+                writer.write(bytes(8 * MIB))
+                await asyncio.sleep(3)
+            finally:
+                writer.close()
+
+    await asyncio.gather(*(send() for _ in range(4)))
+    return "OK"
+
+
+async def over_http(target, body):
+    """Have an image read over HTTP; return the status, by gRPC's names where it is a busy one."""
+    try:
+        answer = await asyncio.to_thread(http1.call, f"http://{target.web}", READ, body)
+    except OSError:  # it may be refused, and the connection ended, before all is sent
+        return "UNAVAILABLE"
+    return {429: "RESOURCE_EXHAUSTED", 503: "UNAVAILABLE"}.get(answer.status, str(answer.status))
