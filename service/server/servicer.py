@@ -14,10 +14,10 @@ from service.api.wire import (
 )
 from service.errors import DigitstripError, ServerStopping
 from service.pb import recognizer_pb2 as pb
-from service.server.receiving import Receiver
+from service.server.receiving import ENDED_SECONDS, Receiver
 from service.server.refusal import refuse
 from service.serving.backend import Backend
-from service.serving.observability.call import REQUEST_ID, Call
+from service.serving.observability.call import NOT_RECEIVED, NOT_RECEIVED_CODE, REQUEST_ID, Call
 
 SERVICE = pb.DESCRIPTOR.services_by_name["RecognizerService"].full_name
 
@@ -81,7 +81,14 @@ class Servicer:
         """
         self.work.add(context)
         with self._call("RecognizeStream", context) as call:
-            if (error := await _Stream(self, call, context).run()) is not None:
+            stream = _Stream(self, call, context)
+            try:
+                error = await stream.run()
+            except asyncio.CancelledError:
+                if stream.ended_unreceived:
+                    self.observer.stream_refused("RecognizeStream", NOT_RECEIVED_CODE, NOT_RECEIVED)
+                raise
+            if error is not None:
                 self.observer.stream_refused("RecognizeStream", error.code, error.reason)
                 _refuse(context, error, call)
 
@@ -118,6 +125,19 @@ class _Stream:
         self.places = asyncio.Semaphore(servicer.in_flight)
         self.writing = asyncio.Lock()  # gRPC writes one message at a time
         self.answering: set[asyncio.Task[None]] = set()
+        self._received = False  # a message, so far
+        self._ended: float | None = None  # when gRPC said that no more come
+
+    @property
+    def ended_unreceived(self) -> bool:
+        """Whether a stream that was cancelled ended by a message that was not received.
+
+        Of one that gRPC refuses, gRPC says that it is the end of them, and at once that the call is
+        over; or, where it refuses by the headers, the latter alone.
+        """
+        if self._ended is None:
+            return not self._received
+        return asyncio.get_running_loop().time() - self._ended < ENDED_SECONDS
 
     async def run(self) -> DigitstripError | None:
         """Answer the stream to its end; return why it ended before, if it did."""
@@ -149,7 +169,9 @@ class _Stream:
             except DigitstripError as error:
                 return error.with_traceback(None)
             if message is None:
+                self._ended = asyncio.get_running_loop().time()
                 return None
+            self._received = True
             answering = asyncio.create_task(self._answer(message))
             self.answering.add(answering)
             answering.add_done_callback(self._answered)

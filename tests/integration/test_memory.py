@@ -95,6 +95,37 @@ def test_every_call_that_is_not_received_is_counted_and_logged(tmp_path):
         assert server.stop()[0] == 0
 
 
+@pytest.fixture(scope="module")
+def observed(tmp_path_factory):
+    server = Observed(tmp_path_factory.mktemp("observed") / "log")
+    yield server
+    server.stop()
+
+
+@pytest.mark.parametrize("method", ["Recognize", "RecognizeStream"])
+@pytest.mark.parametrize(
+    ("message", "options", "code"),
+    [
+        (bytes(65 * MIB), {}, "RESOURCE_EXHAUSTED"),
+        (bytes(MIB), {"compression": grpc.Compression.Gzip}, "UNIMPLEMENTED"),
+    ],
+)
+def test_one_metric_counts_messages_that_grpc_refuses(observed, method, message, options, code):
+    def refused():
+        return observed.figures("refused_total", reason="NOT_RECEIVED")
+
+    def counted():  # under load, gRPC may end a call before it says that there is one
+        call = channel.stream_stream(f"/{SERVICE}/{method}")(iter([message]), **options)
+        assert call.code().name == code
+        sent = time.monotonic()
+        until(lambda: refused() > before or time.monotonic() > sent + 2)
+        return refused() > before
+
+    before = refused()
+    with grpc.insecure_channel(observed.address, OPTIONS) as channel:
+        until(counted)
+
+
 def test_a_refused_call_keeps_nothing_of_its_message(server, heic):
     before = peak(server)
     with grpc.insecure_channel(server.address, OPTIONS) as channel:

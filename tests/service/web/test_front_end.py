@@ -170,6 +170,16 @@ def test_a_full_queue_refuses_with_the_time_after_which_to_retry(start_web):
     assert server.figures("refused_total", reason="OVERLOADED") == 2
 
 
+def test_bodies_too_large_or_compressed_count_as_refused(start_web):
+    server = start_web()
+    for headers, status, reason in (
+        ({"Content_Length": str(2**40)}, 413, "TOO_MANY_BYTES"),
+        ({"Content_Encoding": "gzip"}, 415, "UNSUPPORTED_MEDIA_TYPE"),
+    ):
+        assert call(server.web, "/v1/read", IMAGE, **headers).status == status
+        assert server.figures("refused_total", reason=reason) == 1
+
+
 def test_the_process_that_speaks_http_has_no_library_that_decodes_images(web):
     maps = Path(f"/proc/{web.process.pid}/maps").read_text()
     assert "grpc" in maps
