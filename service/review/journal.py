@@ -6,7 +6,6 @@ anybody and is cut off. A line that is damaged or missing is an error, since wha
 to be guessed; only what is missing at the end is not noticed.
 """
 
-import fcntl
 import json
 import os
 import zlib
@@ -18,6 +17,7 @@ from threading import Lock
 from types import TracebackType
 from typing import Any, Self
 
+from service.append_only_file import AppendOnlyFile
 from service.durable_files import beside, new_partial, sync_folder, writing
 from service.errors import SettingsError
 from service.review.settings import Settings
@@ -94,18 +94,19 @@ class Journal:
     def __init__(self, path: Path, head: Head) -> None:
         self.path, self.head = path, head
         self._lock = Lock()
-        with writing(path):
-            if not path.exists():
-                _begin(path, head)
-            self._file = path.open("a+b", buffering=0)
+        if not path.exists():
+            _begin(path, head)
+        self._file = AppendOnlyFile(
+            path,
+            f"another `digitstrip review` has {path} open; several people work on one server, "
+            "see --listen",
+        )
         try:
-            self._lock_file()
             lines, size = _whole_lines(path)
             begun, self.events = _parsed(path, lines)
             if replace(begun, settings=begun.settings.grown_to(head.settings)) != head:
                 raise SettingsError(_differs(path, begun, head))
-            with writing(path):
-                self._file.truncate(size)
+            self._file.cut(size)
             self._checksum = checksum_of(lines[-1])
             if begun != head:
                 self._write([{"settings": head.settings.to_json()}])
@@ -134,7 +135,11 @@ class Journal:
             return list(new.values())
 
     def close(self) -> None:
-        """Close the file, which releases its lock."""
+        """Close the file, which releases its lock.
+
+        Raises:
+            UnwritableOutput: a file system reports only now what it could not write.
+        """
         self._file.close()
 
     def __enter__(self) -> Self:
@@ -148,31 +153,12 @@ class Journal:
     ) -> None:
         self.close()
 
-    def _lock_file(self) -> None:
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise SettingsError(
-                f"another `digitstrip review` has {self.path} open; several people work on one "
-                "server, see --listen"
-            ) from error
-
     def _write(self, objects: Iterable[dict[str, Any]]) -> None:
         checksum, content = self._checksum, b""
         for each in objects:
             line = _line(each, checksum)
             checksum, content = checksum_of(line), content + line
-        with writing(self.path):
-            before = self._file.seek(0, os.SEEK_END)
-            try:
-                rest = memoryview(content)
-                while rest:
-                    rest = rest[self._file.write(rest) :]
-                os.fsync(self._file.fileno())
-            except OSError:
-                with suppress(OSError):  # what was written of it would be in the way of the next
-                    self._file.truncate(before)
-                raise
+        self._file.append(content)
         self._checksum = checksum
 
 
@@ -187,15 +173,16 @@ def read_journal(path: Path) -> tuple[Head, list[Event]] | None:
 
 def _begin(path: Path, head: Head) -> None:
     """Make a journal, which is there whole or not at all."""
-    partial = new_partial(beside(path, f".{os.getpid()}"))
-    with partial.open("wb") as file:
-        file.write(_line(_head_to_json(head), 0))
-        file.flush()
-        os.fsync(file.fileno())
-    with suppress(FileExistsError):  # another server was faster, and has its lock
-        path.hardlink_to(partial)
-    partial.unlink()
-    sync_folder(path)
+    with writing(path):
+        partial = new_partial(beside(path, f".{os.getpid()}"))
+        with partial.open("wb") as file:
+            file.write(_line(_head_to_json(head), 0))
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileExistsError):  # another server was faster, and has its lock
+            path.hardlink_to(partial)
+        partial.unlink()
+        sync_folder(path)
 
 
 def _whole_lines(path: Path) -> tuple[list[bytes], int]:

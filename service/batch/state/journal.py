@@ -6,7 +6,6 @@ rows failed for a reason that may pass, the next run makes a second pass: the jo
 earlier one, what is sound in it is copied to the new one, and the rest is read again.
 """
 
-import fcntl
 import json
 import os
 import struct
@@ -19,12 +18,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, NamedTuple, Self
 
+from service.append_only_file import AppendOnlyFile
 from service.batch.job import Setting
 from service.batch.pages import PageResult, PageStatus, Record
 from service.batch.plan import Place
 from service.batch.state.marks import MARK, REFRESH, differences, mark
 from service.durable_files import beside, sync_folder, writing
-from service.errors import DigitstripError, SettingsError
+from service.errors import DigitstripError, SettingsError, UnwritableOutput
 from service.imaging.files import open_regular
 from service.inputs.items import Item
 
@@ -64,10 +64,8 @@ class Journal:
         self._open()
 
     def _open(self) -> None:
-        with writing(self.path):
-            self._file: BinaryIO = self.path.open("a+b")
+        self._file = AppendOnlyFile(self.path, f"another run is writing {self.path}")
         try:
-            self._lock()
             self._begin = self._take_up()
         except BaseException:
             self._file.close()
@@ -124,9 +122,7 @@ class Journal:
 
     def sync(self) -> None:
         """Flush everything that was written to the disk."""
-        with writing(self.path):
-            self._file.flush()
-            os.fsync(self._file.fileno())
+        self._file.sync()
         self._synced = time.monotonic()
 
     def remove(self) -> None:
@@ -135,17 +131,16 @@ class Journal:
             self.path.unlink()
 
     def close(self) -> None:
-        """Flush the file and release its lock.
+        """Close the file, which releases its lock.
 
         Raises:
-            UnwritableOutput: the disk is full, say.
+            UnwritableOutput: a file system reports only now what it could not write.
         """
-        with writing(self.path):
-            self._file.close()
+        self._file.close()
 
     def abandon(self) -> None:
-        """Flush as much as can be, and release the lock, after an error that is to be raised."""
-        with suppress(OSError):
+        """Release the lock, after an error that is to be raised."""
+        with suppress(UnwritableOutput):
             self._file.close()
 
     def __enter__(self) -> Self:
@@ -159,16 +154,11 @@ class Journal:
     ) -> None:
         self.close()
 
-    def _lock(self) -> None:
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise SettingsError(f"another run is writing {self.path}") from error
-
     def _take_up(self) -> int:
         """Compare the settings, or write them down; return where the records begin."""
-        self._file.seek(0)
-        start = self._file.read(len(MAGIC))
+        with open_regular(self.path) as file:
+            start = file.read(len(MAGIC))
+            line = file.readline(MOST_SETTINGS)
         if start != MAGIC:
             if not MAGIC.startswith(start):  # empty or torn, it is ours
                 raise SettingsError(
@@ -176,7 +166,6 @@ class Journal:
                     "damaged; it is left as it is: move it away to begin again"
                 )
             return self._start_over()
-        line = self._file.readline(MOST_SETTINGS)
         try:
             begun = json.loads(line)
             if not (isinstance(begun, dict) and line.endswith(b"\n")):
@@ -192,10 +181,9 @@ class Journal:
 
     def _start_over(self) -> int:
         line = MAGIC + self._settings_line()
+        self._file.cut(0)
+        self._file.append(line)
         with writing(self.path):
-            self._file.truncate(0)
-            self._file.write(line)
-            self.sync()
             sync_folder(self.path)
         if self.refresh and self.earlier.exists():
             _check_magic(self.earlier)
@@ -208,8 +196,8 @@ class Journal:
 
     def _begin_pass(self) -> None:
         """Make this the earlier journal, and begin a new one."""
+        self.sync()
         with writing(self.path):
-            self.sync()
             self.path.replace(self.earlier)
         old = self._file
         try:
@@ -239,8 +227,7 @@ class Journal:
         else:
             if (more := done.find_after(self._appended)) is not None:
                 self._refuse(f"{more.source} was read, but is no input any more; {REFRESH}")
-        with writing(self.path):
-            self._file.truncate(kept)
+        self._file.cut(kept)
         if self.earlier.exists():
             self._copying = records_of(self.earlier)
             self._next = next(self._copying, None)
@@ -266,10 +253,10 @@ class Journal:
             len(page.scores),
         )
         checksum = zlib.crc32(page.row + page.scores, zlib.crc32(head))
-        with writing(self.path):
-            self._file.write(b"".join((head, page.row, page.scores, CHECKSUM.pack(checksum))))
-            if time.monotonic() - self._synced > SYNC_SECONDS:
-                self.sync()
+        content = b"".join((head, page.row, page.scores, CHECKSUM.pack(checksum)))
+        self._file.append(content, sync=False)
+        if time.monotonic() - self._synced > SYNC_SECONDS:
+            self.sync()
 
     def _refuse(self, why: str) -> None:
         if not self.refresh:

@@ -169,7 +169,7 @@ def test_a_full_disk_leaves_the_journal_as_it_was(three, monkeypatch):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
         with monkeypatch.context() as patched:
-            patched.setattr("service.review.journal.os.fsync", full)
+            patched.setattr("service.append_only_file.os.fsync", full)
             with pytest.raises(UnwritableOutput, match="No space left"):
                 journal.append([event(8)])
         assert three.read_bytes() == before
