@@ -153,6 +153,16 @@ def node(tmp_path_factory):
     return node
 
 
+@pytest.fixture(scope="session")
+def npm_tools(tmp_path_factory):
+    """An installed copy of tests/support/npm: generators, compilers and schemas of npm."""
+    folder = tmp_path_factory.mktemp("npm") / "npm"
+    ignored = shutil.ignore_patterns("node_modules")
+    shutil.copytree(ROOT / "tests" / "support" / "npm", folder, ignore=ignored)
+    npm_ci(folder)
+    return folder
+
+
 @pytest.fixture(scope="module")
 def browser():
     """Chromium; tests that need it are skipped where it is not installed.

@@ -1,6 +1,7 @@
 """What deploys the service agrees with the service, and with the formats that it is written in."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -154,6 +155,108 @@ def test_every_manifest_is_applied():
     listed = yaml.safe_load((DEPLOY / "kubernetes" / "kustomization.yaml").read_text())["resources"]
     files = {path.name for path in (DEPLOY / "kubernetes").glob("*.yaml")}
     assert files - {"kustomization.yaml"} == set(listed)
+
+
+def merged(base, patch):
+    """A manifest under a strategic merge patch, as kubectl makes it: lists go by their keys."""
+    if isinstance(base, list) and isinstance(patch, list):
+        key = next(key for key in ("mountPath", "containerPort", "name") if key in patch[0])
+        found = {each[key]: each for each in base}
+        found |= {each[key]: merged(found.get(each[key]), each) for each in patch}
+        return [*found.values()]
+    if isinstance(base, dict) and isinstance(patch, dict):
+        both = base | {name: merged(base.get(name), value) for name, value in patch.items()}
+        return {name: value for name, value in both.items() if value is not None}
+    return patch
+
+
+def secured():
+    """The Deployment of deploy/kubernetes-secured."""
+    folder = DEPLOY / "kubernetes-secured"
+    overlay = yaml.safe_load((folder / "kustomization.yaml").read_text(encoding="utf-8"))
+    assert overlay["resources"] == ["../kubernetes"]
+    (patch,) = overlay["patches"]
+    return merged(manifest("Deployment"), yaml.safe_load((folder / patch["path"]).read_text()))
+
+
+def test_the_secured_deployment_is_one_that_kubernetes_knows():
+    kubernetes_validate.validate(secured(), KUBERNETES, strict=True)
+
+
+def test_the_secured_deployment_mounts_its_secrets_where_the_settings_look():
+    pod = secured()["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    secrets = {each["name"]: each["secret"] for each in pod["volumes"] if "secret" in each}
+    mounted = {each["mountPath"]: each["name"] for each in container["volumeMounts"]}
+    text = (DEPLOY / "kubernetes-secured" / "kustomization.yaml").read_text(encoding="utf-8")
+    files = [each["value"] for each in container["env"] if each["value"].startswith("/")]
+    assert len(files) == 3
+    for file in files:
+        folder, _, name = file.rpartition("/")
+        secret = secrets[mounted[folder]]
+        (made,) = re.findall(
+            rf"^#   kubectl create secret .*{secret['secretName']} .*$", text, re.M
+        )
+        assert name in made or (" tls " in made and name in ("tls.crt", "tls.key"))
+        # The pod's user is not root, and reads them by its group.
+        assert secret["defaultMode"] == 0o440
+    assert pod["securityContext"]["fsGroup"] == pod["securityContext"]["runAsGroup"]
+    assert pod["securityContext"]["runAsNonRoot"]
+
+
+def test_the_secured_deployment_s_probes_find_its_server_serving(
+    start_service, certificates, tmp_path
+):
+    (container,) = secured()["spec"]["template"]["spec"]["containers"]
+    tokens = tmp_path / "tokens.txt"
+    tokens.write_text("a-token-of-sixteen-characters\n")
+    there = {
+        "/etc/digitstrip/tls/tls.crt": certificates / "127.0.0.1.pem",
+        "/etc/digitstrip/tls/tls.key": certificates / "127.0.0.1.key",
+        "/etc/digitstrip/tokens/tokens.txt": tokens,
+    }
+    environment = {each["name"]: each["value"] for each in container["env"]}
+    secured_by = {name: str(there[file]) for name, file in environment.items() if file in there}
+    assert len(secured_by) == 3
+    server = start_service("--listen", "127.0.0.1:0", **secured_by)
+    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+        program, *arguments = container[probe]["exec"]["command"]
+        assert container[probe].keys().isdisjoint({"grpc", "httpGet", "tcpSocket"})
+        assert program == "digitstrip"
+        ended = subprocess.run(
+            [sys.executable, "-m", "service.cli", *arguments],
+            env=os.environ | secured_by | {"DIGITSTRIP_LISTEN": server.address},
+            cwd=ROOT,
+            capture_output=True,
+            check=False,
+        )
+        assert (ended.returncode, ended.stdout) == (0, b"SERVING\n"), ended.stderr
+
+
+def monitor():
+    return yaml.safe_load((DEPLOY / "service-monitor.yaml").read_text(encoding="utf-8"))
+
+
+def test_the_service_monitor_selects_the_service_and_a_port_that_it_has():
+    service, selected = manifest("Service"), monitor()["spec"]["selector"]["matchLabels"]
+    assert selected.items() <= service["metadata"]["labels"].items()
+    (endpoint,) = monitor()["spec"]["endpoints"]
+    assert endpoint["port"] in {port["name"] for port in service["spec"]["ports"]}
+
+
+@pytest.mark.parametrize("wrong", [False, True], ids=["as it is", "without a selector"])
+def test_the_service_monitor_is_one_that_the_operator_knows(npm_tools, wrong):
+    manifest = monitor()
+    if wrong:
+        del manifest["spec"]["selector"]
+    checked = subprocess.run(
+        ["node", "monitor.js"],
+        input=json.dumps(manifest).encode(),
+        cwd=npm_tools,
+        capture_output=True,
+        check=False,
+    )
+    assert bool(checked.returncode) == wrong, checked.stderr
 
 
 def test_manifests_select_the_pods_that_the_deployment_makes():

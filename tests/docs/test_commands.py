@@ -25,7 +25,7 @@ from training.pages.strips import random_page
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 PROGRAM = re.compile(
-    r"(?:~?[\w./]*/bin/pip|\.|python3|digitstrip(?:-train)?|make|curl|cd|node|npm|pip|buf|docker"
+    r"(?:~?[\w./]*/bin/pip|\.|python3|install|mkdir|systemctl|kubectl|digitstrip(?:-train)?|make|curl|cd|node|npm|pip|buf|docker"
     r"|echo) "
 )
 WEB = "http://127.0.0.1:8080"  # where the pages' server listens
@@ -42,11 +42,22 @@ BOTH = "tests/training/test_fit.py::test_going_on_with_the_shipped_model_both_re
 KNOBS = "tests/training/test_knobs.py::"
 REVIEW_APP = "tests/service/review/test_app.py::"
 INSTALLS = "reason: it installs from a package registry"
+UNIT = "tests/deploy/test_systemd.py::test_the_unit_allows_every_system_call_that_the_server_makes"
+CLUSTER = "tests/deploy/test_deploy.py::test_the_secured_deployment_is_one_that_kubernetes_knows"
 LISTED = {  # command lines that are run in other words: the test, or why there is none
     "python3 -m pip wheel --no-deps --wheel-dir dist .": INSTALLS,
     "python3 -m venv ~/digitstrip": INSTALLS,
     "~/digitstrip/bin/pip install dist/digitstrip-*.whl": INSTALLS,
     ". ~/digitstrip/bin/activate": INSTALLS,
+    "python3 -m venv /opt/digitstrip": INSTALLS,
+    "/opt/digitstrip/bin/pip install 'dist/digitstrip-0.1.0-py3-none-any.whl[web]'": INSTALLS,
+    "install -D --mode 644 deploy/digitstrip.service /etc/systemd/system/digitstrip.service": UNIT,
+    "mkdir --parents /etc/digitstrip && echo 'listen = \"127.0.0.1:50051\"' > "
+    "/etc/digitstrip/digitstrip.toml": UNIT,
+    "systemctl enable --now digitstrip": UNIT,
+    "kubectl create secret tls digitstrip-tls --cert=chain.pem --key=key.pem": CLUSTER,
+    "kubectl create secret generic digitstrip-tokens --from-file=tokens.txt": CLUSTER,
+    "kubectl apply -k deploy/kubernetes-secured": CLUSTER,
     "make demo": "reason: it sets up an environment from a package registry",
     "make test": "reason: it runs this test",
     "make train DATA_DIR=path/to/mnist HANDS=path/to/hands STRIPS=path/to/parish": (
