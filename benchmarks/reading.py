@@ -18,7 +18,8 @@ from service.imaging.page import Gray
 from service.recognition.decoding.decoder import decode
 from service.recognition.model import ModelFiles, Scores
 from service.recognition.normalize import normalize
-from service.recognition.recognizer import FIRST, Recognizer
+from service.recognition.readers import FIRST
+from service.recognition.recognizer import Recognizer
 
 PIXELS = 8_000_000  # of a large page
 STRIPS = Path(__file__).parent.parent / "examples" / "strips"

@@ -61,7 +61,7 @@ class Pair:
             ModelError: as of `Scorer`.
         """
         recognizer = Recognizer(Scorer(self.first), Scorer(self.second))
-        recognizer.sure = math.inf
+        recognizer.readers.sure = math.inf
         return recognizer
 
 

@@ -15,7 +15,7 @@ from service.errors import ModelError
 from service.imaging.page import Gray
 from service.recognition.model import Scorer
 from service.recognition.normalize import normalize
-from service.recognition.recognizer import FIRST
+from service.recognition.readers import FIRST
 from training.config import StripConfig
 from training.data.digits import DigitSet
 from training.export import in_8_bits, stages

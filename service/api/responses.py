@@ -85,8 +85,8 @@ def to_model(recognizer: Recognizer) -> pb.GetModelResponse:
         second_reader=pb.SecondReader(
             digest=second.digest,
             training_json=second.metadata.training,
-            consulted_below=recognizer.sure,
-            weight=recognizer.weight,
+            consulted_below=recognizer.readers.sure,
+            weight=recognizer.readers.weight,
         )
         if second
         else None,

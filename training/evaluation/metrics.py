@@ -11,7 +11,7 @@ import numpy.typing as npt
 from rapidfuzz.distance import Levenshtein
 
 from service.recognition.calibration import Evidence
-from service.recognition.recognizer import ReaderText
+from service.recognition.readers import ReaderText
 from training.networks import LABELS, NONE
 
 Floats = npt.NDArray[np.float64]

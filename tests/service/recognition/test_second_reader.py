@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from service.errors import ModelError
 from service.imaging.decode import decode
-from service.recognition import model
-from service.recognition import recognizer as recognition
+from service.recognition import model, readers
 from service.recognition.calibration import Calibration, Threshold
 from service.recognition.decoding.ctc_search import likeliest
+from service.recognition.decoding.sections import SEARCHED
 from service.recognition.model import (
     NO_SECOND_READER,
     SHIPPED_MODEL,
@@ -23,15 +23,8 @@ from service.recognition.model import (
 )
 from service.recognition.model_metadata import Pairing
 from service.recognition.normalize import normalize
-from service.recognition.recognizer import (
-    FIRST,
-    PAIRED,
-    Decision,
-    Look,
-    Options,
-    Recognizer,
-)
-from service.recognition.stage_timer import StageTimer
+from service.recognition.readers import FIRST, PAIRED, Look, look
+from service.recognition.recognizer import Decision, Options, Recognizer
 from tests.conftest import STRIPS
 from tests.support.score_maps import scores_of
 
@@ -85,8 +78,8 @@ def test_each_reader_says_its_own_text_first_and_what_it_thinks_of_the_others(pa
         Look(recognizer.scorer, strip, scores_of(".1.2.", sure=0.8)[None]),
         Look(recognizer.second, strip, scores_of(".1.7.", sure=0.6)[None]),
     ]
-    lattice = recognizer._lattice(looks)
-    poll = recognizer._poll(lattice, looks, Options(), likeliest(lattice))
+    lattice = recognizer.readers.lattice(looks)
+    poll = recognizer.readers.poll(lattice, looks, None, likeliest(lattice))
     first, second = ({each.text: each.probability for each in r.texts} for r in poll.readers)
     assert [each.text for each in poll.readers] == ["12", "17"]
     assert first.keys() == second.keys() == {"12", "17"}
@@ -132,7 +125,7 @@ def test_more_views_are_looked_at_until_the_text_is_sure_enough(
 ):
     noise = np.random.default_rng(5).integers(0, 256, (40, 120), np.uint8)
     recognizer, passes = pair(sure=sure), {}
-    monkeypatch.setattr(recognition, "ENOUGH", enough)
+    monkeypatch.setattr(readers, "ENOUGH", enough)
     for scorer in (recognizer.scorer, recognizer.second):
 
         def run(pixels, scorer=scorer, run=scorer.run):
@@ -157,8 +150,8 @@ def test_the_score_map_and_the_digits_are_the_first_reader_s(pair, page):
 def test_a_line_too_wide_to_search_whole_stays_with_the_first_reader(pair, page):
     wide = np.tile(page.gray, (1, 21))
     recognizer = pair(sure=1.0)
-    strip = recognition.normalize(wide).strip(FIRST)
-    assert recognizer.metadata.positions(strip.pixels.shape[1]) > recognition.SEARCHED // 2
+    strip = normalize(wide).strip(FIRST)
+    assert recognizer.metadata.positions(strip.pixels.shape[1]) > SEARCHED // 2
     found = recognizer.recognize(wide)
     assert [each.reader for each in found.readers] == ["first"]
 
@@ -221,9 +214,9 @@ def test_what_is_seen_in_a_view_does_not_depend_on_the_views_beside_it(shipped, 
         line = normalize(page)
         strips.append(line.strip())
     for scorer in (shipped.scorer, shipped.second):
-        together = shipped._look([scorer], strips, line, StageTimer())
-        for look, strip in zip(together, strips, strict=True):
-            assert np.array_equal(look.scores, scorer.score(strip.pixels))
+        together = look([scorer], strips, line)
+        for each, strip in zip(together, strips, strict=True):
+            assert np.array_equal(each.scores, scorer.score(strip.pixels))
 
 
 def test_tiles_hide_no_neighbor_from_the_second_reader(shipped):

@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 from service.recognition.calibration import Calibration, Evidence, Threshold, log_odds
 from service.recognition.decoding.reading import Alternative
 from service.recognition.model import SHIPPED_MODEL, Scorer
-from service.recognition.recognizer import Decision, Options, ReaderText, Recognizer
+from service.recognition.readers import ReaderText
+from service.recognition.recognizer import Decision, Options, Recognizer
 from tests.conftest import STRIPS
 from training.cli.main import app
 from training.data.digits import DatasetError

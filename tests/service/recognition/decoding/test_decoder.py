@@ -16,7 +16,7 @@ from service.recognition.decoding.regex import pattern
 from service.recognition.model import Scorer
 from service.recognition.model_metadata import VERSION, ModelMetadata
 from service.recognition.normalize import normalize
-from service.recognition.recognizer import ALONE, FIRST
+from service.recognition.readers import ALONE, FIRST
 from tests.conftest import STRIPS
 from tests.support.score_maps import CONTRACT, EVERY, every_string, random_scores, scores_of
 
