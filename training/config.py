@@ -1,8 +1,11 @@
 """Every knob of a training run and of the pages it makes, each with its unit."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
+
+KnobValues = dict[str, Any]  # of a config's fields, JSON-ready: numbers, text, pairs, lists
+StageRecord = dict[str, Any]  # JSON of how a stage was trained; older models' lack some of it
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class Config:
     gap_min: float = -4.0  # pixels between the ink of neighbors; negative overlaps
     gap_max: float = 8.0  # pixels
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> KnobValues:
         """Return the knobs as JSON-ready values."""
         return asdict(self)
 
@@ -84,7 +87,7 @@ class SequenceConfig:
     stroke: float = 0.3  # share of lines whose strokes are thickened or thinned
 
     @classmethod
-    def after(cls, stages: Sequence[Mapping[str, Any]]) -> "SequenceConfig":
+    def after(cls, stages: Sequence[StageRecord]) -> "SequenceConfig":
         """Return the knobs that fit what a network has learned before, by its stages' digests."""
         if not stages:
             return cls.from_scratch()
@@ -112,7 +115,7 @@ class SequenceConfig:
             learning_rate=1.5e-3, weight_decay=0.02, dropout=0.1, bfloat16=True,
         )  # fmt: skip
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> KnobValues:
         """Return the knobs as JSON-ready values."""
         return asdict(self)
 
@@ -210,7 +213,7 @@ class StripConfig:
     overlaps: Range = (-0.08, 0.1)  # the same, where digits touch
     margins: Range = (0.08, 0.6)  # paper round the digits, digit heights
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> KnobValues:
         """Return the shares and ranges as JSON-ready values."""
         return asdict(self)
 

@@ -7,7 +7,6 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +16,7 @@ import torch
 from service.errors import ModelError
 from service.recognition.model import Scorer
 from service.recognition.model_metadata import PLAIN_CTC, TOUCHING, VERSION, ModelMetadata
+from training.config import StageRecord
 from training.networks import LABELS, NETWORKS, RECEPTIVE_FIELD, STRIDE, LeNet5, Network
 from training.stages.sequences import SequenceStage
 from training.stages.windows import WindowStage
@@ -68,11 +68,11 @@ def latest(run: Path) -> Path:
     raise ModelError(f"{run}: expected a run's folder with a stage's best.pt, found none")
 
 
-def stages(training: str) -> list[dict[str, Any]]:
+def stages(training: str) -> list[StageRecord]:
     """Return the records of the training stages, from a model's training digest."""
-    record: dict[str, Any] = json.loads(training)
+    record: StageRecord = json.loads(training)
     if "stages" in record:
-        found: list[dict[str, Any]] = record["stages"]
+        found: list[StageRecord] = record["stages"]
         return found
     # Before there was a second stage, a digest was the first one's.
     record["held_out_digits"] = record.pop("validation_digits", 0)

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Self, TypeGuard, TypeVar
+from typing import Self, TypeGuard, TypeVar
 
 from service.errors import SettingsError, quoted
-from training.config import Config, PageConfigs, SequenceConfig, StripConfig
+from training.config import Config, KnobValues, PageConfigs, SequenceConfig, StripConfig
 
 TITLES = {
     "windows": "the first stage: single windows, and strips whose positions are labeled",
@@ -28,7 +28,7 @@ OPTIONS = {
 }
 ASSIGNMENT = re.compile(r"^    (\w+): [^=]+ = .+?  # (.+)$")
 
-Values = Mapping[str, Mapping[str, Any]]  # by table and knob
+Values = Mapping[str, KnobValues]  # by table and knob
 SomeConfig = TypeVar("SomeConfig", Config, SequenceConfig, StripConfig)
 
 
@@ -45,7 +45,7 @@ class Knobs:
         Raises:
             SettingsError: names the knob, what was seen and what is allowed.
         """
-        values: dict[str, dict[str, Any]] = {}
+        values: dict[str, KnobValues] = {}
         texts = [(str(file), _content(file))] if file is not None else []
         texts += [(f"--set {quoted(each)}", each) for each in settings]
         for source, text in texts:

@@ -7,7 +7,6 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -39,7 +38,7 @@ class DigitSet:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def where(self, chosen: npt.NDArray[Any]) -> "DigitSet":
+    def where(self, chosen: npt.NDArray[np.bool_] | npt.NDArray[np.intp]) -> "DigitSet":
         """Return the digits that a mask or an index array chooses."""
         return DigitSet(self.images[chosen], self.labels[chosen])
 

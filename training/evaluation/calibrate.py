@@ -5,9 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from scipy.optimize import minimize
-from scipy.special import expit
-from scipy.stats import beta, binomtest
+from scipy.stats import binomtest
 
 from service.recognition.calibration import (
     ALONE,
@@ -15,28 +13,24 @@ from service.recognition.calibration import (
     Calibration,
     Evidence,
     Logistic,
-    Threshold,
 )
 from service.recognition.model import Scorer
 from service.recognition.model_metadata import Pairing
 from service.recognition.recognizer import Recognizer
 from training.config import StripConfig
-from training.data.digits import DatasetError, DigitSet
+from training.data.digits import DigitSet
 from training.data.scans import read_scans
 from training.evaluation.evaluate import Made, Reads, read_folder, read_strips, synthetic_strips
-from training.evaluation.metrics import Flags, Floats, Read, accepted, reliability
+from training.evaluation.metrics import Flags, Floats, Read, reliability
+from training.evaluation.regression import FEWEST, fit, regression
+from training.evaluation.thresholds import carried, thresholds
 from training.evaluation.weights import check_sample
 from training.export import write_metadata
 from training.pages.strips import random_page
 
-ERROR_RATES = (0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001)
-FEWEST = 30  # strips to fit on
 SUFFICIENT = 50  # strips, right and wrong ones among them, to fit without a prior
 ENOUGH = 1000  # strips to fit every weight on; fewer scale and shift what was fitted before
 FEWEST_OF_A_KIND = 20  # right strips, and wrong ones, to fit a regression on
-RIDGE = 1.0  # pull of a weight towards 0, in strips
-# Of scale and offset from one source of held-out strips to another, around 1 and 0.
-SPREAD = (0.1, 0.5)
 WEIGHTS = (0.3, 0.4, 0.5, 0.6, 0.7)  # of the second reader's vote, tried
 SIGNIFICANT = 0.05  # probability of a chance difference, below which a weight is changed
 RATE = 0.01  # the error rate that a `Promise` is of
@@ -57,158 +51,8 @@ class Promise:
 class Fitted:
     """What `calibrate` fitted for a model alone, or for a pair."""
 
-    readers: str  # "first alone" or "both"
+    readers: str  # for people: "first reader alone" or "both readers"
     promises: list[tuple[Promise, Promise]]  # before and after, of each source, then of all
-
-
-def fit(
-    odds: Floats, right: Flags, prior: bool = False, weights: Floats | None = None
-) -> tuple[float, float]:
-    """Fit the scale and the offset of log-odds (Platt 1999, with its smoothed targets).
-
-    Args:
-        odds: (strips,) log-odds that the strings read are right.
-        right: (strips,) whether the whole string was.
-        prior: whether a scale of 1 and an offset of 0 are likely beforehand, the log-odds being
-            calibrated on other strips: a few strips move them a little then.
-        weights: (strips,) how much each counts; None, all alike.
-
-    Raises:
-        DatasetError: there are too few strips, without a prior only right or only wrong ones, or
-            the less probable strings are right more often.
-    """
-    weights = np.ones(len(right)) if weights is None else weights
-    strips, good = float(weights.sum()), int(right.sum())
-    seen = f"{len(right)} strips, {good} of them read right"
-    if round(strips) < len(right):
-        seen += f" (weighted, they tell as much as {strips:.0f} drawn evenly)"
-    if round(strips) < FEWEST or (good in (0, len(right)) and not prior):
-        kinds = ", with right and wrong ones among them"
-        raise DatasetError(
-            f"cannot calibrate on {seen}; expected {FEWEST} or more"
-            f"{'' if round(strips) < FEWEST else kinds}"
-        )
-    inputs = np.stack([odds, np.ones_like(odds)])
-    targets = smoothed(right, weights)
-    spread = np.array(SPREAD if prior else (np.inf, np.inf))
-
-    def loss(parameters: Floats) -> tuple[float, Floats]:
-        scores = parameters @ inputs
-        values = np.logaddexp(0, scores) - targets * scores
-        apart = (parameters - [1, 0]) / spread
-        slope = inputs @ (weights * (expit(scores) - targets)) + apart / spread
-        return float(weights @ values + apart @ apart / 2) / strips, slope / strips
-
-    # Tighter without a prior, so that the same strips find nothing left to move afterwards.
-    found = minimize(loss, [1.0, 0.0], jac=True, options={"gtol": 1e-5 if prior else 1e-9})
-    scale, offset = (float(value) for value in found.x)
-    if scale <= 0:
-        raise DatasetError(
-            f"cannot calibrate on {seen}: the less probable "
-            "readings are right more often; are the labels those of these files?"
-        )
-    return scale, offset
-
-
-def smoothed(right: Flags, weights: Floats | None = None) -> Floats:
-    """Return Platt's targets: what is sure of right and wrong ones after so many of each."""
-    weights = np.ones(len(right)) if weights is None else weights
-    good, wrong = weights @ right, weights @ ~right
-    return np.where(right, (good + 1) / (good + 2), 1 / (wrong + 2))
-
-
-def regression(
-    evidence: Sequence[Evidence], right: Flags, names: Sequence[str], weights: Floats
-) -> Logistic:
-    """Fit a logistic regression over signs, none of which lowers the confidence.
-
-    Args:
-        evidence: of each strip.
-        right: (strips,) whether the whole string was.
-        names: of the signs.
-        weights: (strips,) how much each counts.
-    """
-    inputs = np.array([[*(each.sign(name) for name in names), 1.0] for each in evidence]).T
-    strips, targets = float(weights.sum()), smoothed(right, weights)
-
-    def loss(parameters: Floats) -> tuple[float, Floats]:
-        scores = parameters @ inputs
-        values = np.logaddexp(0, scores) - targets * scores
-        shrunk = RIDGE * np.append(parameters[:-1], 0)
-        slope = inputs @ (weights * (expit(scores) - targets)) + shrunk
-        return float(weights @ values + shrunk @ parameters / 2) / strips, slope / strips
-
-    start = np.append(np.full(len(names), 1 / len(names)), 0)
-    bounds = [*[(0, None)] * len(names), (None, None)]
-    *slopes, offset = minimize(loss, start, jac=True, bounds=bounds).x.tolist()
-    return Logistic(dict(zip(names, slopes, strict=True)), offset)
-
-
-def thresholds(
-    confidences: Floats, right: Flags, weights: Floats | None = None
-) -> tuple[Threshold, ...]:
-    """Return for each error rate that the strips can support the least confidence to accept.
-
-    Of the strips accepted, (wrong + 1) / (accepted + 1) is at most the rate: one more, which may
-    be the next and wrong, is counted in (conformal risk control, Angelopoulos et al. 2022). Of
-    weighted strips it is one of those that count most.
-
-    Args:
-        confidences: (strips,) calibrated.
-        right: (strips,) whether the whole string was.
-        weights: (strips,) how much each counts; None, all alike.
-    """
-    least, many, wrong = accepted(confidences, right, weights)
-    one = 1.0 if weights is None else float(weights.max(initial=1.0))
-    bound = (wrong + one) / (many + one)
-    found = []
-    for rate in ERROR_RATES:
-        if (bound <= rate).any():
-            last = int(np.flatnonzero(bound <= rate)[-1])  # the least confident
-            interval = clopper_pearson(float(wrong[last]), float(many[last]))
-            found.append(Threshold(rate, float(least[last]), *interval))
-    return tuple(found)
-
-
-def clopper_pearson(wrong: float, many: float) -> tuple[float, float]:
-    """Return the exact 95% interval of an error rate (Clopper and Pearson 1934).
-
-    Args:
-        wrong: strips misread; of weighted ones no whole number (Korn and Graubard 1998).
-        many: strips, those misread among them.
-    """
-    low = float(beta.ppf(0.025, wrong, many - wrong + 1)) if wrong else 0.0
-    high = float(beta.ppf(0.975, wrong + 1, many - wrong)) if wrong < many else 1.0
-    return low, high
-
-
-def carried(
-    before: Sequence[Threshold],
-    after: Sequence[Threshold],
-    confidences: Floats,
-    right: Flags,
-    weights: Floats | None = None,
-) -> tuple[Threshold, ...]:
-    """Return thresholds for the rates that few strips cannot support, too: the earlier ones.
-
-    A confidence is a probability before and after, so an earlier threshold still stands where the
-    strips do not contradict it: where its rate is not below the interval of theirs.
-
-    Args:
-        before: the earlier thresholds.
-        after: those that the strips support.
-        confidences: (strips,) calibrated.
-        right: (strips,) whether the whole string was.
-        weights: (strips,) how much each counts; None, all alike.
-    """
-    weights = np.ones(len(right)) if weights is None else weights
-    found = {each.error_rate: each for each in after}
-    for each in before:
-        sure = confidences >= each.confidence
-        low, high = clopper_pearson(float(weights @ (sure & ~right)), float(weights @ sure))
-        if each.error_rate not in found and low <= each.error_rate:
-            found[each.error_rate] = replace(each, low=low, high=high)
-    return tuple(found[rate] for rate in sorted(found, reverse=True))
 
 
 def calibration(

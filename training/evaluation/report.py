@@ -1,7 +1,7 @@
 """Figures to tables and JSON."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -14,6 +14,12 @@ from training.evaluation.metrics import PROMISED, Estimate
 from training.networks import LABELS
 
 Row = tuple[str, ...]
+
+
+def markdown_table(heads: Row, rows: Iterable[Row]) -> str:
+    """Return a table as Markdown."""
+    lines = [heads, ("---",) * len(heads), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def figure_rows(figures: Figures) -> list[Row]:

@@ -52,7 +52,7 @@ def figures_file(folder: Path, chapter: Chapter) -> Path:
     return folder / f"{chapter.number}-figures.json"
 
 
-def run(chapter: Chapter, setting: Setting) -> dict[str, Any]:
+def run(chapter: Chapter, setting: Setting) -> Figures:
     """Measure a chapter, keep its figures, and draw them.
 
     Returns:
@@ -73,7 +73,7 @@ def run(chapter: Chapter, setting: Setting) -> dict[str, Any]:
     return kept
 
 
-def load(chapter: Chapter, folder: Path) -> dict[str, Any]:
+def load(chapter: Chapter, folder: Path) -> Figures:
     """Return what the last run of a chapter kept.
 
     Raises:
@@ -81,7 +81,7 @@ def load(chapter: Chapter, folder: Path) -> dict[str, Any]:
     """
     path = figures_file(folder, chapter)
     try:
-        kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        kept: Figures = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise LectureError(
             f"{path}: expected a chapter's figures, found {error.strerror}"
@@ -94,7 +94,7 @@ def load(chapter: Chapter, folder: Path) -> dict[str, Any]:
     return kept
 
 
-def made(chapter: Chapter, kept: dict[str, Any]) -> str:
+def made(chapter: Chapter, kept: Figures) -> str:
     """Return, in Markdown, the command, seed and data behind a chapter's figures."""
     flags = " --quick" if kept["quick"] else ""
     return (

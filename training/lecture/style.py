@@ -17,7 +17,7 @@ BLUE, ORANGE, GREEN, PURPLE, OCHRE, GRAY = COLORS
 PAPER_COLOR = "#5b6576"  # of the papers' own figures
 INK_MAP, SIGNED_MAP, HEAT_MAP = "gray_r", "RdBu_r", "magma"
 
-STYLE: Any = {  # of `matplotlib.rc_context`
+STYLE: Any = {  # of `matplotlib.rc_context`, which types its keys as literals
     "axes.axisbelow": True,
     "axes.edgecolor": "#8b95a5",
     "axes.grid": True,

@@ -8,7 +8,6 @@ all, with `none` as its blank.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +20,7 @@ from torch.utils.data import Dataset
 from service.imaging.page import Gray
 from service.recognition.normalize import normalize
 from service.recognition.views import view, view_matrix
-from training.config import Config, PageConfigs, SequenceConfig, StripConfig
+from training.config import Config, PageConfigs, SequenceConfig, StageRecord, StripConfig
 from training.data.digits import DigitSet, digest
 from training.data.scans import LabeledLine, LineSet
 from training.networks import LABELS, NONE, RECEPTIVE_FIELD, STRIDE, LeNet5
@@ -79,7 +78,7 @@ class SequenceStage:
         self.steps = config.steps
         self.optimization = Optimization.of(config)
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> StageRecord:
         """Return the configs, the sources of digits and scans, and their digests."""
         scans, held_out = self.training.scans, self.held_out.scans
         cuttings = self.training.cuttings

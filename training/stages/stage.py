@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from training.config import Config, SequenceConfig
+from training.config import Config, SequenceConfig, StageRecord
 
 Batch = tuple[Tensor, ...]
 
@@ -76,7 +76,7 @@ class Stage(Protocol):
     def optimization(self) -> Optimization:
         """How weights are moved."""
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> StageRecord:
         """Return, JSON-ready, all that decides the weights: config, and digests of the data."""
 
     def batches(self, steps: Sequence[int]) -> Dataset[Batch]:

@@ -4,11 +4,10 @@ import csv
 import json
 import math
 import signal
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from torch import nn
 from torch.utils.data import DataLoader
 
+from training.config import StageRecord
 from training.data.digits import DatasetError
 from training.networks import NETWORKS, Network
 from training.stages.stage import Batch, Stage
@@ -59,7 +59,7 @@ class Run:
         self,
         folder: Path,
         stage: Stage,
-        before: Sequence[dict[str, Any]] = (),
+        before: Sequence[StageRecord] = (),
         initial: Network | None = None,
         device: str = "cpu",
     ) -> None:
@@ -197,7 +197,7 @@ class Run:
 def fit(
     folder: Path,
     stage: Stage,
-    before: Sequence[dict[str, Any]] = (),
+    before: Sequence[StageRecord] = (),
     initial: Network | None = None,
     device: str = "cpu",
     workers: int = 1,
@@ -309,13 +309,13 @@ def learning_rate_factor(step: int, steps: int, warmup: float, floor: float = 0.
     return floor + (1 - floor) * fallen
 
 
-def record(run: Run) -> dict[str, Any]:
+def record(run: Run) -> StageRecord:
     """Return, JSON-ready, what the weights were made from: data, config and figures."""
     best = vars(run.best) if run.best else None
     return {"stage": run.stage.name, **run.stage.describe(), "validation": best}
 
 
-def save_whole(state: dict[str, Any], path: Path) -> None:
+def save_whole(state: Mapping[str, object], path: Path) -> None:
     """Write a file that is either the old one or the new one, never half of it."""
     part = path.with_suffix(".part")
     torch.save(state, part)

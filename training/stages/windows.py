@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import Dataset
 
-from training.config import Config
+from training.config import Config, StageRecord
 from training.data.digits import DigitSet, digest
 from training.networks import NONE, RECEPTIVE_FIELD, STRIDE, LeNet5
 from training.pages.augment import CENTERED, Image, blank, distort, flank, noise, shift, uncentered
@@ -44,7 +43,7 @@ class WindowStage:
         """As many as show every digit once."""
         return max(len(self.training) // self.config.windows, 1)
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> StageRecord:
         """Return the config, the digits' source and their digest."""
         return {
             "data": self.source,

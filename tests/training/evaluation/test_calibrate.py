@@ -17,23 +17,18 @@ from tests.conftest import STRIPS
 from training.cli.main import app
 from training.data.digits import DatasetError
 from training.evaluation.calibrate import (
-    ERROR_RATES,
-    FEWEST,
     best_weight,
     calibrate,
     calibrated,
     calibration,
-    carried,
-    clopper_pearson,
-    fit,
     made_strips,
     promise,
     read_all,
-    smoothed,
-    thresholds,
     voted,
 )
 from training.evaluation.metrics import Read, reliability
+from training.evaluation.regression import FEWEST, fit, smoothed
+from training.evaluation.thresholds import ERROR_RATES, carried, clopper_pearson, thresholds
 from training.export import write_metadata
 
 trusted = st.lists(

@@ -16,7 +16,8 @@ from training.evaluation.evaluate import (
     WindowFigures,
 )
 from training.evaluation.metrics import Read, StripFigures
-from training.evaluation.model_card import confused, fits, write_card
+from training.evaluation.model_card import confused, write_card
+from training.evaluation.training_record import fits
 from training.networks import LABELS
 from training.stages.sequences import SequenceData, SequenceStage
 from training.stages.train import Progressed

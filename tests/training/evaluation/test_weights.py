@@ -10,8 +10,10 @@ from service.recognition.calibration import Calibration, Evidence
 from training.data.digits import DatasetError
 from training.data.labels import read_labels
 from training.data.scans import Scan
-from training.evaluation.calibrate import calibration, fit, promise, thresholds
+from training.evaluation.calibrate import calibration, promise
 from training.evaluation.metrics import Read, accepted, reliability
+from training.evaluation.regression import fit
+from training.evaluation.thresholds import thresholds
 from training.evaluation.weights import check_sample, effective
 
 
