@@ -20,6 +20,8 @@ from service import errors
 from service.cli.main import app
 from service.serving.settings import Settings
 from training.cli.main import app as training_app
+from training.config import StripConfig
+from training.knobs import meanings_of
 
 DOCS = Path(__file__).parent
 PART = re.compile(r"(<!-- begin (\S+) -->\n).*?(<!-- end \2 -->)", re.DOTALL)
@@ -50,6 +52,16 @@ def _default(name: str, field: FieldInfo) -> str:
     if isinstance(value, tuple):
         return "`[" + ", ".join(f'"{each}"' for each in value) + "]`"
     return f"`{value}`" if value not in (None, "") else "none"
+
+
+def effects() -> Iterator[str]:
+    """Yield the table of made pages' effects, each with its picture."""
+    meanings = meanings_of(StripConfig)
+    yield "| effect | usual share | what it is | a page without it, and one with it |"
+    yield "|---|---|---|---|"
+    for name in StripConfig.switches():
+        picture = f"![{name}](effects/{name}.png)"
+        yield f"| `{name}` | {getattr(StripConfig(), name):g} | {meanings[name]} | {picture} |"
 
 
 def commands(name: str, program: typer.Typer) -> Iterator[str]:
@@ -147,6 +159,7 @@ PARTS: dict[str, Callable[[], Iterator[str]]] = {
     "digitstrip": lambda: commands("digitstrip", app),
     "digitstrip-train": lambda: commands("digitstrip-train", training_app),
     "errors": reasons,
+    "effects": effects,
 }
 
 

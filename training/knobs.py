@@ -98,7 +98,7 @@ def listing() -> Iterator[str]:
     """
     meanings: dict[str, str] = {}
     for table, config in defaults().items():
-        meanings |= _meanings(type(config))
+        meanings |= meanings_of(type(config))
         yield f"[{table}]  # {TITLES[table]}"
         for name, value in config.to_dict().items():
             if (table, name) not in OPTIONS:
@@ -106,7 +106,7 @@ def listing() -> Iterator[str]:
         yield ""
 
 
-def _meanings(config: type) -> dict[str, str]:
+def meanings_of(config: type) -> dict[str, str]:
     """Return what the comments beside a config's fields say."""
     lines, _ = inspect.getsourcelines(config)
     found = (ASSIGNMENT.match(line) for line in lines)

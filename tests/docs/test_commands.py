@@ -40,6 +40,7 @@ TRANSCRIPT = f"{DOCS}test_a_transcript_is_what_the_command_prints"
 SECURED = "tests/integration/test_secured.py::test_whoever_is_known_is_served"
 BOTH = "tests/training/test_fit.py::test_going_on_with_the_shipped_model_both_readers_learn"
 KNOBS = "tests/training/test_knobs.py::"
+SAMPLES = "tests/training/pages/test_samples.py::"
 REVIEW_APP = "tests/service/review/test_app.py::"
 INSTALLS = "reason: it installs from a package registry"
 UNIT = "tests/deploy/test_systemd.py::test_the_unit_allows_every_system_call_that_the_server_makes"
@@ -104,6 +105,12 @@ LISTED = {  # command lines that are run in other words: the test, or why there 
     ),
     "digitstrip-train fit runs/own --init service/model.onnx --strips DIR --set lines.steps=100": (
         f"{KNOBS}test_a_setting_wins_over_the_file_and_the_file_over_what_was_chosen"
+    ),
+    "digitstrip-train samples OUT.png --only bar": (
+        f"{SAMPLES}test_the_command_writes_a_sheet_of_one_effect_alone"
+    ),
+    "digitstrip-train samples docs/effects --each --seed 7": (
+        f"{SAMPLES}test_the_command_of_the_docs_draws_a_picture_of_each_effect"
     ),
     "digitstrip-train adapt runs/adapted --scans DIR": (
         "tests/training/test_adaptation.py::"

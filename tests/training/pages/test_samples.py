@@ -3,9 +3,11 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+from tests.conftest import ROOT
 from training.cli.main import app
 from training.config import StripConfig
 from training.pages.contact_sheet import EDGE, WIDTH
+from training.pages.effects import page
 from training.pages.samples import draw
 from training.pages.strips import make_pages
 
@@ -47,3 +49,35 @@ def test_an_unknown_effect_is_refused_with_the_known_ones(tmp_path):
     assert "glitter" in result.output
     assert "guilloche" in result.output
     assert not out.exists()
+
+
+EACH = "digitstrip-train samples docs/effects --each --seed 7"
+
+
+def test_every_effect_has_its_picture_in_the_docs_and_nothing_else_has():
+    here = {path.name for path in (ROOT / "docs" / "effects").iterdir()}
+    assert here == {f"{name}.png" for name in StripConfig.switches()}, f"run `{EACH}`"
+    assert EACH in (ROOT / "docs" / "effects.md").read_text("utf-8")
+
+
+def test_the_command_of_the_docs_draws_a_picture_of_each_effect(tmp_path):
+    arguments = [str(tmp_path / "effects"), "--each", "--seed", "7"]
+    result = CliRunner().invoke(app, ["samples", *arguments])
+    assert result.exit_code == 0, result.output
+    made = {path.stem for path in (tmp_path / "effects").iterdir()}
+    assert made == {*StripConfig.switches()}
+    assert sum(path.stat().st_size for path in (tmp_path / "effects").iterdir()) < 400_000
+
+
+@pytest.mark.parametrize("effect", StripConfig.switches())
+def test_a_picture_shows_its_effect(digits, effect):
+    """The page changes with the effect alone: both pages are made with the same numbers."""
+    without, with_it = (page(digits, 7, effect, on) for on in (False, True))
+    assert without.shape != with_it.shape or (without != with_it).any()
+    np.testing.assert_array_equal(without, page(digits, 7, effect, False))
+
+
+def test_all_effects_and_some_are_not_drawn_at_once(tmp_path):
+    result = CliRunner().invoke(app, ["samples", str(tmp_path / "a"), "--each", "--only", "bar"])
+    assert result.exit_code == 2
+    assert "leave --only out" in result.output
