@@ -22,9 +22,11 @@ from service.recognition.ink_account.marks import (
     hairlines,
     parentheses,
     printed,
+    scribbles,
     slashes,
     ticks,
 )
+from service.recognition.ink_account.misfits import misfits
 from service.recognition.ink_account.page_ink import SLACK, PageInk, Which
 from service.recognition.ink_account.strikes import struck
 from service.recognition.normalize import Box, Line, Strip
@@ -38,7 +40,6 @@ LEAST_REST = 0.2  # ink that a digit's component may have out of reach: two thir
 LINE_SIDE = 0.4  # height of a component that makes a line of its own
 LINE_AREA = 0.06  # ink of one: half a 1
 OVERLAP = 0.3  # of the lower component's height, from which two stand in one line
-SCRIBBLE = 0.6  # height of a blot among digits that covers one, at least
 
 
 class Reason(StrEnum):
@@ -91,14 +92,14 @@ def account(
     strange = ink.counts & ~theirs | (theirs & (ink.area - ink.in_reach >= LEAST_REST * unit**2))
     strange &= ~rules
     strange |= solid | slashes(ink, digits) | ticks(ink, digits)
-    strange |= parentheses(ink, digits) | hairlines(ink, digits)
+    strange |= parentheses(ink, digits) | hairlines(ink, digits) | misfits(ink, digits)
     for number in signs:
         strange &= ~between(ink, number)
     # A dash ends many an amount, and is no digit. So does `/-`, whose slash looks like a 1.
     if digits:
         ending = dashes(ink)
         strange = strange | (ending & ink.counts) if digits[-1] == "1" else strange & ~ending
-    scribbled = solid & theirs & (ink.height >= SCRIBBLE * unit) & (len(digits) > 1)
+    scribbled = scribbles(ink) & (len(digits) > 1)
     lines = _lines(ink, ~rules)
     reasons = []
     if not line.page.seen:
@@ -110,6 +111,8 @@ def account(
     if cut_off(ink, rules):
         reasons.append(Reason.CUT_OFF)
     unexplained = bool((strange & ~scribbled).any()) or line.page.doubtful
+    # A fold's hairline is too little ink to be a digit's.
+    unexplained |= bool(digits) and not (theirs & ink.counts).any()
     if unexplained and Reason.SECOND_LINE not in reasons:
         reasons.append(Reason.UNEXPLAINED_INK)
     middles = (ink.top + ink.bottom) / 2

@@ -10,6 +10,8 @@ CUT_PIECE = 0.3  # height of ink there that no digit was read in, the same
 CUT_DIGITS = 0.75  # share of digits at the upper or the lower edge, from which they are cut off
 NARROW = 0.6  # of what is left of a digit that is cut off, at most
 CROSSING = 3  # pixels of a stroke that crosses an edge, at least
+# The same, where the other side has room: contact, width of what is left, and the room.
+CUT_BESIDE, NARROW_BESIDE, ROOM_BESIDE = 0.2, 0.75, 0.5
 ROOM = 0.15  # paper at the other edge, without which a single digit's image is tight, not cut off
 
 
@@ -24,16 +26,10 @@ def cut_off(ink: PageInk, rules: Which) -> bool:
     if not digits.any():
         return False
     height, width = ink.mask.shape
-    for at_edge, column in ((ink.left <= 0, 0), (ink.right >= width, width - 1)):
-        edge, cut = ink.mask[:, column], digits & at_edge
-        if not cut.any():
-            continue
-        if np.count_nonzero(edge) >= CUT_SIDE * ink.unit:
-            return True
-        if _strokes(edge) > 1 and ink.width[cut].min() <= NARROW * ink.unit:
-            return True
-        pieces = cut & ~rules & (ink.height >= CUT_PIECE * ink.unit)
-        if any(ink.is_unread(which) for which in np.flatnonzero(pieces).tolist()):
+    left, right = float(ink.left[digits].min()), width - float(ink.right[digits].max())
+    for at_edge, column, room in ((ink.left <= 0, 0, right), (ink.right >= width, -1, left)):
+        cut = digits & at_edge
+        if cut.any() and _is_cut(ink, cut, rules, ink.mask[:, column], room):
             return True
     above, below = ink.top[digits].min(), height - ink.bottom[digits].max()
     for at_edge, room in ((ink.top <= 0, below), (ink.bottom >= height, above)):
@@ -43,6 +39,28 @@ def cut_off(ink: PageInk, rules: Which) -> bool:
         if all_of_them > 1 or room >= ROOM * ink.unit:
             return True
     return False
+
+
+def _is_cut(ink: PageInk, cut: Which, rules: Which, edge: Mask, room: float) -> bool:
+    """Tell whether digits that touch the left or the right edge go on beyond it.
+
+    Args:
+        ink: of the page.
+        cut: which of it are digits that touch the edge.
+        rules: which are pieces of printed lines.
+        edge: (height,) the edge's pixels.
+        room: paper at the other edge: an image that was cut close to its digits has none.
+    """
+    contact, narrowest = np.count_nonzero(edge), float(ink.width[cut].min())
+    if contact >= CUT_SIDE * ink.unit:
+        return True
+    if _strokes(edge) > 1 and narrowest <= NARROW * ink.unit:
+        return True
+    beside = contact >= CUT_BESIDE * ink.unit and narrowest <= NARROW_BESIDE * ink.unit
+    if beside and room >= ROOM_BESIDE * ink.unit:
+        return True
+    pieces = cut & ~rules & (ink.height >= CUT_PIECE * ink.unit)
+    return any(ink.is_unread(which) for which in np.flatnonzero(pieces).tolist())
 
 
 def _strokes(edge: Mask) -> int:

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from service.recognition.ink_account.page_ink import PageInk, Which
+from service.recognition.ink_account.strokes import holes, is_straight
 from service.recognition.normalize.ink_mask import Mask, connected, stroke_width
 
 THIN = 0.25  # shorter side of what is left of a printed line, at most
@@ -17,14 +18,14 @@ ONE_LOW, ONE_HIGH = 0.6, 1.4  # height of what could be a 1
 HOLLOW = 0.15  # share of its box that a corner of a frame fills, at most
 DASH_HEIGHT = 0.4  # of a dash, at most
 SIGN_HEIGHT, SIGN_WIDTH = 1.6, 1.3  # of a dash, a slash or another literal, at most
+SCRIBBLE, HOLES, DENSE = 0.6, 4, 0.55  # height of a scribble, its holes, the share it fills: least
 SOLID = 0.64  # share of the square round it that a blot or a punched hole fills, at least
 TALL = 1.3  # height of a slash between digits, in heights of the ink beside it, at least
 NEIGHBORS = 4  # components to either side that it is compared with
 JUTS = 0.1  # what it juts out above and below that ink, the same
-WIDE = 0.9  # width of an image, in its heights, from which a stroke over all of one is a fold
+WIDE = 0.6  # width of an image, in its heights, from which a stroke over all of one is a fold
 FEWEST = 2  # others that a hairline at a string's end is compared with, at least
 THINNER = 0.9  # stroke of the thinnest other one, that a hairline is thick at most
-STRAIGHT = 0.16  # spread of a straight stroke's ink across its axis, in spreads along it, at most
 
 HIGHER = 1.1  # height of a parenthesis, at least, in heights of the digits
 BULGE = 0.09  # by which the middle half of its stroke lies off its chord, in its heights, at least
@@ -95,6 +96,16 @@ def blots(ink: PageInk) -> Which:
     return np.asarray(ink.counts & (ink.area >= SOLID * ink.longer**2), np.bool_)
 
 
+def scribbles(ink: PageInk) -> Which:
+    """Return which components cover a digit: blots, and strokes to and fro with many holes."""
+    found = np.zeros(len(ink.area), np.bool_)
+    dense = (ink.area >= DENSE * ink.width * ink.height) & (ink.width <= 2 * ink.height)
+    large = ink.theirs & ink.counts & (ink.height >= SCRIBBLE * ink.unit)
+    for which in np.flatnonzero(large & dense).tolist():
+        found[which] = holes(ink.ink_of(which)) >= HOLES
+    return found | (large & blots(ink))
+
+
 def slashes(ink: PageInk, digits: str) -> Which:
     """Return which components, read as a 1, are straight strokes that no 1 is.
 
@@ -115,7 +126,7 @@ def slashes(ink: PageInk, digits: str) -> Which:
             ink.top[which] <= 1 and ink.bottom[which] >= height - 1 and width >= WIDE * ink.unit
         )
         if through or _juts_out(ink, which, others):
-            found[which] = _straight(ink.ink_of(which))
+            found[which] = is_straight(ink.ink_of(which))
     return found
 
 
@@ -223,12 +234,3 @@ def _juts_out(ink: PageInk, which: int, others: npt.NDArray[np.intp]) -> bool:
         and ink.top[which] <= top - JUTS * height
         and ink.bottom[which] >= bottom + JUTS * height
     )
-
-
-def _straight(mask: Mask) -> bool:
-    """Tell a straight stroke, by the spread of its ink along its axis and across it."""
-    points = np.argwhere(mask).astype(np.float64)
-    if len(points) < 4:
-        return False
-    across, along = np.sqrt(np.maximum(np.linalg.eigvalsh(np.cov(points.T)), 0))
-    return bool(across <= STRAIGHT * along)

@@ -112,8 +112,8 @@ class PageInk:
         bottom, right = int(self.bottom[which]), int(self.right[which])
         part = self.mask[top:bottom, left:right].view(np.uint8)
         labels, stats = connected(part)
-        own = 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())
-        return np.asarray(labels == own, np.bool_)
+        whole = [0, 0, right - left, bottom - top, int(self.area[which])]
+        return np.asarray(labels == int((stats[1:] == whole).all(axis=1).argmax()) + 1, np.bool_)
 
     def digit_of(self, which: int) -> int | None:
         """Return the number of the digit that a component is; None of none, or of several."""
@@ -126,6 +126,14 @@ class PageInk:
         number = min(numbers, key=lambda each: abs(self.centers[each] - middle))
         reach = (right - left) / 2 + BESIDE * DIGIT_HEIGHT
         return number if abs(self.centers[number] - middle) <= reach else None
+
+    def digits_of(self, which: int) -> range:
+        """Return the numbers of the digits whose centers lie in a component, or near its own."""
+        left, right = self._columns(which)
+        first, last = bisect_left(self.centers, left), bisect_right(self.centers, right)
+        if first == last and (number := self.digit_of(which)) is not None:
+            return range(number, number + 1)
+        return range(first, last)
 
     def is_unread(self, which: int) -> bool:
         """Whether no digit's center lies in a component, or near it."""

@@ -5,6 +5,7 @@ import numpy as np
 import numpy.typing as npt
 
 from service.recognition.ink_account.page_ink import PageInk
+from service.recognition.ink_account.strokes import goes_through
 from service.recognition.normalize.ink_mask import PIECE, Mask, connected
 
 STRIKE = 1.2  # length of a level stroke through the digits' middle, at least
@@ -19,10 +20,16 @@ CORE = 0.2  # of the band at its top and bottom, where its middle does not lie
 BEYOND = 0.2  # above and below the band, where an end is not free that has ink there
 END, END_LONE, END_PIXELS = 0.12, 0.08, 2  # that hold nothing else where its end is free
 ONE_FREE, BOTH_FREE = 1.6, 1.3  # its length, at least, where ends are free
-THROUGH, THROUGH_BARRED = 0.7, 0.9  # the same through a single digit, both of whose ends are
+# The same through a single digit, both of whose ends are: one without a level stroke of its own,
+# one with, and a 1.
+THROUGH, THROUGH_BARRED, THROUGH_ONE = 0.7, 0.9, 0.45
 STEEP = 2.0  # by which these lengths grow with the tangent: leaning digits have such strokes
 BARRED = "247"  # digits that have a level stroke themselves
 TALL = 0.5  # height of the ink that it is part of, at least
+
+# Length of a stroke from the left end of connected ink to its right one, at any tilt, at least: of
+# some digits, and of a single one.
+CHORD, CHORD_LONE = 1.45, 1.15
 
 
 def struck(ink: PageInk, digits: str) -> bool:
@@ -31,7 +38,7 @@ def struck(ink: PageInk, digits: str) -> bool:
     That a line was removed as a printed one does not excuse it.
     """
     mask = ink.mask | ink.erased
-    return _along(ink, mask) or _through(ink, mask, digits)
+    return _along(ink, mask) or _through(ink, mask, digits) or _end_to_end(ink, len(digits))
 
 
 def _along(ink: PageInk, mask: Mask) -> bool:
@@ -63,7 +70,9 @@ def _through(ink: PageInk, mask: Mask, digits: str) -> bool:
     if len(digits) > 1:
         least = {1: ONE_FREE, 2: BOTH_FREE}
     else:
-        least = {2: THROUGH_BARRED if digits in BARRED else THROUGH}
+        least = {
+            2: {"1": THROUGH_ONE, **dict.fromkeys(BARRED, THROUGH_BARRED)}.get(digits, THROUGH)
+        }
     labels, stats = connected(part)
     wide = stats[:, cv2.CC_STAT_WIDTH] >= 0.9 * min(least.values()) * ink.unit
     wide &= stats[:, cv2.CC_STAT_HEIGHT] >= TALL * ink.unit
@@ -74,6 +83,16 @@ def _through(ink: PageInk, mask: Mask, digits: str) -> bool:
         if _juts_out(own, max(rows[0], 0), max(rows[1], 0), ink.unit, least):
             return True
     return False
+
+
+def _end_to_end(ink: PageInk, count: int) -> bool:
+    """Tell ink whose two ends one straight stroke joins, and that lies on both sides of it.
+
+    A frame's line has digits on one side alone, and no two digits have bars that go on in a line.
+    """
+    least = (CHORD if count > 1 else CHORD_LONE) * ink.unit
+    long = ink.theirs & (ink.width >= least) & (ink.height >= TALL * ink.unit)
+    return any(goes_through(ink.ink_of(which), ink.unit) for which in np.flatnonzero(long).tolist())
 
 
 def _juts_out(

@@ -326,6 +326,113 @@ def test_a_stroke_through_some_of_the_digits_strikes_them_out(recognizer, ends):
     assert Reason.STRUCK_OUT in reasons(recognizer, stroke(strip(), *ends, 2))
 
 
+def zero(page, middle, half=11):
+    return cv2.ellipse(page, (middle, 32), (half, 20), 0, 0, 360, (INK,) * 4, 3, cv2.LINE_AA)
+
+
+def test_a_slash_behind_digits_is_no_1_and_a_1_as_high_as_they_are_is_one():
+    page = seven(seven(paper(), 20), 60)
+    slash = stroke(page, (104, 58), (122, 6), 3)
+    assert accounted(slash, "771", [32, 72, 113]).reasons == (Reason.UNEXPLAINED_INK,)
+    assert accounted(stroke(page, (106, 52), (120, 12), 3), "771", [32, 72, 113]).reasons == ()
+    tall = stroke(page, (111, 58), (113, 6), 3)
+    assert accounted(tall, "771", [32, 72, 112]).reasons == ()
+
+
+def test_a_leaning_stroke_alone_may_be_a_slash():
+    slash = stroke(paper(80), (30, 54), (48, 10), 3)
+    assert accounted(slash, "1", [39]).reasons == (Reason.UNEXPLAINED_INK,)
+    assert accounted(one(paper(80), 38), "1", [40]).reasons == ()
+
+
+def test_a_percent_sign_is_no_two_digits():
+    page = stroke(seven(seven(paper(), 10), 50), (96, 54), (120, 10), 3)
+    for middle in ((97, 19), (119, 45)):
+        page = cv2.circle(page, middle, 6, (INK,) * 4, 2, cv2.LINE_AA)
+    found = accounted(page, "7796", [22, 62, 102, 114])
+    assert found.reasons == (Reason.UNEXPLAINED_INK,)
+    assert len(found.boxes) == 3
+
+
+def test_a_small_ring_among_digits_is_none():
+    page = seven(seven(paper(), 10), 50)
+    ring = cv2.circle(page.copy(), (92, 22), 7, (INK,) * 4, 2, cv2.LINE_AA)
+    assert accounted(ring, "770", [22, 62, 92]).reasons == (Reason.UNEXPLAINED_INK,)
+    small = cv2.ellipse(page, (92, 38), (9, 13), 0, 0, 360, (INK,) * 4, 3, cv2.LINE_AA)
+    assert accounted(small, "770", [22, 62, 92]).reasons == ()
+
+
+@pytest.mark.parametrize("place", [18, 150])
+def test_a_dollar_sign_is_no_8(place):
+    page = seven(seven(seven(paper(168), 36), 70), 104)
+    for y, start in ((22, 30), (42, 210)):  # the arcs of an S
+        page = cv2.ellipse(page, (place, y), (11, 10), 0, start, start + 240, (INK,) * 4, 3)
+    digits, columns = ("8777", [18, 48, 82, 116]) if place < 36 else ("7778", [48, 82, 116, 150])
+    assert accounted(page, digits, columns).reasons == ()
+    dollar = stroke(page, (place, 4), (place, 60), 2)
+    assert accounted(dollar, digits, columns).reasons == (Reason.UNEXPLAINED_INK,)
+
+
+def test_a_ring_round_digits_is_unexplained():
+    page = zero(zero(seven(seven(paper(200, 72), 10), 130), 72), 98)
+    assert accounted(page, "7007", [22, 72, 98, 142]).reasons == ()
+    ring = cv2.circle(page, (85, 32), 25, (INK,) * 4, 2, cv2.LINE_AA)
+    assert accounted(ring, "7007", [22, 72, 98, 142]).reasons == (Reason.UNEXPLAINED_INK,)
+
+
+def test_a_frame_that_crosses_its_digit_is_unexplained():
+    assert accounted(zero(paper(80), 40, 14), "0", [40]).reasons == ()
+    frame = zero(paper(80), 40, 14).copy()
+    cv2.rectangle(frame, (27, 8), (53, 46), (INK,) * 4, 2)
+    assert Reason.UNEXPLAINED_INK in accounted(frame, "0", [40]).reasons
+
+
+def test_ink_that_holds_a_digit_is_unexplained():
+    page = seven(paper(120, 84), 50)
+    ring = cv2.ellipse(page, (61, 34), (34, 32), 0, 0, 360, (INK,) * 4, 3, cv2.LINE_AA)
+    assert Reason.UNEXPLAINED_INK in accounted(ring, "07", [34, 62]).reasons
+
+
+@pytest.mark.parametrize("ends", [((17, 48), (217, 18)), ((17, 18), (217, 48))])
+def test_a_stroke_from_end_to_end_strikes_digits_out_however_it_climbs(ends):
+    page, columns = paper(240), [32, 66, 100, 134, 168, 202]
+    for column in columns:
+        page = zero(page, column)
+    assert accounted(page, "000000", columns).reasons == ()
+    assert accounted(stroke(page, *ends, 2), "000000", columns).reasons == (Reason.STRUCK_OUT,)
+
+
+def test_a_1_with_a_bar_is_struck_out_and_one_with_a_flag_is_not():
+    page = one(paper(80), 40)
+    assert accounted(stroke(page, (31, 33), (53, 31)), "1", [42]).reasons == (Reason.STRUCK_OUT,)
+    assert accounted(stroke(page, (34, 22), (44, 12)), "1", [42]).reasons == ()
+
+
+def test_a_scribble_over_a_digit_strikes_it_out():
+    page = zero(seven(seven(paper(), 20), 60), 120)
+    rng = np.random.default_rng(3)
+    points = rng.uniform((104, 12), (134, 52), (26, 2)).round().astype(np.int32)
+    scribbled = cv2.polylines(page.copy(), [points], False, (INK,) * 4, 3, cv2.LINE_AA)
+    assert accounted(scribbled, "778", [32, 72, 119]).reasons == (Reason.STRUCK_OUT,)
+    eight = cv2.circle(page, (120, 32), 6, (INK,) * 4, 4, cv2.LINE_AA)
+    assert accounted(eight, "770", [32, 72, 120]).reasons == ()
+
+
+def test_a_digit_at_one_side_is_cut_off_where_the_other_side_has_room():
+    page = zero(seven(seven(paper(180), 26), 66), 130, 16)
+    cut = page[:, :142]
+    assert accounted(cut, "770", [38, 78, 130]).reasons == (Reason.CUT_OFF,)
+    assert accounted(cut[:, 26:], "770", [12, 52, 104]).reasons == ()
+    assert accounted(page, "770", [38, 78, 130]).reasons == ()
+
+
+def test_a_hair_in_which_a_digit_is_read_is_too_little_ink():
+    hair = paper(120, 90)
+    hair[:, 60] = INK
+    found = accounted(hair, "1", [60])
+    assert Reason.UNEXPLAINED_INK in found.reasons
+
+
 @given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.integers(1, 60), st.floats(0.02, 0.98))
 def test_every_page_has_an_account(seed, height, width, share):
     rng = np.random.default_rng(seed)
