@@ -4,7 +4,6 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +12,7 @@ from service.api.images import ImageLike
 from service.api.json_records import decision_word, outcome_word, reason_words, to_record
 from service.api.options import to_request
 from service.api.service import RecognitionService
+from service.json_object import JsonObject
 from service.pb import recognizer_pb2 as pb
 from service.recognition.model import ModelFiles
 from service.recognition.recognizer import Recognizer as _Recognizer
@@ -78,7 +78,7 @@ class Reading:
         flat = np.array(scores.log_probabilities, np.float32)
         return flat.reshape(scores.positions, len(scores.labels))
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JsonObject:
         """Return what `digitstrip read --json` prints, without the source."""
         record = to_record("", 0, self.response)
         return {name: value for name, value in record.items() if name not in ("source", "page")}

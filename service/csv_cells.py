@@ -3,13 +3,15 @@
 import csv
 import io
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 FORMULA = re.compile(r"'*[=+\-@\t\r]")  # what a spreadsheet may run, guarded or not
 GUARDED = re.compile(r"'+[=+\-@\t\r]")
 TEXT = re.compile(r'="((?:[^"]|"")*)"', re.DOTALL)  # kept as text by a spreadsheet
 DELIMITERS = ",;\t"  # that part cells, as spreadsheets save them
+
+Cells = Mapping[str, Any]  # by column; text in a CSV, whatever its column is of in Parquet
 
 
 def guarded(cell: str) -> str:
@@ -23,7 +25,7 @@ def as_text(cell: str) -> str:
     return f'="{doubled}"'
 
 
-def unguarded(cell: Any) -> Any:  # noqa: ANN401 - what DictReader gives for a row too long
+def unguarded(cell: Any) -> Any:  # noqa: ANN401 - of `Cells`
     """Return a cell as it was before it was guarded or made a text."""
     if not isinstance(cell, str):
         return cell
@@ -32,7 +34,7 @@ def unguarded(cell: Any) -> Any:  # noqa: ANN401 - what DictReader gives for a r
     return cell[1:] if GUARDED.match(cell) else cell
 
 
-def line_of(cells: Iterable[Any]) -> str:
+def line_of(cells: Iterable[object]) -> str:
     """Return a line of a CSV; `csv` quotes a carriage return only if lines end in one."""
     line = io.StringIO(newline="")
     csv.writer(line, lineterminator="\r\n").writerow(cells)

@@ -1,11 +1,10 @@
 """Answers in protobuf to the command line's words and JSON records."""
 
-from typing import Any
-
+from service.json_object import JsonObject
 from service.pb import recognizer_pb2 as pb
 
 
-def to_record(source: str, page: int, response: pb.RecognizeResponse) -> dict[str, Any]:
+def to_record(source: str, page: int, response: pb.RecognizeResponse) -> JsonObject:
     """Return the JSON object that `read --json` and `send --json` print for a page.
 
     Args:
@@ -57,14 +56,14 @@ def outcome_word(response: pb.RecognizeResponse) -> str | None:
     return name.removeprefix("CONSTRAINT_OUTCOME_")
 
 
-def _constraint_record(response: pb.RecognizeResponse) -> dict[str, Any] | None:
+def _constraint_record(response: pb.RecognizeResponse) -> JsonObject | None:
     outcome = outcome_word(response)
     if outcome is None:
         return None
     return {"outcome": outcome, "allowed_probability": round(response.allowed_probability, 6)}
 
 
-def _digit_record(digit: pb.Digit) -> dict[str, Any]:
+def _digit_record(digit: pb.Digit) -> JsonObject:
     return {
         "label": digit.label,
         "confidence": round(digit.confidence, 6),
@@ -77,7 +76,7 @@ def _edges(box: pb.Box) -> list[float]:
     return [round(edge, 2) for edge in (box.left, box.top, box.right, box.bottom)]
 
 
-def _normalization_record(done: pb.Normalization) -> dict[str, Any]:
+def _normalization_record(done: pb.Normalization) -> JsonObject:
     return {
         "polarity": pb.Polarity.Name(done.polarity).removeprefix("POLARITY_"),
         "scale": [round(done.scale_x, 6), round(done.scale_y, 6)],

@@ -1,12 +1,11 @@
 """The error tree as google.rpc statuses and as errors within a stream, in both directions."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import grpc
 from google.protobuf import any_pb2
 from google.protobuf.duration_pb2 import Duration
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, Message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
@@ -125,7 +124,7 @@ def _rebuild(
     return error
 
 
-def _details(error: DigitstripError) -> Iterator[Any]:
+def _details(error: DigitstripError) -> Iterator[Message]:
     yield error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN)
     if isinstance(error, InputError):
         violation = error_details_pb2.BadRequest.FieldViolation(

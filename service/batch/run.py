@@ -4,7 +4,8 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Protocol, Self
+from types import TracebackType
+from typing import Protocol, Self
 
 from service.batch.engines.local import LocalEngine
 from service.batch.engines.worker import Worker
@@ -48,7 +49,13 @@ class State(Protocol):
 
     def __enter__(self) -> Self: ...
 
-    def __exit__(self, *raised: Any) -> None: ...  # noqa: ANN401
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+        /,
+    ) -> None: ...
 
 
 def run(job: Job, inputs: Inputs, progress: Progress) -> Summary:

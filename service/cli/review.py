@@ -3,7 +3,7 @@
 import getpass
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -111,7 +111,7 @@ def review(
     from service.review.run import Job, Result, opened, serve
     from service.review.table import read_rows
 
-    settings: dict[str, Any] = {
+    settings: dict[str, object] = {
         "keys": keys,
         "blind": blind,
         "sample": sample,

@@ -16,7 +16,7 @@ from collections.abc import (
 )
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar, Unpack
+from typing import Self, TypeVar, Unpack
 
 import grpc
 from google.protobuf.message import Message
@@ -28,6 +28,7 @@ from service.client.channel import Options, Route, Tls, Token
 from service.client.in_flight import Answer, Outstanding
 from service.client.retry import Backoff, Tries
 from service.client.streaming import AsyncStream, BlockingStream
+from service.json_object import JsonObject
 from service.pb import recognizer_pb2 as pb
 from service.pb.recognizer_pb2_grpc import RecognizerServiceStub
 
@@ -73,7 +74,7 @@ class _Connection(ABC):
             address = Route(addresses, tls, shown, plaintext_token)
         self.route = address
         self._rng = random.Random()
-        config: dict[str, Any] = {"loadBalancingConfig": [{"round_robin": {}}]}
+        config: JsonObject = {"loadBalancingConfig": [{"round_robin": {}}]}
         if watch_health:
             config["healthCheckConfig"] = {"serviceName": SERVICE}
         self.channel = self._open([*OPTIONS, ("grpc.service_config", json.dumps(config))])

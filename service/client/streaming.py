@@ -38,7 +38,7 @@ class BlockingStream:
 
     def __init__(
         self,
-        open_call: Callable[[Iterator[pb.RecognizeStreamRequest]], Any],
+        open_call: Callable[[Iterator[pb.RecognizeStreamRequest]], Any],  # grpc ships no types
         images: Iterable[Pair],
         outstanding: Outstanding,
         new_tries: Callable[[], Tries],
@@ -133,7 +133,7 @@ class AsyncStream:
 
     def __init__(
         self,
-        open_call: Callable[[AsyncIterator[pb.RecognizeStreamRequest]], Any],
+        open_call: Callable[[AsyncIterator[pb.RecognizeStreamRequest]], Any],  # grpc ships no types
         images: AsyncIterable[Pair],
         outstanding: Outstanding,
         new_tries: Callable[[], Tries],

@@ -110,7 +110,7 @@ def no_such_page(number: int, pages: int) -> NoSuchPage:
 
 
 @contextmanager
-def _opened(encoded: bytes | BinaryIO) -> Iterator[Any]:
+def _opened(encoded: bytes | BinaryIO) -> Iterator[Any]:  # pypdfium2 has no types
     with needs("batch", "PDF documents need pypdfium2"):
         import pypdfium2
     try:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import Lock
-from typing import Any, BinaryIO, Self
+from typing import BinaryIO, Self
 
 from service.errors import DigitstripError, TooManyBytes, UnreadableSource, of_reason
 from service.imaging.files import open_regular
@@ -17,6 +17,7 @@ from service.inputs.open_files import (
     opened_tar,
     opened_zip,
 )
+from service.json_object import JsonObject
 
 PIECE = 2**18  # bytes read at a time
 
@@ -116,12 +117,12 @@ class Item:
                 whole = Path(self.path).stat().st_size if self.offset is None else self.size
                 yield file, whole
 
-    def to_columns(self) -> dict[str, Any]:
+    def to_columns(self) -> JsonObject:
         """Return the item as the columns of a block's list."""
         return asdict(self)
 
     @classmethod
-    def from_columns(cls, columns: dict[str, Any]) -> Self:
+    def from_columns(cls, columns: JsonObject) -> Self:
         """Return the item that `to_columns` gave."""
         return cls(**columns)
 

@@ -14,6 +14,7 @@ from service.errors import SettingsError
 from service.extras import needs
 from service.imaging.files import MACOS_METADATA
 from service.inputs.open_files import REMOTE
+from service.json_object import JsonObject
 
 RUN = 8192  # names sorted at once; a folder with more is merged from sorted runs on disk
 
@@ -57,7 +58,9 @@ def entry_of(path: str) -> ListedFile:
     return ListedFile(path, f"{status.st_size} {status.st_mtime_ns}", status.st_size)
 
 
-def sorted_on_disk(entries: Iterable[tuple[str, bool]], run: int = RUN) -> Iterator[Any]:
+def sorted_on_disk(
+    entries: Iterable[tuple[str, bool]], run: int = RUN
+) -> Iterator[tuple[str, bool]]:
     """Yield entries in order; those beyond one run wait in temporary files."""
     with ExitStack() as files:
         runs: list[Iterator[tuple[str, bool]]] = []
@@ -68,7 +71,7 @@ def sorted_on_disk(entries: Iterable[tuple[str, bool]], run: int = RUN) -> Itera
                 file = files.enter_context(tempfile.TemporaryFile("w+", encoding="ascii"))
                 file.writelines(json.dumps(each) + "\n" for each in sorted(held))
                 file.seek(0)
-                runs.append(tuple(json.loads(line)) for line in file)
+                runs.append((name, folder) for name, folder in map(json.loads, file))
                 held = []
         yield from heapq.merge(*runs, sorted(held))
 
@@ -105,7 +108,7 @@ def _walk_remote(folder: str, wanted: Callable[[str], bool]) -> Iterator[ListedF
         yield ListedFile(folder, "", -1, f"cannot be listed: {type(error).__name__}: {error}")
 
 
-def filesystem(url: str) -> tuple[Any, str]:
+def filesystem(url: str) -> tuple[Any, str]:  # fsspec has no types
     """Return fsspec's file system for a URL, and the path in it."""
     with needs("batch", f"{url} needs fsspec"):
         import fsspec
@@ -115,7 +118,7 @@ def filesystem(url: str) -> tuple[Any, str]:
         raise SettingsError(f"cannot open {url}: {error}") from error
 
 
-def remote_entry(system: Any, info: dict[str, Any]) -> ListedFile:  # noqa: ANN401 - fsspec has no types
+def remote_entry(system: Any, info: JsonObject) -> ListedFile:  # noqa: ANN401 - fsspec has no types
     """Return an entry from an object store's description of an object."""
     marks = [info.get(key) for key in ("size", "ETag", "etag", "mtime", "LastModified", "updated")]
     size = info.get("size")

@@ -3,13 +3,13 @@
 import csv
 import io
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 from service.api.options import to_length
-from service.csv_cells import delimiter_of, unguarded
+from service.csv_cells import Cells, delimiter_of, unguarded
 from service.errors import (
     BadConstraint,
     BadOption,
@@ -101,7 +101,7 @@ def _lines(file: TextIO) -> Iterator[str]:
         yield whole
 
 
-def _parquet(path: Path) -> Iterator[Mapping[str, Any]]:
+def _parquet(path: Path) -> Iterator[Cells]:
     with needs("batch", "a Parquet manifest needs pyarrow"):
         import pyarrow as pa
         from pyarrow import parquet
@@ -145,7 +145,7 @@ def column_names(columns: Sequence[str], path: Path) -> list[str]:
     return names
 
 
-def to_item(row: Mapping[str, Any], folder: Path) -> Item:
+def to_item(row: Cells, folder: Path) -> Item:
     """Return the item that a table's row describes."""
     name = next((str(row[each]) for each in PATHS if row.get(each)), "")
     id_ = None if row.get("id") in (None, "") else str(row["id"])
@@ -174,7 +174,7 @@ def found(
     return Item(path, path, identity, id_, page, constraint)
 
 
-def page_of(row: Mapping[str, Any]) -> int | None:
+def page_of(row: Cells) -> int | None:
     """Return a row's page, from 0, or None for all; the column counts from 1, as rows do.
 
     Raises:
@@ -188,7 +188,7 @@ def page_of(row: Mapping[str, Any]) -> int | None:
     return int(str(given)) - 1
 
 
-def constraint_of(row: Mapping[str, Any]) -> bytes:
+def constraint_of(row: Cells) -> bytes:
     """Return a row's own constraint, serialized; empty if it has none.
 
     Raises:

@@ -9,7 +9,9 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Self
+
+from service.json_object import JsonObject
 
 ALONE = ("vote", "margin", "brevity")  # signs that a text is right, without the second reader
 # With it. Margin, brevity and agreement won nothing beside these on held-out strips.
@@ -167,11 +169,11 @@ def not_calibrated(digest: str) -> str:
     )
 
 
-def _to_object(logistic: Logistic) -> dict[str, Any]:
+def _to_object(logistic: Logistic) -> JsonObject:
     return {"weights": dict(logistic.weights), "offset": logistic.offset}
 
 
-def _from_object(found: Mapping[str, Any]) -> Logistic:
+def _from_object(found: JsonObject) -> Logistic:
     weights = {str(name): float(weight) for name, weight in found["weights"].items()}
     offset = float(found["offset"])
     if unknown := sorted(weights.keys() - set(SIGNS)):

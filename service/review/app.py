@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -14,6 +14,7 @@ from service.errors import BadOption, quoted
 from service.http.app import HttpApp
 from service.http.policy import Policy
 from service.http.static import resource_routes
+from service.json_object import JsonObject
 from service.review.crops import png_of
 from service.review.people import COOKIE, People
 from service.review.session import Session
@@ -81,7 +82,7 @@ class _Api:
         self.session, self.people = session, people
         self._places = asyncio.Semaphore(MOST_DRAWN)
 
-    async def _draw(self, work: Callable[..., Drawn], *arguments: Any) -> Drawn:  # noqa: ANN401
+    async def _draw(self, work: Callable[..., Drawn], *arguments: object) -> Drawn:
         """Do work that decodes scans in a thread; what else is done there waits for none of it."""
         async with self._places:
             return await run_in_threadpool(work, *arguments)
@@ -115,7 +116,7 @@ class _Api:
             if each
         ]
 
-        def look() -> dict[str, Any]:
+        def look() -> JsonObject:
             tasks = list(self.session.tasks(who, count, shown))
             return {"tasks": tasks, "progress": self.session.progress(who)}
 
@@ -184,7 +185,7 @@ def to_number(text: str, name: str) -> int:
     return int(text)
 
 
-async def _json(request: Request) -> dict[str, Any]:
+async def _json(request: Request) -> JsonObject:
     """Return a request's body, a JSON object.
 
     Raises:

@@ -8,9 +8,8 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from service.csv_cells import as_text, guarded, line_of, unguarded
+from service.csv_cells import Cells, as_text, guarded, line_of, unguarded
 from service.durable_files import new_partial, put_in_place, writing
 from service.errors import SettingsError
 from service.extras import needs
@@ -32,7 +31,7 @@ COLUMNS = (
 )
 TEXTS = ("reviewed_text", "final_text")
 
-Cells = dict[str, str | None]
+NewCells = dict[str, str | None]
 
 
 @dataclass(frozen=True)
@@ -42,9 +41,9 @@ class Reviewed:
     entries: Mapping[int, Entry]  # by the row's number
     decisions: Decisions
 
-    def cells(self, number: int, cells: Mapping[str, Any]) -> Cells:
+    def cells(self, number: int, cells: Cells) -> NewCells:
         """Return the new columns of a table's row."""
-        blank: Cells = dict.fromkeys(COLUMNS)
+        blank: NewCells = dict.fromkeys(COLUMNS)
         if cells["confidence"] in (None, ""):
             return blank  # it could not be read
         entry = self.entries.get(number)
@@ -116,7 +115,7 @@ def _csv(table: Path, to: Path, reviewed: Reviewed) -> None:
             out.write(line_of([*line, *_guarded(new, spreadsheet)]))
 
 
-def _guarded(cells: Cells, spreadsheet: bool) -> Iterator[str | None]:
+def _guarded(cells: NewCells, spreadsheet: bool) -> Iterator[str | None]:
     for name, cell in cells.items():
         if cell and name in TEXTS and spreadsheet:
             yield as_text(cell)

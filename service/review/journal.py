@@ -20,6 +20,7 @@ from typing import Any, Self
 from service.append_only_file import AppendOnlyFile
 from service.durable_files import beside, new_partial, sync_folder, writing
 from service.errors import SettingsError
+from service.json_object import JsonObject
 from service.review.settings import Settings
 
 FORMAT = 2
@@ -50,7 +51,7 @@ class Event:
     digits: tuple[tuple[int, int], ...] = field(default=())
     odd: tuple[tuple[int, int], ...] = field(default=())
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return what differs from the defaults, by name."""
         blank = Event("", "", "")
         return {
@@ -58,7 +59,7 @@ class Event:
         }
 
     @classmethod
-    def from_json(cls, named: dict[str, Any]) -> Self:
+    def from_json(cls, named: JsonObject) -> Self:
         """Return the event that `to_json` gave.
 
         Raises:
@@ -153,7 +154,7 @@ class Journal:
     ) -> None:
         self.close()
 
-    def _write(self, objects: Iterable[dict[str, Any]]) -> None:
+    def _write(self, objects: Iterable[JsonObject]) -> None:
         checksum, content = self._checksum, b""
         for each in objects:
             line = _line(each, checksum)
@@ -220,7 +221,7 @@ def _parsed(path: Path, lines: list[bytes]) -> tuple[Head, list[Event]]:
         raise SettingsError(f"{path} is of another version: {error}") from error
 
 
-def _objects(path: Path, lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
+def _objects(path: Path, lines: Iterable[bytes]) -> Iterator[JsonObject]:
     before = 0
     for number, line in enumerate(lines, 1):
         checksum, _, text = line.partition(b" ")
@@ -234,7 +235,7 @@ def _objects(path: Path, lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
         yield json.loads(text)
 
 
-def _line(named: dict[str, Any], before: int) -> bytes:
+def _line(named: JsonObject, before: int) -> bytes:
     """Return an object as a line after one of that checksum."""
     text = json.dumps(named).encode("ascii")
     return b"%08x %b\n" % (zlib.crc32(text, before), text)
@@ -245,7 +246,7 @@ def checksum_of(line: bytes) -> int:
     return int(line.partition(b" ")[0], 16)
 
 
-def _head_to_json(head: Head) -> dict[str, Any]:
+def _head_to_json(head: Head) -> JsonObject:
     return {
         "kind": KIND,
         "format": FORMAT,

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from google.protobuf import text_format
 
@@ -15,6 +14,7 @@ from service.durable_files import beside
 from service.errors import SettingsError
 from service.extras import needs
 from service.http.policy import host_name, is_loopback
+from service.json_object import JsonObject
 from service.pb import recognizer_pb2 as pb
 from service.review.constraints import Constraints, run_of
 from service.review.crops import Crops
@@ -41,7 +41,8 @@ class Job:
     """What is to be reviewed, and how."""
 
     table: Path
-    settings: dict[str, Any]  # those that were given; the others are as begun
+    # Those that were given, by the names of `Settings`; the others are as begun.
+    settings: JsonObject
     journal: Path | None = None  # None is beside the table
     roots: tuple[str, ...] = ()  # folders and URLs of scans, besides the table's folder and this
 

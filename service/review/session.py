@@ -10,6 +10,7 @@ from threading import Lock
 from typing import Any
 
 from service.errors import BadOption, is_unicode, quoted
+from service.json_object import JsonObject
 from service.review.constraints import Constraints
 from service.review.crops import Crops
 from service.review.decisions import Action, Decisions, RowState, Task
@@ -77,7 +78,7 @@ class Session:
             f"{', '.join(sources.roots or ())}; --root names further folders or URLs"
         )
 
-    def tasks(self, who: str, count: int, shown: Iterable[int] = ()) -> Iterator[dict[str, Any]]:
+    def tasks(self, who: str, count: int, shown: Iterable[int] = ()) -> Iterator[JsonObject]:
         """Yield what a person is to do next, as the page needs it.
 
         Args:
@@ -124,7 +125,7 @@ class Session:
             raise BadOption(f"row {number} is not one to review", "row")
         return self.queue.by_number[number]
 
-    def record(self, who: str, sent: list[dict[str, Any]]) -> list[str]:
+    def record(self, who: str, sent: list[JsonObject]) -> list[str]:
         """Write down what a person did, and return the ids: all of it is on the disk now.
 
         Raises:
@@ -143,13 +144,13 @@ class Session:
                     self._leases.pop(event.row, None)
         return [event.id for event in events]
 
-    def _event(self, who: str, sent: dict[str, Any]) -> Event:
+    def _event(self, who: str, sent: JsonObject) -> Event:
         try:
             return self._to_event(who, sent)
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise BadOption(f"an event is malformed: {error!r}", "events") from error
 
-    def _to_event(self, who: str, sent: dict[str, Any]) -> Event:
+    def _to_event(self, who: str, sent: JsonObject) -> Event:
         action = Action(sent["what"])
         event = Event(
             id=_word(sent["id"], "id"),
@@ -190,7 +191,7 @@ class Session:
                 raise BadOption(f"row {number} has no digit {place}", "digits")
         return pairs
 
-    def check(self, number: int, text: str) -> dict[str, Any]:
+    def check(self, number: int, text: str) -> JsonObject:
         """Say whether digits satisfy a row's constraint, and how they are written."""
         if len(text) > MOST_DIGITS or set(text) - set(DIGITS):
             raise BadOption(f"the text is {quoted(text)}; expected digits", "text")

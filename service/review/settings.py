@@ -1,9 +1,10 @@
 """What a review was begun with; the journal keeps it, so that every later start does the same."""
 
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Self
+from typing import Self
 
 from service.inputs.documents import DPI
+from service.json_object import JsonObject
 
 
 @dataclass(frozen=True)
@@ -27,12 +28,12 @@ class Settings:
             return self
         return replace(self, sample=other.sample, seed=other.seed)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return the settings by name."""
         return asdict(self)
 
     @classmethod
-    def from_json(cls, named: dict[str, Any]) -> Self:
+    def from_json(cls, named: JsonObject) -> Self:
         """Return the settings that `to_json` gave.
 
         Raises:

@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, median
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from service.durable_files import new_partial, put_in_place, writing
 from service.errors import SettingsError
+from service.json_object import JsonObject
 from service.review.corrections import Edit, edits, in_words
 from service.review.decisions import OPINIONS, Action, Decisions, value_of
 from service.review.journal import Event
@@ -93,7 +94,7 @@ class Summary:
     kinds: list[tuple[Edit, int]]  # corrections by kind, the most frequent first
     paces: list[Pace]  # of everybody together, then of each, if there are several
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return the figures by name."""
         return {
             "name": self.name,
@@ -192,7 +193,7 @@ def summary_of(name: str, entries: list[Entry], accepted: int, decisions: Decisi
     )
 
 
-def _share(share: Share) -> dict[str, Any]:
+def _share(share: Share) -> JsonObject:
     low, high = share.interval
     return {**share._asdict(), "value": share.value, "low": low, "high": high}
 

@@ -3,13 +3,12 @@
 import csv
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from service.csv_cells import unguarded
+from service.csv_cells import Cells, unguarded
 from service.errors import BadConstraint, SettingsError, is_unicode, quoted
 from service.extras import needs
 from service.inputs.manifest import CONSTRAINTS, constraint_of
@@ -92,7 +91,7 @@ def read_rows(path: Path) -> Iterator[Row]:
             yield row
 
 
-def read_cells(path: Path) -> Iterator[Mapping[str, Any]]:
+def read_cells(path: Path) -> Iterator[Cells]:
     """Yield each row's cells by column; those of a CSV are text.
 
     Raises:
@@ -119,7 +118,7 @@ def read_cells(path: Path) -> Iterator[Mapping[str, Any]]:
         raise SettingsError(f"cannot read {path}: {error}") from error
 
 
-def _csv(path: Path) -> Iterator[Mapping[str, Any]]:
+def _csv(path: Path) -> Iterator[Cells]:
     with path.open(newline="", encoding="utf-8-sig") as file, large_cells():
         yield from csv.DictReader(file, strict=True)
 
@@ -134,7 +133,7 @@ def large_cells() -> Iterator[None]:
         csv.field_size_limit(before)
 
 
-def _jsonl(path: Path) -> Iterator[Mapping[str, Any]]:
+def _jsonl(path: Path) -> Iterator[Cells]:
     with path.open(encoding="utf-8") as file:
         for line in file:
             row = json.loads(line)
@@ -143,7 +142,7 @@ def _jsonl(path: Path) -> Iterator[Mapping[str, Any]]:
             yield row
 
 
-def _parquet(path: Path) -> Iterator[Mapping[str, Any]]:
+def _parquet(path: Path) -> Iterator[Cells]:
     with needs("batch", "a Parquet table needs pyarrow"):
         import pyarrow as pa
         from pyarrow import parquet
@@ -156,7 +155,7 @@ def _parquet(path: Path) -> Iterator[Mapping[str, Any]]:
         raise SettingsError(f"cannot read {path}: {error}") from error
 
 
-def to_row(number: int, cells: Mapping[str, Any]) -> Row | None:
+def to_row(number: int, cells: Cells) -> Row | None:
     """Return the row that cells describe, or None if it has no reading.
 
     Raises:
@@ -194,7 +193,7 @@ def to_row(number: int, cells: Mapping[str, Any]) -> Row | None:
     )
 
 
-def _text(cells: Mapping[str, Any], name: str) -> str:
+def _text(cells: Cells, name: str) -> str:
     """Return a cell's text; empty if there is none.
 
     Raises:
@@ -210,7 +209,7 @@ def _text(cells: Mapping[str, Any], name: str) -> str:
     return cell
 
 
-def _digit(found: Mapping[str, Any]) -> Digit:
+def _digit(found: Cells) -> Digit:
     label = _text(found, "label")
     left, top, right, bottom = extent = tuple(map(float, found["extent"]))
     if not all(map(math.isfinite, extent)):

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from service.errors import DigitstripError
+from service.json_object import JsonObject
 from service.review.constraints import Constraints
 from service.review.crops import Crops, extents_in
 from service.review.decisions import Action, RowState, Task
@@ -29,7 +29,7 @@ class Viewer:
     constraints: Constraints
     crops: Crops
 
-    def view(self, row: Row, task: Task, state: RowState, odd: int | None) -> dict[str, Any]:
+    def view(self, row: Row, task: Task, state: RowState, odd: int | None) -> JsonObject:
         """Return a row as a person may see it.
 
         Args:
@@ -38,7 +38,7 @@ class Viewer:
             state: what was keyed so far.
             odd: a digit that was marked on a carpet, by its place.
         """
-        view: dict[str, Any] = {
+        view: JsonObject = {
             "row": row.number,
             "task": task,
             "name": row.id or row.source,
@@ -74,14 +74,14 @@ class Viewer:
             view["reasons"] = row.reasons
         return view
 
-    def _others(self, row: Row) -> list[dict[str, Any]]:
+    def _others(self, row: Row) -> list[JsonObject]:
         """Return other values than the machine's, those that the constraint allows first."""
         different = [each for each in dict.fromkeys(other_values(row)) if each != row.value]
         checked = self._checked(row, different)
         allowed = [each for each in checked if each["allowed"]]
         return (allowed or checked)[:CHOICES]
 
-    def _checked(self, row: Row, values: Iterable[str]) -> list[dict[str, Any]]:
+    def _checked(self, row: Row, values: Iterable[str]) -> list[JsonObject]:
         return [
             {"text": value, "allowed": self.constraints.check(row, value).allowed}
             for value in values

@@ -26,6 +26,8 @@ CHECK_SECONDS = 0.1  # between checks of what has come in part
 CHECKS = 3  # in a row at which a stream has a part of a message, from which that is a slow one
 PART_BYTES = 65_535  # that gRPC holds of any call's message, whether it is read or not
 
+Message = Any  # what a method's deserializer makes: protobuf's class, or the bytes as they are
+
 
 class Receiver(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc ships no types
     """Receives every method's requests under the bounds.
@@ -150,7 +152,7 @@ class Receiver(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc ships 
     def _unary(self, handler: grpc.RpcMethodHandler, name: str) -> Any:  # noqa: ANN401 - grpc ships no types
         decode = handler.request_deserializer or _unchanged
 
-        async def serve(_: object, context: grpc.aio.ServicerContext) -> Any:  # noqa: ANN401
+        async def serve(_: object, context: grpc.aio.ServicerContext) -> Any:  # noqa: ANN401 - grpc ships no types
             if (received := await self._one(context, decode, name)) is None:
                 return None
             message, hold = received
@@ -163,7 +165,7 @@ class Receiver(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc ships 
 
         return serve
 
-    def _unary_stream(self, handler: grpc.RpcMethodHandler, name: str) -> Any:  # noqa: ANN401
+    def _unary_stream(self, handler: grpc.RpcMethodHandler, name: str) -> Any:  # noqa: ANN401 - grpc ships no types
         decode = handler.request_deserializer or _unchanged
 
         async def serve(_: object, context: grpc.aio.ServicerContext) -> None:
@@ -172,12 +174,12 @@ class Receiver(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc ships 
 
         return serve
 
-    def _stream(self, handler: grpc.RpcMethodHandler, name: str) -> Any:  # noqa: ANN401
+    def _stream(self, handler: grpc.RpcMethodHandler, name: str) -> Any:  # noqa: ANN401 - grpc ships no types
         if getattr(handler.stream_stream, "receives", False):  # under the bounds by itself
             return handler.stream_stream
         decode = handler.request_deserializer or _unchanged
 
-        async def bounded(context: grpc.aio.ServicerContext) -> AsyncIterator[Any]:
+        async def bounded(context: grpc.aio.ServicerContext) -> AsyncIterator[Message]:
             while True:
                 await self.held.room()
                 received = await self._next(context, decode, None)
@@ -201,14 +203,14 @@ class Receiver(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc ships 
     async def _one(
         self,
         context: grpc.aio.ServicerContext,
-        decode: Callable[[bytes], Any],
+        decode: Callable[[bytes], Message],
         name: str,
-    ) -> tuple[Any, Hold] | None:
+    ) -> tuple[Message, Hold] | None:
         """Receive and decode the one message of a call; it is held until the call has ended.
 
         Returns None if the call is refused.
         """
-        received: tuple[Any, int] | DigitstripError | None = self.held.overloaded()
+        received: tuple[Message, int] | DigitstripError | None = self.held.overloaded()
         try:
             if await self._has_room():
                 received = await self._next(context, decode, self.seconds)
@@ -240,9 +242,9 @@ class Receiver(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc ships 
     async def _next(
         self,
         context: grpc.aio.ServicerContext,
-        decode: Callable[[bytes], Any],
+        decode: Callable[[bytes], Message],
         seconds: float | None,
-    ) -> tuple[Any, int] | DigitstripError | None:
+    ) -> tuple[Message, int] | DigitstripError | None:
         """Return the next message and its size, None at the end, or the error as a value.
 
         An error that is raised holds the frames that it passed through, and with them the message.
@@ -270,7 +272,7 @@ class _Wait:
     checks: int = 0  # in a row, at which a part of a message was there
 
 
-async def _respond(responses: Any, context: grpc.aio.ServicerContext) -> None:  # noqa: ANN401
+async def _respond(responses: Any, context: grpc.aio.ServicerContext) -> None:  # noqa: ANN401 - as above
     """Write what a method yields; one that writes by itself is only awaited."""
     if not inspect.isasyncgen(responses):
         await responses

@@ -34,21 +34,21 @@ class _Core(cygrpc.AioServer):  # type: ignore[misc]  # grpc ships no types
         self,
         loop: asyncio.AbstractEventLoop,
         thread_pool: Any,  # noqa: ANN401 - grpc's own arguments
-        handlers: Any,  # noqa: ANN401
+        handlers: Any,  # noqa: ANN401 - the same
         interceptors: Sequence[grpc.aio.ServerInterceptor],
-        *others: Any,  # noqa: ANN401
+        *others: Any,  # noqa: ANN401 - the same
     ) -> None:
         super().__init__(loop, thread_pool, handlers, interceptors, *others)
         self.loop, self.interceptors = loop, tuple(interceptors)
         self.refusing: set[asyncio.Task[None]] = set()
 
-    def _make_request_call_future(self, method: bytes | None) -> asyncio.Future[Any]:
+    def _make_request_call_future(self, method: bytes | None) -> asyncio.Future[Any]:  # grpc's
         """Return a future of the next call of a method, as grpc.aio's loop expects it.
 
         Of unregistered methods (None) there is none: the future ends with the server.
         """
         if method is not None:
-            future: asyncio.Future[Any] = super()._make_request_call_future(method)
+            future: asyncio.Future[Any] = super()._make_request_call_future(method)  # grpc's
             return future
         return self.loop.create_task(self._refuse_all())
 

@@ -309,7 +309,7 @@ def load_settings(file: Path | None = None, **flags: object) -> Settings:
 
     given = {name: value for name, value in flags.items() if value is not None}
     try:
-        return WithFile(**cast(dict[str, Any], given))
+        return WithFile(**cast(dict[str, Any], given))  # pydantic checks their types
     except ValidationError as error:
         complaints = "; ".join(_complaint(each) for each in error.errors())
         raise SettingsError(f"bad settings: {complaints}") from error

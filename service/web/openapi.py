@@ -11,9 +11,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from service.api.options import CHECK_DIGITS
+from service.json_object import JsonObject
 from service.pb import recognizer_pb2 as pb
 
-Schema = dict[str, Any]
+Schema = JsonObject
 
 TEXT: Schema = {"type": "string"}
 NUMBER: Schema = {"type": "number"}

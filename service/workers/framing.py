@@ -6,9 +6,11 @@ Workers decode untrusted bytes, so nothing that they send is ever executed, as a
 import json
 import struct
 from collections.abc import Iterator
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
-Head = dict[str, Any]
+from service.json_object import JsonObject
+
+Head = JsonObject
 
 SIZES = struct.Struct("<IQ")  # of head and body, bytes
 MAX_HEAD, MAX_BODY = 2**20, 2**30  # bytes of a frame

@@ -69,7 +69,7 @@ class WorkerGroup:
         self._too_large = too_large
         self._constraints = constraints
         self._idle: list[WorkerProcess] = []
-        self._starting: set[asyncio.Task[Any]] = set()
+        self._starting: set[asyncio.Task[Any]] = set()  # of any result
         self._closing = False
 
     def submit(self, job: Job, now: float) -> None:

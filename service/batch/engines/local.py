@@ -7,18 +7,21 @@ is free. An item that crashes MAX_ATTEMPTS workers by itself is set aside.
 import heapq
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import count, islice
 from multiprocessing.connection import wait
 from types import TracebackType
-from typing import Any, Self
+from typing import Self, TypeVar
 
-from service.batch.engines.process import Failed, Task, Work, WorkerProcess
+from service.batch.engines.process import Task, WorkerProcess
 from service.batch.engines.worker import Worker
 from service.batch.outputs.rows import failed_page
 from service.batch.pages import ItemResult
 from service.batch.plan import Place, Plan
 from service.errors import DigitstripError, ReadingTooLong, WorkerDied
+
+Argument = TypeVar("Argument")
+Result = TypeVar("Result")
 
 TASK = 16  # items of a task
 TASKS_PER_WORKER = 4  # that are in work or waiting for their turn to be yielded
@@ -67,8 +70,12 @@ class LocalEngine:
             yield each._replace(following=pages[each.place.page + step - pages.start :])
 
     def map(
-        self, work: Work, arguments: Iterable[Any], failed: Failed, size: int = TASK
-    ) -> Iterator[Any]:
+        self,
+        work: Callable[[Worker, Sequence[Argument]], Sequence[Result]],
+        arguments: Iterable[Argument],
+        failed: Callable[[Argument, DigitstripError], Result],
+        size: int = TASK,
+    ) -> Iterator[Result]:
         """Yield a worker's result for each argument, in order.
 
         Args:

@@ -15,8 +15,11 @@ from service.batch.engines.worker import Worker
 from service.batch.plan import Plan
 from service.errors import DigitstripError
 
-Work = Callable[[Worker, Sequence[Any]], Sequence[Any]]  # one result for each argument
-Failed = Callable[[Any, DigitstripError], Any]  # the result of an argument that was given up
+# Of any type, since tasks of several share a queue; `LocalEngine.map` holds them together.
+Argument = Any
+Result = Any
+Work = Callable[[Worker, Sequence[Argument]], Sequence[Result]]  # one result for each argument
+Failed = Callable[[Argument, DigitstripError], Result]  # of an argument that was given up
 
 
 class Task:
@@ -28,15 +31,15 @@ class Task:
         failed: makes the result of an argument that no worker survives, or that takes too long.
     """
 
-    def __init__(self, work: Work, arguments: Sequence[Any], failed: Failed) -> None:
+    def __init__(self, work: Work, arguments: Sequence[Argument], failed: Failed) -> None:
         self.work = work
         self.arguments = arguments
         self.failed = failed
         self.crashes = 0  # of workers, at this task
         self.singles: list[Task] | None = None  # that it was split into
-        self._results: Sequence[Any] | None = None
+        self._results: Sequence[Result] | None = None
 
-    def finish(self, results: Sequence[Any]) -> None:
+    def finish(self, results: Sequence[Result]) -> None:
         """Keep the results."""
         self._results = results
 
@@ -49,7 +52,7 @@ class Task:
         self.singles = [Task(self.work, [each], self.failed) for each in self.arguments]
         return self.singles
 
-    def results(self) -> Sequence[Any] | None:
+    def results(self) -> Sequence[Result] | None:
         """Return the results, None before all are there."""
         if self.singles is None:
             return self._results
@@ -106,10 +109,10 @@ class WorkerProcess:
         self.connection.close()
 
 
-def _work(connection: "Connection[Any, Any]", plan: Plan) -> None:
+def _work(connection: "Connection[Any, Any]", plan: Plan) -> None:  # pickles, either way
     """Work on tasks until the parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends its workers
-    tasks: SimpleQueue[tuple[Work, Sequence[Any]]] = SimpleQueue()
+    tasks: SimpleQueue[tuple[Work, Sequence[Argument]]] = SimpleQueue()
     threading.Thread(target=_receive, args=(connection, tasks), daemon=True).start()
     try:
         worker = Worker(plan)
@@ -125,7 +128,10 @@ def _work(connection: "Connection[Any, Any]", plan: Plan) -> None:
             connection.send(error)
 
 
-def _receive(connection: "Connection[Any, Any]", tasks: "SimpleQueue[Any]") -> None:
+def _receive(
+    connection: "Connection[Any, Any]",  # as above
+    tasks: "SimpleQueue[tuple[Work, Sequence[Argument]]]",
+) -> None:
     """Take in tasks as they come, so that the parent never waits for a worker that is busy."""
     try:
         while True:

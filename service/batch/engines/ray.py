@@ -7,7 +7,7 @@ blocks on others.
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -33,7 +33,7 @@ class BlockReader:
         self.shards = shards
         self.engine = LocalEngine(plan, 1)
 
-    def __call__(self, batch: dict[str, Any]) -> dict[str, list[int]]:
+    def __call__(self, batch: Mapping[str, Iterable[int]]) -> dict[str, list[int]]:
         """Read blocks; the numbers of each are a row."""
         counts = [self._read(int(block)) for block in batch["block"]]
         return {name: [getattr(each, name) for each in counts] for name in BlockCounts._fields}
@@ -85,7 +85,7 @@ def read_blocks(job: Job, plan: Plan, shards: Shards, blocks: list[int]) -> Iter
 
 
 @contextmanager
-def _connected(job: Job) -> Iterator[Any]:
+def _connected(job: Job) -> Iterator[Any]:  # Ray itself, imported only where it is needed
     """Be connected to a cluster, or to a local Ray that nothing outside this machine reaches."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would send statistics home
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # errors are raised, not logged

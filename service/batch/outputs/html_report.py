@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 from service.batch.job import Job
@@ -22,6 +21,7 @@ from service.batch.plan import Place
 from service.durable_files import new_partial, writing
 from service.errors import SettingsError
 from service.inputs.items import Item
+from service.json_object import JsonObject
 from service.recognition.calibration import not_calibrated
 
 CARDS = 60  # of a page
@@ -286,7 +286,7 @@ class Report:
         yield "</table></div>"
 
     def _made_by(self) -> str:
-        row: dict[str, Any] | None = next(
+        row: JsonObject | None = next(
             (json.loads(record.page.row) for record in self.records()), None
         )
         if row is None:

@@ -6,11 +6,11 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from service.batch.pages import Record
 from service.durable_files import writing
 from service.inputs.items import Item
+from service.json_object import JsonObject
 
 LIST = "reasons.jsonl"
 NAME = 120  # characters of a source's name that a copy's name keeps
@@ -34,7 +34,7 @@ def quarantine(folder: Path, items: Iterable[Item], records: Iterable[Record], c
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         file = (folder / LIST).open("w", encoding="ascii")
-    rows: deque[list[dict[str, Any]]] = deque()  # of the items that are being copied
+    rows: deque[list[JsonObject]] = deque()  # of the items that are being copied
     with file:
         for copied in copy(_wanted(folder, items, records, rows)):
             for row in rows.popleft():
@@ -48,7 +48,7 @@ def _wanted(
     folder: Path,
     items: Iterable[Item],
     records: Iterable[Record],
-    rows: deque[list[dict[str, Any]]],
+    rows: deque[list[JsonObject]],
 ) -> Iterator[tuple[Item, Path]]:
     """Yield each item with failed pages once, and note their rows."""
     numbered, at = iter(items), -1

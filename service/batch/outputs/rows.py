@@ -1,16 +1,16 @@
 """Rows: the result of a page as a table has it, the same whichever engine read it."""
 
 import json
-from typing import Any
 
 from service.api.json_records import to_record
 from service.batch.pages import PageResult, PageStatus
 from service.batch.plan import Plan
 from service.errors import DigitstripError, InputError, UnreadableSource
 from service.inputs.items import Item
+from service.json_object import JsonObject
 from service.pb import recognizer_pb2 as pb
 
-Row = dict[str, Any]
+Row = JsonObject
 
 # A row's columns, in order; digits, alternatives and the like are nested. Pages count from 1.
 COLUMNS = (

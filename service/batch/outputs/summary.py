@@ -6,9 +6,10 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 from service.batch.pages import PageResult, PageStatus, Record
+from service.json_object import JsonObject
 from service.recognition.calibration import not_calibrated
 
 BARS = 20  # of the histogram of confidences
@@ -41,7 +42,7 @@ class Summary:
     retries: Counter[str] = field(default_factory=Counter)  # of those that may pass
     confidences: list[int] = field(default_factory=_no_bars)  # not to be reviewed
     unsure: list[int] = field(default_factory=_no_bars)  # to be reviewed
-    failures: list[dict[str, Any]] = field(default_factory=list)  # the first failed rows
+    failures: list[JsonObject] = field(default_factory=list)  # the first failed rows
     uncalibrated: str = ""  # the digest of the model that read, if it is not calibrated
     _least: list[tuple[float, int, int, bytes]] = field(default_factory=list)  # heap of negatives
 
@@ -98,7 +99,7 @@ class Summary:
         if self.uncalibrated:
             yield not_calibrated(self.uncalibrated)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return the counts."""
         return {
             "items": self.items,
@@ -112,7 +113,7 @@ class Summary:
         }
 
     @classmethod
-    def from_json(cls, counts: dict[str, Any]) -> Self:
+    def from_json(cls, counts: JsonObject) -> Self:
         """Return the counts that `to_json` gave."""
         return cls(
             items=counts["items"],

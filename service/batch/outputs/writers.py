@@ -12,6 +12,7 @@ from service.batch.pages import PageResult
 from service.csv_cells import as_text, guarded, line_of
 from service.errors import SettingsError, quoted
 from service.extras import needs
+from service.json_object import JsonObject
 from service.pb import recognizer_pb2 as pb
 
 GROUP = 8192  # rows of a Parquet file's row groups
@@ -128,13 +129,13 @@ def write_parquet(pages: Iterable[PageResult], path: Path, scores: bool) -> None
             file.write_table(table, row_group_size=table.num_rows)
 
 
-def tables(pages: Iterable[PageResult], scores: bool) -> Iterator[Any]:
+def tables(pages: Iterable[PageResult], scores: bool) -> Iterator[Any]:  # pyarrow has no types
     """Yield pages as Arrow tables of a row group's size."""
     import pyarrow as pa
 
     schema, pages = schema_of(scores), iter(pages)
     size = GROUP_WITH_SCORES if scores else GROUP
-    parts: list[Any] = []
+    parts: list[Any] = []  # Arrow tables
     while piece := list(islice(pages, min(PIECE, size))):
         rows = [json.loads(page.row) for page in piece]
         for row, page in zip(rows, piece, strict=True):
@@ -217,7 +218,7 @@ def schema_of(scores: bool) -> Any:  # noqa: ANN401 - pyarrow is not imported wi
     return pa.schema(fields)
 
 
-def _tensor(scores: bytes) -> dict[str, Any] | None:
+def _tensor(scores: bytes) -> JsonObject | None:
     if not scores:
         return None
     score_map = pb.ScoreMap.FromString(scores)

@@ -23,6 +23,7 @@ from service.batch.state.marks import MARK, REFRESH, differences, mark
 from service.errors import SettingsError, UnwritableOutput
 from service.extras import needs
 from service.inputs.items import Item
+from service.json_object import JsonObject
 from service.pb import recognizer_pb2 as pb
 
 MADE_BY = "digitstrip batch"
@@ -184,7 +185,7 @@ class Shards:
     ) -> None:
         """Nothing is open between calls."""
 
-    def _system(self) -> tuple[Any, str]:
+    def _system(self) -> tuple[Any, str]:  # fsspec has no types
         with needs("ray", "--engine ray needs fsspec"):
             import fsspec
         system, root = fsspec.core.url_to_fs(self.location)
@@ -198,14 +199,14 @@ class Shards:
             metadata = parquet.read_schema(file).metadata or {}
         return str(metadata.get(b"mark", b"").decode("ascii"))
 
-    def _table(self, name: str, columns: list[str] | None = None) -> Any:  # noqa: ANN401
+    def _table(self, name: str, columns: list[str] | None = None) -> Any:  # noqa: ANN401 - pyarrow has no types
         from pyarrow import parquet
 
         system, root = self._system()
         with system.open(f"{root}/{name}", "rb") as file:
             return parquet.read_table(file, columns=columns)
 
-    def _write(self, name: str, table: Any, fingerprint: str) -> None:  # noqa: ANN401
+    def _write(self, name: str, table: Any, fingerprint: str) -> None:  # noqa: ANN401 - an Arrow table
         from pyarrow import parquet
 
         system, root = self._system()
@@ -283,7 +284,7 @@ def schema_of_items() -> Any:  # noqa: ANN401 - pyarrow is not imported without 
     )
 
 
-def _record(row: dict[str, Any]) -> Record:
+def _record(row: JsonObject) -> Record:
     kept = {column: row[column] for column in COLUMNS}
     scores = b""
     if row.get("scores"):

@@ -51,7 +51,7 @@ class _Server(ThreadingMixIn, WSGIServer):
         self._open: dict[socket.socket, None] = {}  # in the order in which they came
         self._lock = threading.Lock()
 
-    def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401
+    def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as socketserver's
         with self._lock:
             self._open[request] = None
             oldest = next(iter(self._open)) if len(self._open) > MAX_CONNECTIONS else None
@@ -60,12 +60,12 @@ class _Server(ThreadingMixIn, WSGIServer):
                 _end(oldest)
         super().process_request(request, client_address)
 
-    def shutdown_request(self, request: Any) -> None:  # noqa: ANN401
+    def shutdown_request(self, request: Any) -> None:  # noqa: ANN401 - as socketserver's
         with self._lock:
             self._open.pop(request, None)
         super().shutdown_request(request)
 
-    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as socketserver's
         """Say nothing of a connection that was ended before it was answered."""
 
 

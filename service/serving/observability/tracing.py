@@ -47,6 +47,7 @@ class OpenTelemetryTracer(NoOpTracer):
         self._provider = TracerProvider(resource=Resource.create({SERVICE_NAME: "digitstrip"}))
         self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
         self._tracer = self._provider.get_tracer("digitstrip")
+        # Functions of a library that is imported only here: their types cannot be named above.
         self._context_of: Any = propagate.extract
         self._in_span: Any = trace.set_span_in_context
         self._failed = trace.Status(trace.StatusCode.ERROR)
