@@ -7,6 +7,7 @@ from service.api.service import RecognitionService
 from service.errors import BadOption, TooManyPixels
 from service.imaging.decode import decode
 from service.imaging.limits import Limits
+from service.pb import recognizer_pb2 as pb
 from service.recognition.model import ModelFiles
 from service.recognition.recognizer import Options, Recognizer
 from tests.conftest import STRIPS
@@ -41,6 +42,26 @@ def test_the_figures_of_a_recognition_are_returned_with_it(service):
 def test_a_file_and_its_gray_levels_are_recognized_alike(service):
     raster = service.recognize(to_request(decode(ENCODED).gray)).response
     assert raster == service.recognize(to_request(ENCODED)).response
+
+
+def test_probabilities_less_than_a_double_can_say_are_0_and_the_likeliest_is_still_the_text(
+    service,
+):
+    gray = np.tile(decode((STRIPS / "thirty-digits.png").read_bytes()).gray, (1, 3))
+    seen = service.recognize(to_request(gray)).response.text
+    wrong = "".join(str((int(digit) + 5) % 10) for digit in seen)
+    allowed = [wrong[:-right] + seen[-right:] for right in (1, 3, 2)]  # ends that are right
+    response = service.recognize(
+        to_request(gray, allowed=allowed, alternatives=2, accepted_error_rate=0.05)
+    ).response
+    assert response.allowed_probability == 0
+    assert response.exact
+    assert response.text == allowed[1]
+    assert [each.text for each in response.alternatives] == [allowed[2], allowed[0]]
+    assert [each.confidence for each in response.alternatives] == [0, 0]
+    assert response.constraint_outcome == pb.CONSTRAINT_OUTCOME_CHANGED
+    assert response.decision == pb.DECISION_REVIEW
+    assert pb.REVIEW_REASON_LOW_CONFIDENCE in response.review_reasons
 
 
 def test_an_option_is_checked_before_the_image_is_decoded(service):
