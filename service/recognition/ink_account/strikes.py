@@ -6,7 +6,8 @@ import numpy.typing as npt
 
 from service.recognition.ink_account.page_ink import PageInk
 from service.recognition.ink_account.strokes import goes_through
-from service.recognition.normalize.ink_mask import PIECE, Mask, connected
+from service.recognition.normalize.ink_mask import Mask, connected
+from service.recognition.normalize.pieces import PIECE
 
 STRIKE = 1.2  # length of a level stroke through the digits' middle, at least
 STRUCK = 0.7  # share of the digits' whole width that it has, at least

@@ -73,6 +73,7 @@ def normalize(gray: Gray, aspect: float = 1.0, note: Note = ignore) -> Line:
     mask = find_ink(ink)
     seen = bool(mask.any()) or not has_traces(ink)
     blots = find_blots(bright, mask)
+    del bright  # of a wide strip, each array of its pixels counts
     rules = find_rules(mask)
     erased = rules.mask
     ink, mask = np.where(erased, np.uint8(0), ink), mask & ~erased
@@ -87,5 +88,7 @@ def normalize(gray: Gray, aspect: float = 1.0, note: Note = ignore) -> Line:
     if band is None:
         band, ink = (0.0, float(ink.shape[0])), np.zeros_like(ink)
     top, bottom = band
-    working = WorkingPage(mask | blots, erased, to_source, seen, rules.doubtful)
+    mask |= blots
+    del blots
+    working = WorkingPage(mask, erased, to_source, seen, rules.doubtful)
     return cut(gray, ink, working, polarity, top, bottom)

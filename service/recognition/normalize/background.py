@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 
 from service.imaging.page import Gray
+from service.recognition.normalize.pieces import pieces
 
 
 def remove_background(bright: Gray) -> Gray:
@@ -16,9 +17,14 @@ def remove_background(bright: Gray) -> Gray:
         (height, width) uint8, gray levels above the local background.
     """
     side = max(bright.shape[0] * 2 // 5, 3) | 1
-    # Reflected edges: ink that touches the page's edge is not taken for paper.
-    padded = cv2.copyMakeBorder(bright, side, side, side, side, cv2.BORDER_REFLECT)
     kernel = cv2.getStructuringElement(cv2.MORPH_RECT, (side, side))
-    background = cv2.morphologyEx(cv2.medianBlur(padded, 3), cv2.MORPH_OPEN, kernel)
-    background = cv2.blur(background, (side, side))[side:-side, side:-side]
-    return np.asarray(cv2.subtract(bright, background), np.uint8)
+    ink = np.empty_like(bright)
+    # What is subtracted depends on pixels within 1.5 sides: pieces give what the whole page would.
+    for seen, kept, piece in pieces(bright, 2 * side):
+        left, right = side * (seen.start == 0), side * (seen.stop == bright.shape[1])
+        # Reflected edges: ink that touches the page's edge is not taken for paper.
+        padded = cv2.copyMakeBorder(bright[:, seen], side, side, left, right, cv2.BORDER_REFLECT)
+        background = cv2.morphologyEx(cv2.medianBlur(padded, 3), cv2.MORPH_OPEN, kernel)
+        background = cv2.blur(background, (side, side))[side:-side, left:]
+        ink[:, piece] = cv2.subtract(bright[:, piece], background[:, kept])
+    return ink

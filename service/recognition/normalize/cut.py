@@ -62,5 +62,7 @@ def stretch(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     strong = lit[lit > threshold]
     full = quantile(strong, FULL) if strong.size else float(threshold)
     floor = 0.35 * float(threshold)
-    stretched = (pixels.astype(np.float32) - floor) * (255 / max(full - floor, 1))
-    return np.asarray(np.clip(stretched, 0, 255), np.uint8)
+    # A table of all levels: the line in floats would take several times as much memory.
+    stretched = (np.arange(256, dtype=np.float32) - floor) * (255 / max(full - floor, 1))
+    table = np.asarray(np.clip(stretched, 0, 255), np.uint8)
+    return np.asarray(cv2.LUT(pixels, table), np.uint8)

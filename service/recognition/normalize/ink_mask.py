@@ -7,13 +7,12 @@ import numpy as np
 import numpy.typing as npt
 
 from service.imaging.page import Gray
+from service.recognition.normalize.pieces import PIECE
 
 LEAST_CONTRAST = 12  # gray levels between ink and paper, below which no ink is made out
 TRACE = 2.0  # gray levels of smoothed ink, from which a page without ink is not blank, either
 ABOVE_NOISE = 8.0  # standard deviations of smoothed noise, the same
 STROKES = 0.005  # of a page's area, that traces cover at least
-
-PIECE = 16_384  # columns that are looked at once, where more would take too much memory
 
 Mask = npt.NDArray[np.bool_]  # (height, width)
 Labels = npt.NDArray[np.integer]  # (height, width) numbers of components
@@ -22,12 +21,14 @@ Stats = npt.NDArray[np.int32]  # (components, 5) in columns named `cv2.CC_STAT_`
 
 def find_ink(ink: Gray) -> Mask:
     """Return where the ink is, by Otsu's threshold; nowhere on a page without contrast."""
-    threshold, _ = cv2.threshold(ink, 0, 255, cv2.THRESH_OTSU)
-    mask = ink > threshold
-    if not mask.any() or mask.all():
-        return np.zeros_like(mask)
-    contrast = float(ink[mask].mean()) - float(ink[~mask].mean())
-    return mask if contrast >= LEAST_CONTRAST else np.zeros_like(mask)
+    threshold = round(cv2.threshold(ink, 0, 255, cv2.THRESH_OTSU)[0])
+    counts = cv2.calcHist([ink], [0], None, [256], [0, 256]).ravel().astype(np.float64)
+    sums = counts * np.arange(256)
+    paper, inked = slice(0, threshold + 1), slice(threshold + 1, 256)
+    if not counts[inked].any() or not counts[paper].any():
+        return np.zeros(ink.shape, np.bool_)
+    contrast = sums[inked].sum() / counts[inked].sum() - sums[paper].sum() / counts[paper].sum()
+    return ink > threshold if contrast >= LEAST_CONTRAST else np.zeros(ink.shape, np.bool_)
 
 
 def find_blots(bright: Gray, mask: Mask) -> Mask:
@@ -40,9 +41,10 @@ def find_blots(bright: Gray, mask: Mask) -> Mask:
     if not mask.any():
         return np.zeros_like(mask)
     paper, ink = median_level(bright, ~mask), median_level(bright, mask)
-    dark = (bright >= (paper + 2 * ink) / 3) & ~mask
+    dark = bright >= (paper + 2 * ink) / 3
+    dark[mask] = False
     opened = cv2.morphologyEx(dark.view(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
-    return np.asarray(opened > 0, np.bool_)
+    return np.asarray(opened, np.uint8).view(np.bool_)  # 0 and 1
 
 
 def has_traces(ink: Gray) -> bool:

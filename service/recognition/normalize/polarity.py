@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from service.imaging.page import Gray
+from service.recognition.normalize.pieces import pieces
 
 
 class Polarity(Enum):
@@ -22,9 +23,11 @@ def find_polarity(page: Gray) -> Polarity:
     That is the sign of the skewness, which a gradient of the lighting does not move.
     """
     side = max(page.shape[0] * 2 // 3, 3)
-    surroundings = cv2.blur(page, (side, side), borderType=cv2.BORDER_REFLECT)
-    darker = third_moment(cv2.subtract(surroundings, page))
-    lighter = third_moment(cv2.subtract(page, surroundings))
+    darker = lighter = 0.0
+    for seen, kept, piece in pieces(page, side):
+        around = cv2.blur(page[:, seen], (side, side), borderType=cv2.BORDER_REFLECT)[:, kept]
+        darker += third_moment(cv2.subtract(around, page[:, piece]))
+        lighter += third_moment(cv2.subtract(page[:, piece], around))
     return Polarity.DARK_ON_LIGHT if darker >= lighter else Polarity.LIGHT_ON_DARK
 
 

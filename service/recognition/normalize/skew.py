@@ -5,7 +5,8 @@ import numpy as np
 
 from service.imaging.page import Gray
 from service.recognition.normalize.band import weighted_median
-from service.recognition.normalize.ink_mask import PIECE, Mask, Stats
+from service.recognition.normalize.ink_mask import Mask, Stats
+from service.recognition.normalize.pieces import PIECE
 from service.recognition.views import Matrix
 
 MOST = 0.3  # tangent, 17 degrees

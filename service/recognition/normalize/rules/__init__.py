@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from service.recognition.normalize.ink_mask import PIECE, Mask
+from service.recognition.normalize.ink_mask import Mask
+from service.recognition.normalize.pieces import PIECE
 from service.recognition.normalize.rules.comb import missing_dividers
 from service.recognition.normalize.rules.doubt import has_doubtful, joins_unprinted
 from service.recognition.normalize.rules.erase import line_pixels
