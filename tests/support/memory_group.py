@@ -2,6 +2,8 @@
 
 import os
 import re
+import signal
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -64,6 +66,14 @@ class MemoryGroup:
     def killed(self):
         """How many processes Linux killed for want of memory."""
         return int(re.search(r"oom_kill (\d+)", (self.path / self._events).read_text())[1])
+
+    def kill(self):
+        """Kill what still runs in the group."""
+        while pids := (self.path / "cgroup.procs").read_text().split():
+            for pid in pids:
+                with suppress(ProcessLookupError):
+                    os.kill(int(pid), signal.SIGKILL)
+            time.sleep(0.1)
 
     def __enter__(self):
         return self
