@@ -20,7 +20,7 @@ from service.review.journal import read_journal
 from service.review.people import People
 from service.review.run import Job, Result
 from tests.conftest import in_a_loop
-from tests.service.review.conftest import sent
+from tests.service.review.conftest import Server, sent
 from tests.support.http1 import ask
 from tests.support.review_tables import made_batch, row_of, write_table
 
@@ -35,7 +35,18 @@ def server(serve, batch):
     return serve(batch[0], "--name", "ada", "--sample", 2)
 
 
-def test_the_page_and_its_modules_are_served_with_a_policy_that_runs_nothing_else(server):
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory):
+    """One server, and its journal, for every test that confirms nothing."""
+    table, _ = made_batch(tmp_path_factory.mktemp("asked"), 12)
+    server = Server(table, "--name", "ada", "--sample", 2)
+    yield server, table.with_name("readings.jsonl.review")
+    status, said = server.stop()
+    assert (status, "Traceback" in said) == (0, False), said
+
+
+def test_the_page_and_its_modules_are_served_with_a_policy_that_runs_nothing_else(asked):
+    server, _ = asked
     status, page, headers = server.ask("")
     assert status == 200
     assert b'<script type="module" src="/main.js">' in page
@@ -85,28 +96,32 @@ def test_a_review_over_http(server, batch):
         ("api/nothing", None, {}, 404, "NO_SUCH_PATH"),
     ],
 )
-def test_what_is_malformed_is_refused_with_its_reason(server, path, body, headers, status, reason):
+def test_what_is_malformed_is_refused_with_its_reason(asked, path, body, headers, status, reason):
+    server, _ = asked
     found, answer, _ = server.ask(path, body, **headers)
     assert (found, answer["error"]["reason"]) == (status, reason)
 
 
 @pytest.mark.parametrize("token", ["\u0141ukasz", "\u4f60\u597d", "\ud800", "x" * 5000, 7, None])
-def test_who_needs_no_token_may_send_any(server, token):
+def test_who_needs_no_token_may_send_any(asked, token):
+    server, _ = asked
     status, answer, headers = server.ask("api/sign-in", {"token": token})
     assert (status, answer["who"], headers["Set-Cookie"]) == (200, "ada", None)
 
 
 @pytest.mark.parametrize("what", ["text", "undo"])
-def test_an_id_that_no_answer_can_have_is_refused(server, batch, what):
+def test_an_id_that_no_answer_can_have_is_refused(asked, what):
+    server, journal = asked
     (task,) = server.ask("api/tasks?count=1")[1]["tasks"]
     named = {"id": "\ud800"} if what == "text" else {"undoes": "\udfff"}
     event = sent(task["row"], "1") | {"what": what} | named
     status, answer, _ = server.ask("api/events", {"events": [event]})
     assert (status, answer["error"]["reason"]) == (400, "BAD_OPTION")
-    assert not read_journal(batch[0].with_name("readings.jsonl.review"))[1]
+    assert not read_journal(journal)[1]
 
 
-def test_a_body_that_is_too_large_is_refused_with_its_field(server):
+def test_a_body_that_is_too_large_is_refused_with_its_field(asked):
+    server, _ = asked
     host, port = server.listen.split(":")
     answer = asyncio.run(
         ask(
@@ -122,7 +137,8 @@ def test_a_body_that_is_too_large_is_refused_with_its_field(server):
     assert answer.error["field"] == "body"
 
 
-def test_json_that_is_too_deep_is_refused(server):
+def test_json_that_is_too_deep_is_refused(asked):
+    server, _ = asked
     request = urllib.request.Request(
         f"{server.url}api/events", b"[" * 100_000, {"Content-Type": "application/json"}
     )
@@ -138,8 +154,9 @@ def test_the_end_is_a_summary_and_the_next_command(server):
     assert "Traceback" not in said
 
 
-def test_a_second_server_is_refused(server, run, batch):
-    ended = run("review", batch[0], "--listen", "127.0.0.1:0")
+def test_a_second_server_is_refused(asked, run):
+    server, _ = asked
+    ended = run("review", server.table, "--listen", "127.0.0.1:0")
     assert ended.returncode == 2
     assert b"another `digitstrip review` has" in ended.stderr
 
