@@ -13,11 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from service.errors import SettingsError
 from service.http.server import HttpServer
 from service.review.app import MOST_DRAWN, review_app
 from service.review.crops import Crop
 from service.review.journal import read_journal
-from service.review.people import People
+from service.review.people import People, read_people
 from service.review.run import Job, Result
 from tests.conftest import in_a_loop
 from tests.service.review.conftest import Server, sent
@@ -265,20 +266,27 @@ async def test_no_more_scans_are_decoded_at_once_than_a_few(tmp_path, review):
 @pytest.mark.parametrize(
     ("content", "why"),
     [
-        ("", b"has no people"),
-        ("ada short\n", b"has 5 characters"),
-        ("aaaaaaaaaaaaaaaa\n", b"has no name"),
-        ("ada aaaaaaaaaaaaaaaa\nada bbbbbbbbbbbbbbbb\n", b"there already"),
-        ("ada aaaaaaaaaaaaaaaa\nben aaaaaaaaaaaaaaaa\n", b"one token twice"),
-        ("ada aaaaaaaaaaaaaaa\u0141\n", b"characters beyond ASCII"),
+        ("", "has no people"),
+        ("ada short\n", "has 5 characters"),
+        ("aaaaaaaaaaaaaaaa\n", "has no name"),
+        ("ada aaaaaaaaaaaaaaaa\nada bbbbbbbbbbbbbbbb\n", "there already"),
+        ("ada aaaaaaaaaaaaaaaa\nben aaaaaaaaaaaaaaaa\n", "one token twice"),
+        ("ada aaaaaaaaaaaaaaa\u0141\n", "characters beyond ASCII"),
     ],
 )
-def test_people_without_names_or_tokens_are_refused(run, tmp_path, batch, content, why):
+def test_people_without_names_or_tokens_are_refused(tmp_path, content, why):
     path = tmp_path / "people"
     path.write_text(content)
+    with pytest.raises(SettingsError, match=why):
+        read_people(path)
+
+
+def test_the_command_refuses_people_that_it_cannot_tell_apart(run, tmp_path, batch):
+    path = tmp_path / "people"
+    path.write_text("")
     ended = run("review", batch[0], "--people", path)
     assert ended.returncode == 2
-    assert why in b" ".join(ended.stderr.split())
+    assert b"has no people" in b" ".join(ended.stderr.split())
 
 
 def test_other_machines_are_served_with_people_only(run, batch):
