@@ -85,7 +85,17 @@ def network_name(training: str) -> str:
 
 
 def load(weights: Path) -> tuple[Network, str]:
-    """Return a run's best network, ready to score, and its training digest."""
+    """Return a run's best network, in evaluation mode on the CPU, and its record of training.
+
+    Args:
+        weights: a run's `best.pt`.
+
+    Returns:
+        The network, and the record as JSON: what `stages` reads.
+
+    Raises:
+        ModelError: the file cannot be read, is damaged, or is of an unknown network.
+    """
     try:
         state = torch.load(weights, map_location="cpu", weights_only=True)
         training = str(state["training"])
@@ -119,7 +129,15 @@ def load_model(model: Path) -> tuple[Network, str]:
 
 
 def floating(tensors: dict[str, npt.NDArray[np.generic]]) -> dict[str, npt.NDArray[np.generic]]:
-    """Return a model's tensors in floating point, by the names they had before `quantize`."""
+    """Return a model's tensors in floating point, by the names they had before `quantize`.
+
+    Args:
+        tensors: by name; those of 8 bits end in LEVELS and have a scale and a zero point, one for
+            all of it or one for each entry of the first axis.
+
+    Returns:
+        (level - zero point) × scale as float32; all others as they are.
+    """
     found: dict[str, npt.NDArray[np.generic]] = {}
     for name, values in tensors.items():
         if name.endswith(LEVELS):

@@ -74,13 +74,28 @@ def quantize(model: Path, out: Path, strips: Sequence[Gray], options: str) -> fl
 
 
 def agreement(one: Scorer, other: Scorer, strips: Sequence[Gray]) -> float:
-    """Return the share of positions at which two models find the same label most probable."""
+    """Return the share of positions at which two models find the same label most probable.
+
+    Args:
+        one: a model.
+        other: another, with the same labels and positions.
+        strips: (height, width) uint8 each, at least one; each is scored alone.
+    """
     same = [one.score(strip).argmax(-1) == other.score(strip).argmax(-1) for strip in strips]
     return float(np.concatenate([each.ravel() for each in same]).mean())
 
 
 def made_lines(digits: DigitSet, seed: int, count: int) -> list[Gray]:
-    """Make pages, as people fill in fields, and return their lines as networks are given them."""
+    """Make pages, as people fill in fields, and return the strips of their first views.
+
+    Args:
+        digits: that they are written with.
+        seed: decides everything random.
+        count: of pages; kinds take turns.
+
+    Returns:
+        (32, width) uint8 each, ink bright on 0: what a network is given.
+    """
     kinds = (StripConfig(), StripConfig.cells(), StripConfig.digitized())
     pages = (
         random_page(digits, np.random.default_rng([seed, n]), kinds[n % len(kinds)])

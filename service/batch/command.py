@@ -11,7 +11,22 @@ from service.inputs.expand import inputs_of
 
 
 def carry_out(job: Job, names: list[str], mode: ProgressMode, console: Console) -> int:
-    """Do a whole run, print how it ended, and return how many rows have no reading."""
+    """Do a whole run, and print how it began and ended.
+
+    Args:
+        job: what to write, and how.
+        names: of files, folders, globs, archives, manifests and URLs.
+        mode: how progress is shown; NONE prints nothing.
+        console: to print on.
+
+    Returns:
+        How many rows have no reading: what the exit status depends on.
+
+    Raises:
+        SettingsError: the run cannot resume with these settings or inputs.
+        UnwritableOutput: the output, or its journal, cannot be written.
+        KeyboardInterrupt: as it came; what was read by then is in the journal.
+    """
     quiet = mode is ProgressMode.NONE
     there, begun = job.output.exists(), has_begun(job.output)
     untouched = there and not begun and not job.refresh

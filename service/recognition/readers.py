@@ -104,6 +104,14 @@ def look(readers: Sequence[Scorer], strips: Sequence[Strip], line: Line) -> list
 
     Each is scored alone: in one batch they would be padded to the widest, which costs more than it
     spares, and shows the second reader's last positions paper where the strip ends.
+
+    Args:
+        readers: those that look.
+        strips: of the line, one a view.
+        line: that the strips are of; if it is blank, so are they.
+
+    Returns:
+        One look for each reader and strip: the first reader's, then the second's.
     """
     return [
         Look(scorer, strip, score(scorer, strip, line)) for scorer in readers for strip in strips
@@ -134,7 +142,15 @@ class Readers:
         self.sure, self.weight, self.strings = sure, weight, strings
 
     def rounds(self, further: bool) -> list[Round]:
-        """Plan who looks at what: at the first view, and at further ones where that is allowed."""
+        """Plan who looks at which views, cheapest first; most lines need the first round alone.
+
+        Args:
+            further: whether the line is narrow enough to be looked at in other sizes and by the
+                second reader.
+
+        Returns:
+            At least one round; later ones add their looks to those before.
+        """
         readers, sizes = [self.first], ALONE
         rounds = [Round(readers, (FIRST,), self.sure)]
         if self.second is not None and further:
@@ -146,7 +162,11 @@ class Readers:
         return rounds + [Round(readers, views, ENOUGH) for views in sizes] * further
 
     def lattice(self, looks: Sequence[Look]) -> Lattice:
-        """Prepare looks for their vote, each reader's weight spread evenly over its own."""
+        """Prepare looks for their vote, each reader's weight spread evenly over its own.
+
+        Args:
+            looks: at one line, the first reader's among them.
+        """
         second = sum(look.scorer is not self.first for look in looks)
         weight = self.weight if second else 0.0
         shares = {
@@ -173,6 +193,10 @@ class Readers:
             looks: at the line.
             constraint: on the text.
             text: the likeliest of the lattice.
+
+        Returns:
+            The ballot of all looks, each reader's own text with what it thinks of the others, and
+            the evidence of the most probable text.
         """
         rows: dict[str, list[int]] = {}
         for row, look in enumerate(looks):

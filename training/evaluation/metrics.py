@@ -153,7 +153,12 @@ def counts(reads: Sequence[Read]) -> tuple[Floats, Floats, Floats]:
 
 
 def share(part: Floats, whole: Floats) -> float:
-    """Return the sum of a part per sum of the whole, which may be none at all."""
+    """Return the sum of a part divided by the sum of the whole: a pooled rate.
+
+    Args:
+        part: (strips,) such as edits.
+        whole: (strips,) such as characters; a sum below 1 counts as 1.
+    """
     return float(part.sum() / max(whole.sum(), 1))
 
 

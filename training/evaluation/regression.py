@@ -66,7 +66,18 @@ def fit(
 
 
 def smoothed(right: Flags, weights: Floats | None = None) -> Floats:
-    """Return Platt's targets: what is sure of right and wrong ones after so many of each."""
+    """Return the targets to fit probabilities to, which are not quite 0 and 1 (Platt 1999).
+
+    As if one more right string and one more wrong one had been seen: so few strings, however they
+    were read, never make a confidence of 0 or 1.
+
+    Args:
+        right: (strips,) whether the whole string was.
+        weights: (strips,) how much each counts; None, all alike.
+
+    Returns:
+        (strips,) (right + 1) / (right + 2) for right ones, 1 / (wrong + 2) for wrong ones.
+    """
     weights = np.ones(len(right)) if weights is None else weights
     good, wrong = weights @ right, weights @ ~right
     return np.where(right, (good + 1) / (good + 2), 1 / (wrong + 2))

@@ -73,7 +73,12 @@ def initialize(network: nn.Module, rng: torch.Generator, reach: float | None = N
 
 
 def squared_error(outputs: Tensor, labels: Tensor) -> Tensor:
-    """Return half the squared distance to +1 at the label and -1 elsewhere, a unit."""
+    """Return the loss of 1989: half the mean squared distance to +1 at the label, -1 elsewhere.
+
+    Args:
+        outputs: (digits, labels), one unit a label.
+        labels: (digits,) int64.
+    """
     wanted = 2 * F.one_hot(labels, outputs.shape[1]).to(outputs.dtype) - 1
     return 0.5 * (outputs - wanted).square().mean()
 

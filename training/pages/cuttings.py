@@ -108,7 +108,16 @@ def upright(line: LabeledLine) -> Image:
 
 
 def clearest(ink: npt.NDArray[np.int64], first: float, stop: float) -> int:
-    """Return the column of least ink between two, the middle one of several."""
+    """Return the column of least ink between two, where neighbors are best cut apart.
+
+    Args:
+        ink: (columns,) its sum in each.
+        first: a column, perhaps beyond the line's begin.
+        stop: another, perhaps beyond its end; at least one column is looked at.
+
+    Returns:
+        The middle one of several that have hardly more ink than the least.
+    """
     left = min(max(int(first), 0), len(ink) - 1)
     right = max(min(int(stop), len(ink)), left + 1)
     least = np.flatnonzero(ink[left:right] <= ink[left:right].min() + 1)
@@ -157,7 +166,17 @@ def set_line(
 def chosen(
     text: str, cuttings: Cuttings, rng: np.random.Generator, config: StripConfig
 ) -> Sequence[Image]:
-    """Return a cutting for each digit of a text, of a size and width of its own."""
+    """Return a cutting for each digit of a text, of a size and width of its own.
+
+    Args:
+        text: digits, of each of which there is a cutting.
+        cuttings: to draw from.
+        rng: decides which, and their sizes.
+        config: how often a digit recurs with the same shape, and how often zeros are small.
+
+    Returns:
+        (height, width) uint8 each, ink bright on 0; heights are about FIELD pixels.
+    """
     images, latest = [], dict[str, int]()
     for digit in text:
         if digit not in latest or rng.random() >= config.alike:
@@ -174,7 +193,16 @@ def chosen(
 
 
 def leaning(line: Image, rng: np.random.Generator, config: StripConfig) -> Image:
-    """Slant a line and let it rise or fall."""
+    """Slant a line and let it rise or fall, each on a share of lines.
+
+    Args:
+        line: (height, width) uint8, ink bright on 0.
+        rng: decides whether, and how much.
+        config: the share of lines that slant, their tangents, and the share that climb.
+
+    Returns:
+        (height, width + 48): padded by 24 columns each side, so that nothing is cut off.
+    """
     tangent = rng.uniform(*config.slants) if rng.random() < config.slant else 0.0
     climb = rng.normal(0, 0.025) if rng.random() < config.climb else 0.0
     padded = np.pad(line, ((0, 0), (24, 24)))
@@ -185,7 +213,11 @@ def leaning(line: Image, rng: np.random.Generator, config: StripConfig) -> Image
 
 
 def cropped(line: Image) -> npt.NDArray[np.float32]:
-    """Return the part of a line that has ink, as shares of 1."""
+    """Return the part of a line that has ink, from 0 (paper) to 1 (ink).
+
+    Args:
+        line: (height, width) uint8, with at least one pixel above INK.
+    """
     rows, columns = np.nonzero(line > INK)
     part = line[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
     return np.asarray(part / np.float32(255), np.float32)

@@ -304,9 +304,15 @@ def line_scores(network: nn.Module, row: Tensor, widths: Tensor) -> tuple[Tensor
 
 
 def lines_loss(scores: Tensor, positions: Tensor, targets: Tensor, lengths: Tensor) -> Tensor:
-    """Return the negative log-probability per digit of the lines' texts, their mean.
+    """Return the mean of the lines' CTC losses, each divided by its digits (Graves et al. 2006).
 
     A text that has no room in its line, as after a bad cut, counts for nothing.
+
+    Args:
+        scores: (positions, lines, labels) log-probabilities, padded.
+        positions: (lines,) how many of them count.
+        targets: (digits,) int64, all lines' texts one after another.
+        lengths: (lines,) digits of each.
     """
     return F.ctc_loss(scores, targets, positions, lengths, blank=NONE, zero_infinity=True)
 

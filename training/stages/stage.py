@@ -80,10 +80,27 @@ class Stage(Protocol):
         """Return, JSON-ready, all that decides the weights: config, and digests of the data."""
 
     def batches(self, steps: Sequence[int]) -> Dataset[Batch]:
-        """Return the batches of some steps, each a function of the seed and its number alone."""
+        """Return the batches of some steps, made when they are asked for.
+
+        A batch is a function of the seed and its step alone, so a run that resumes, or has another
+        number of workers, sees the same ones.
+
+        Args:
+            steps: their numbers, from 0 over the whole run.
+        """
 
     def loss(self, network: nn.Module, batch: Batch) -> Tensor:
-        """Return a batch's loss."""
+        """Return a batch's loss, a float32 scalar to be minimized.
+
+        Args:
+            network: in training mode.
+            batch: one of `batches`, on the network's device.
+        """
 
     def judge(self, network: nn.Module, device: torch.device) -> Judgment:
-        """Return the held-out figures."""
+        """Return the figures on held-out digits and lines, by which the best epoch is chosen.
+
+        Args:
+            network: with the epoch's weights, averaged.
+            device: that it is on.
+        """

@@ -76,7 +76,13 @@ class WindowStage:
 
 
 def window_loss(network: nn.Module, windows: Tensor, labels: Tensor) -> Tensor:
-    """Return the mean negative log-likelihood of single windows' labels."""
+    """Return the mean negative log-likelihood of single windows' labels.
+
+    Args:
+        network: that scores them.
+        windows: (windows, 1, RECEPTIVE_FIELD, RECEPTIVE_FIELD), 0 (paper) to 255 (ink).
+        labels: (windows,) int64, of `training.networks.LABELS`.
+    """
     return F.nll_loss(network(windows)[:, 0, 0].float(), labels)
 
 

@@ -53,7 +53,16 @@ class PageReader(Protocol):
     def read(
         self, content: Content, page: int, request: pb.RecognizeRequest
     ) -> pb.RecognizeResponse:
-        """Return the response for a page; DigitstripError if it cannot be read."""
+        """Read a page.
+
+        Args:
+            content: the encoded document or image.
+            page: its number, from 0.
+            request: options; without an image.
+
+        Raises:
+            DigitstripError: it cannot be read.
+        """
 
 
 class InProcessReader:

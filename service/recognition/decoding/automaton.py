@@ -58,7 +58,17 @@ def explore(
     accepts: Callable[[State], bool],
     spell: Callable[[str], str] | None = None,
 ) -> Constraint:
-    """Tabulate every state that is reached from the starts."""
+    """Tabulate every state that is reached from the starts: a rule as a deterministic automaton.
+
+    Args:
+        starts: of the automaton; a string is accepted from any of them.
+        step: the state after a digit from 0 to 9; None if no string goes on like that.
+        accepts: whether a string may end in a state.
+        spell: writes an accepted string of digits with the literals that belong to it.
+
+    Raises:
+        BadConstraint: there are more states than a constraint may have.
+    """
     index = {start: number for number, start in enumerate(starts)}
     states = list(starts)
     steps: list[list[int]] = []
@@ -83,7 +93,17 @@ def trim(
     starts: tuple[int, ...],
     spell: Callable[[str], str] | None = None,
 ) -> Constraint:
-    """Cut off the states from which no accepting state is reached."""
+    """Make a constraint of a table, without the states from which no accepting one is reached.
+
+    Args:
+        steps: (states, 10) the state after each digit, DEAD for none.
+        accepts: (states,) whether a string may end there.
+        starts: states.
+        spell: as of `explore`.
+
+    Returns:
+        The constraint, with the fewest digits that each state still needs.
+    """
     never = len(steps)  # more digits than the longest way to an accepting state has
     needs = np.append(np.where(accepts, 0, never), never).astype(np.int32)  # [DEAD] is never
     while True:

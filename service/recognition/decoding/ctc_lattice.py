@@ -144,7 +144,11 @@ class Lattice:
         return Prefix(np.full_like(none, -np.inf), none, none)
 
     def part(self, views: Sequence[int]) -> "Lattice":
-        """Return the lattice of some of the views, in even shares."""
+        """Return the lattice of some of the views, each with the same share of the vote.
+
+        Args:
+            views: rows of this lattice, at least one.
+        """
         rows = list(views)
         lengths = tuple(self.lengths[row] for row in rows)
         return Lattice(

@@ -27,7 +27,15 @@ class Found:
 
 
 def log_probability(lattice: Lattice, text: str) -> float:
-    """Return the log-probability of a text of digits; minus infinity if it does not fit."""
+    """Return the log-probability of a text, summed over all alignments (Graves et al. 2006).
+
+    Args:
+        lattice: of the views, whose probabilities are averaged by their shares.
+        text: digits, without literals.
+
+    Returns:
+        The natural logarithm; minus infinity if no view has room for so many digits.
+    """
     masses = lattice.log_masses(text)
     return _mean(lattice, np.where(masses > NOTHING, masses, -np.inf) - lattice.log_totals)
 
@@ -46,10 +54,11 @@ def most_probable(lattice: Lattice, best: Alternative | None = None) -> Found:
 
 
 def likeliest(lattice: Lattice) -> Alternative:
-    """Return the most probable of the texts that a view's likeliest path says.
+    """Return the most probable of the texts on the views' best paths, without a search.
 
-    It is hardly ever another one than the most probable text of all, and never where it has more
-    than MAJORITY.
+    One text a view is tried: that of its most probable labels, position by position. The most
+    probable text of all is hardly ever another one, and cannot be where this one has a probability
+    of more than MAJORITY: the other texts share what is left.
     """
     best = Alternative("", -1.0)
     for text in likeliest_paths(lattice):

@@ -25,7 +25,14 @@ def decode_in_sections(
     """Read a long row of scores in pieces, cut where `none` is surest.
 
     Each piece is read as if it were alone, which leaves out the texts with a digit across a cut:
-    the reading is not exact, however sure the cuts are. The arguments are those of `decode`.
+    the reading is not exact, however sure the cuts are.
+
+    Args:
+        scores: (positions, labels) log-probabilities of one view, more than SECTION positions.
+        metadata: of the model that gave them.
+        constraint: checked on the whole text, but not searched for.
+        strings: how many texts to return at most, the best one among them.
+        touching: as of `Lattice.of`.
     """
     none = scores[:, metadata.none]
     cuts = [0]

@@ -42,7 +42,13 @@ class PageInk:
 
     @classmethod
     def of(cls, line: Line, strip: Strip, centers: Sequence[float]) -> "PageInk":
-        """Find the connected ink of a page, given the centers of its digits in a strip."""
+        """Find the connected ink of a page, and which of it is in a digit's reach.
+
+        Args:
+            line: normalized from the page.
+            strip: the view in which the digits were found.
+            centers: (digits,) columns of their centers in the strip.
+        """
         page = line.page
         to_page = compose(inverse(page.to_source), strip.to_source)
         to_row, middle = inverse(page.to_source)[1], line.source_width / 2
