@@ -1,5 +1,6 @@
 """The output and the exit status of `read` and `send`."""
 
+import codecs
 import json
 import os
 import select
@@ -8,6 +9,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from enum import IntEnum
 from importlib.metadata import version
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +19,7 @@ from rich.console import Console
 from service.errors import DigitstripError, MissingExtra, ServerUnavailable, SettingsError
 from service.imaging.files import DOCUMENTS, STDIN, Source, expand
 from service.imaging.formats import SUFFIXES
+from service.inputs.names import printable
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -186,7 +189,7 @@ def print_reading(
     from service.api.json_records import decision_word, outcome_word, reason_words, to_record
 
     if as_json:
-        typer.echo(json.dumps(to_record(source.name, page, response)))
+        typer.echo(json.dumps(to_record(printable(source.name), page, response)))
         return
     name = f"{source.name}#{page + 1}" if page else source.name
     decision = decision_word(response)
@@ -201,8 +204,8 @@ def print_reading(
 def print_failure(source: Source, error: DigitstripError, as_json: bool) -> None:
     """Print why a source could not be read: on stdout as JSON, on stderr as a sentence."""
     if as_json:
-        what = {"reason": error.reason, "message": str(error)}
-        typer.echo(json.dumps({"source": source.name, "error": what}))
+        what = {"reason": error.reason, "message": printable(str(error))}
+        typer.echo(json.dumps({"source": printable(source.name), "error": what}))
     else:
         err.print(f"{source.name}: {error.reason}: {error}")
 
@@ -236,9 +239,10 @@ def announce(line: str) -> None:
 
 
 def open_standard_streams() -> None:
-    """Put /dev/null where a standard stream is closed.
+    """Put /dev/null where a standard stream is closed; let stdout take every name of a file.
 
-    Otherwise the next file that is opened takes its number, and is written to in its place.
+    Otherwise the next file that is opened takes its number, and is written to in its place; and a
+    name that is no UTF-8 could not be printed where the locale is another than C.
     """
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         if getattr(sys, name) is None:
@@ -249,6 +253,9 @@ def open_standard_streams() -> None:
                 os.dup2(opened, number)
             os.set_inheritable(number, True)
             setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))
+    if isinstance(sys.stdout, TextIOWrapper):
+        utf8 = codecs.lookup(sys.stdout.encoding).name == "utf-8"
+        sys.stdout.reconfigure(errors="surrogateescape" if utf8 else "backslashreplace")
 
 
 def show_version(wanted: bool) -> None:

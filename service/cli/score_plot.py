@@ -9,6 +9,8 @@ from service.imaging.page import Gray
 from service.pb import recognizer_pb2 as pb
 
 IMAGE_HEIGHT = 132  # pixels of the picture, as everything below
+TALLEST_IMAGE = 660  # of a page on which digits are small
+PITCH = 28  # from digit to digit, at least, so that no label covers the next
 PANEL_WIDTH = 1500  # a longer image goes on in the next panel
 GUTTER = 74  # left of the image: the labels
 EDGE = 26
@@ -33,21 +35,30 @@ def draw(gray: Gray, response: pb.RecognizeResponse) -> Image.Image:
         response: what was read, with its score map.
     """
     height, width = gray.shape
-    zoom = IMAGE_HEIGHT / height
+    tall = image_height(height, response)
+    zoom = tall / height
     span = PANEL_WIDTH / zoom  # of one panel, in source pixels
     starts = [i * span for i in range(max(int(np.ceil(width / span)), 1))]
     shown = round(min(width, span) * zoom)
-    panel_height = IMAGE_HEIGHT + LANE + CELL * len(response.scores.labels) + 8 + EDGE
+    panel_height = tall + LANE + CELL * len(response.scores.labels) + 8 + EDGE
     picture = Image.new(
         "RGB", (max(GUTTER + shown + EDGE, 420), HEADER + panel_height * len(starts)), NIGHT
     )
     _header(ImageDraw.Draw(picture), response, picture.width)
     for index, start in enumerate(starts):
         stop = min(start + span, width)
-        panel = _panel(gray, response, start, stop, zoom)
+        panel = _panel(gray, response, start, stop, tall)
         picture.paste(panel, (GUTTER, HEADER + index * panel_height))
-        _labels(ImageDraw.Draw(picture), response, HEADER + index * panel_height)
+        _labels(ImageDraw.Draw(picture), response, HEADER + index * panel_height + tall)
     return picture
+
+
+def image_height(height: int, response: pb.RecognizeResponse) -> int:
+    """Return the height that a page is shown in: usually the same, more where digits are small."""
+    places = [digit.position * response.scores.centers.step_x for digit in response.digits]
+    pitch = min(np.diff(places), default=0.0)
+    needed = round(PITCH * height / pitch) if pitch > 0 else 0
+    return min(max(IMAGE_HEIGHT, needed), TALLEST_IMAGE)
 
 
 def _header(canvas: ImageDraw.ImageDraw, response: pb.RecognizeResponse, width: int) -> None:
@@ -65,15 +76,16 @@ def _header(canvas: ImageDraw.ImageDraw, response: pb.RecognizeResponse, width: 
 
 
 def _panel(
-    gray: Gray, response: pb.RecognizeResponse, start: float, stop: float, zoom: float
+    gray: Gray, response: pb.RecognizeResponse, start: float, stop: float, tall: int
 ) -> Image.Image:
     """Draw the part of the image from column `start` to `stop`, and what belongs under it."""
+    zoom = tall / len(gray)
     scores = response.scores
     labels = list(scores.labels)
     width = max(round((stop - start) * zoom), 1)
-    panel = Image.new("RGB", (width, IMAGE_HEIGHT + LANE + CELL * len(labels) + 8), PANEL)
-    panel.paste(_zoomed(gray, start, stop, width), (0, 0))
-    heat_top = IMAGE_HEIGHT + LANE
+    panel = Image.new("RGB", (width, tall + LANE + CELL * len(labels) + 8), PANEL)
+    panel.paste(_zoomed(gray, start, stop, (width, tall)), (0, 0))
+    heat_top = tall + LANE
     panel.paste(heat(response, start, zoom, width), (0, heat_top))
     canvas = ImageDraw.Draw(panel)
 
@@ -86,11 +98,15 @@ def _panel(
         if right < 0 or left > width:
             continue
         color = _trust(digit.confidence)
-        middle = min(max(place(digit.position), 16), max(width - 16, 16))
-        bracket = IMAGE_HEIGHT + 5
+        bracket = tall + 5
         canvas.line([(left + 1, bracket), (right - 1, bracket)], color, 3)
-        canvas.text((middle, bracket + 24), digit.label, color, font(32), "mm")
-        if digit.confidence < 0.995:  # what is sure needs no figure
+        at = place(digit.position)
+        # A digit at a panel's edge is in two of them, its label in one.
+        beside = (at < 0 and start > 0) or (at >= width and stop < gray.shape[1])
+        middle = min(max(at, 16), max(width - 16, 16))
+        if not beside:
+            canvas.text((middle, bracket + 24), digit.label, color, font(32), "mm")
+        if not beside and digit.confidence < 0.995:  # what is sure needs no figure
             canvas.text((middle, bracket + 48), f"{digit.confidence:.0%}", DIM, font(12), "mm")
         row = heat_top + row_of(labels.index(digit.label), labels)
         cells = [place(digit.first_position - 0.5), row - 1]
@@ -99,15 +115,10 @@ def _panel(
     return panel
 
 
-def _zoomed(gray: Gray, start: float, stop: float, width: int) -> Image.Image:
-    height = gray.shape[0]
+def _zoomed(gray: Gray, start: float, stop: float, size: tuple[int, int]) -> Image.Image:
     part = gray[:, int(start) : max(int(np.ceil(stop)), int(start) + 1)]
-    shrinking = height > IMAGE_HEIGHT
-    sized = cv2.resize(
-        part,
-        (width, IMAGE_HEIGHT),
-        interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_CUBIC,
-    )
+    kind = cv2.INTER_AREA if len(gray) > size[1] else cv2.INTER_CUBIC
+    sized = cv2.resize(part, size, interpolation=kind)
     return Image.fromarray(np.asarray(sized, np.uint8)).convert("RGB")
 
 
@@ -136,7 +147,7 @@ def heat(response: pb.RecognizeResponse, start: float, zoom: float, width: int) 
 def _labels(canvas: ImageDraw.ImageDraw, response: pb.RecognizeResponse, top: int) -> None:
     labels = list(response.scores.labels)
     for index, label in enumerate(labels):
-        y = top + IMAGE_HEIGHT + LANE + row_of(index, labels) + CELL / 2 - 1
+        y = top + LANE + row_of(index, labels) + CELL / 2 - 1
         found = label in {digit.label for digit in response.digits}
         canvas.text((GUTTER - 12, y), label, INK if found else DIM, font(14), "rm")
 

@@ -22,6 +22,7 @@ from service.extras import needs
 from service.imaging.files import open_regular
 from service.inputs.items import Item
 from service.inputs.listing import entry_of
+from service.inputs.names import names_of
 from service.inputs.open_files import REMOTE
 from service.pb import recognizer_pb2 as pb
 
@@ -169,9 +170,17 @@ def found(
     known = f"{id_ or ''} {'' if page is None else page} {constraint.hex()}".strip()
     if REMOTE in name:  # asking a store for each would take longer than reading
         return Item(name, name, known, id_, page, constraint)
-    path = str(folder / name) if str(folder) != "." else name
+    paths = [str(folder / each) if str(folder) != "." else each for each in names_of(name)]
+    path = paths[0] if len(paths) == 1 or _is_there(paths[0]) else paths[1]
     identity = f"{entry_of(path).identity} {known}".strip()
     return Item(path, path, identity, id_, page, constraint)
+
+
+def _is_there(path: str) -> bool:
+    try:
+        return Path(path).exists()
+    except (OSError, ValueError):  # a name too long, a null character, half of a surrogate pair
+        return False
 
 
 def page_of(row: Cells) -> int | None:

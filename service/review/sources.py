@@ -21,6 +21,7 @@ from service.inputs.documents import Document, max_bytes_of
 from service.inputs.expand import is_wanted
 from service.inputs.items import Item
 from service.inputs.listing import entry_of
+from service.inputs.names import names_of, printable
 from service.inputs.open_files import REMOTE
 
 KEPT = 4  # archives whose members are known
@@ -106,12 +107,13 @@ class Sources:
             for name in self._names(found.archive):
                 if self._is_beneath(name) and (REMOTE in name or _is_file(name)):
                     identity = "" if REMOTE in name else entry_of(name).identity
-                    yield from _members(name, identity).get(found.member, ())
+                    yield from _members(name, identity).get(printable(found.member), ())
                     return
 
     def _names(self, source: str) -> dict[str, None]:
         """Return what a source may be named, from here and from the table's folder."""
-        return dict.fromkeys((source, str(self.folder / source)))
+        here = names_of(source)
+        return dict.fromkeys((*here, *(str(self.folder / name) for name in here)))
 
     def _is_beneath(self, name: str) -> bool:
         """Return whether a file, wherever links lead, or a URL is beneath a root."""
@@ -153,9 +155,9 @@ def is_in_archive(source: str) -> _InArchive | None:
 
 @lru_cache(KEPT)
 def _members(archive: str, identity: str) -> dict[str, list[Item]]:
-    """Return an archive's members by their names, which may repeat."""
+    """Return an archive's members by their `printable` names, which may repeat."""
     found: dict[str, list[Item]] = {}
     for item in members(archive, identity, is_wanted):
         if not item.reason:
-            found.setdefault(item.source[len(archive) + 1 :], []).append(item)
+            found.setdefault(printable(item.source[len(archive) + 1 :]), []).append(item)
     return found

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FormatStrFormatter, LogLocator, MaxNLocator, NullFormatter
 from PIL import Image
 
 from training.evaluation.evaluate import SYNTHETIC, Mistake, SourceFigures
@@ -42,6 +42,7 @@ def draw_log(log: Path, picture: Path) -> None:
     errors.set(xlabel="epoch", ylabel="held-out error, %", yscale="log")
     for axes in (losses, errors):
         axes.legend(frameon=False)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.yaxis.set_major_formatter(FormatStrFormatter("%g"))
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
         axes.yaxis.set_minor_formatter(NullFormatter())

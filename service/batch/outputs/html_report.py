@@ -21,6 +21,7 @@ from service.batch.plan import Place
 from service.durable_files import new_partial, writing
 from service.errors import SettingsError
 from service.inputs.items import Item
+from service.inputs.names import names_of
 from service.json_object import JsonObject
 from service.recognition.calibration import not_calibrated
 
@@ -257,11 +258,13 @@ class Report:
         source, page = row["source"], f", page {row['page']}" if row["page"] > 1 else ""
         name = html.escape(source + page)
         try:
-            if "://" in source or not Path(source).is_file():
-                return name
+            names = () if "://" in source else names_of(source)
+            there = [each for each in names if Path(each).is_file()]
         except (OSError, ValueError):
             return name
-        path = os.path.relpath(source, self.path.parent)
+        if not there:
+            return name
+        path = os.fsencode(os.path.relpath(there[0], self.path.parent))
         return f'<a href="{html.escape(quote(path))}">{name}</a>'
 
     def _failures(self) -> Iterator[str]:

@@ -7,6 +7,7 @@ from service.batch.pages import PageResult, PageStatus
 from service.batch.plan import Plan
 from service.errors import DigitstripError, InputError, UnreadableSource
 from service.inputs.items import Item
+from service.inputs.names import printable
 from service.json_object import JsonObject
 from service.pb import recognizer_pb2 as pb
 
@@ -92,11 +93,6 @@ def may_pass(error: DigitstripError) -> bool:
 def to_json(row: Row) -> bytes:
     """Return the row as a line of JSON, without the line's end."""
     return json.dumps(row).encode("ascii")
-
-
-def printable(text: str) -> str:
-    """Return a text that UTF-8 can encode; a file's name need not be one."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def in_order(row: Row) -> Row:

@@ -2,7 +2,16 @@ import numpy as np
 import pytest
 
 from service.api.responses import to_response
-from service.cli.score_plot import CELL, GUTTER, PANEL_WIDTH, draw, heat, row_of
+from service.cli.score_plot import (
+    CELL,
+    GUTTER,
+    IMAGE_HEIGHT,
+    PANEL_WIDTH,
+    draw,
+    heat,
+    image_height,
+    row_of,
+)
 from service.imaging.decode import decode
 from service.recognition.model import ModelFiles
 from service.recognition.recognizer import Recognizer
@@ -40,6 +49,20 @@ def test_a_long_strip_goes_on_in_further_panels(recognizer):
     _, long = ribbon_of(recognizer, np.tile(gray, (1, 12)))
     assert long.shape[1] <= GUTTER + PANEL_WIDTH + 50
     assert long.shape[0] > 1.5 * short.shape[0]
+
+
+def test_a_tall_page_is_shown_so_large_that_no_label_covers_the_next(recognizer):
+    gray = decode((STRIPS / "postcode-ruled.png").read_bytes()).gray
+    height, width = gray.shape
+    tall = np.full((6 * height, width), np.median(gray), np.uint8)
+    tall[2 * height : 3 * height] = gray
+    response, picture = ribbon_of(recognizer, tall)
+    assert response.text == "68767"
+    places = [digit.position * response.scores.centers.step_x for digit in response.digits]
+    zoom = image_height(len(tall), response) / len(tall)
+    assert min(np.diff(places)) * zoom >= 20  # a label is 18 wide
+    assert picture.shape[1] >= width * zoom
+    assert image_height(height, ribbon_of(recognizer, gray)[0]) == IMAGE_HEIGHT
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 500), (500, 3), (40, 40)])
