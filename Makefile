@@ -18,7 +18,7 @@ PROCESSES ?= 2
 .PHONY: help demo test check fuzz format stubs docs train examples image lock sbom container-check clean
 .DELETE_ON_ERROR:
 
-demo: .venv/base  ## set up without torch, serve the shipped model, read the example strips
+demo: .venv/base  ## set up without torch, serve the shipped model, read the example strips and a form
 	$(BIN)/python examples/demo.py
 
 test: .venv/all  ## set up with everything, run every test, in PROCESSES=2 at once
@@ -57,8 +57,9 @@ train: .venv/all  ## train both networks (DATA_DIR=, HANDS=, STRIPS= folders) an
 	$(BIN)/digitstrip-train quantize service/second_reader.onnx service/second_reader.onnx $(MNIST)
 	$(BIN)/digitstrip-train calibrate service/model.onnx service/model.onnx --second-reader service/second_reader.onnx --made 2400 --pages 0.75 $(if $(STRIPS),--strips $(STRIPS) --held-out --most 1000) $(MNIST)
 
-examples: .venv/all  ## make the example strips again
+examples: .venv/all  ## make the example strips and forms again
 	$(BIN)/python examples/make_strips.py
+	$(BIN)/python examples/make_forms.py
 
 image:  ## build the container image, digitstrip
 	docker build --tag digitstrip --build-arg REVISION=$(shell git rev-parse HEAD) .

@@ -108,6 +108,15 @@ class BadOption(InputError):
     reason = "BAD_OPTION"
 
 
+class BadForm(InputError):
+    """A form's template with a mistake, or one whose reference cannot be used."""
+
+    reason = "BAD_FORM"
+
+    def __init__(self, message: str, field: str = "form") -> None:
+        super().__init__(message, field)
+
+
 class UnreadableSource(InputError):
     """A file or stream that cannot be read at all."""
 

@@ -1,0 +1,159 @@
+"""The use case of forms: a page is registered, and each field read as a strip is."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+from service.api.json_records import decision_word, reason_words
+from service.api.options import to_fields
+from service.api.requests import to_page
+from service.api.service import RecognitionService
+from service.forms.crops import crop
+from service.forms.places import Points
+from service.forms.register import Registration, register
+from service.forms.template import Form, FormField
+from service.imaging.page import Gray
+from service.pb import recognizer_pb2 as pb
+from service.recognition.recognizer import Decision
+
+
+class FieldStatus(StrEnum):
+    """What became of a field."""
+
+    READ = "READ"
+    BLANK = "BLANK"  # it has no ink at all
+    MISREGISTERED = "MISREGISTERED"  # its place on the page is not known, so nothing was read
+
+
+class FieldReason(StrEnum):
+    """Why a field is to be reviewed, besides what a strip is to be reviewed for."""
+
+    MISREGISTERED = "MISREGISTERED"
+    BLANK = "BLANK"  # it may not be
+    ON_PRINT = "ON_PRINT"  # it may be written along what is printed, and erased with that
+
+
+@dataclass(frozen=True, eq=False)
+class FieldReading:
+    """A field of a page, and what stands in it."""
+
+    field: FormField
+    status: FieldStatus
+    decision: Decision | None  # None if no error rate was given and nothing else is wrong
+    reasons: tuple[str, ...]  # the gravest first
+    polygon: Points | None = None  # (4, 2) the box in the page's pixels, if it is known
+    crop: Gray | None = None  # (height, width) what was read
+    response: pb.RecognizeResponse | None = None  # for the crop
+
+    @property
+    def text(self) -> str:
+        """The digits; empty if there are none, or nothing was read."""
+        return self.response.text if self.response else ""
+
+    @property
+    def confidence(self) -> float:
+        """The probability that the text is right; 0 if nothing was read."""
+        return self.response.confidence if self.response else 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class PageReading:
+    """A page, read as a form."""
+
+    form: Form
+    registration: Registration
+    fields: tuple[FieldReading, ...]  # in the template's order
+
+
+class FormReader:
+    """Reads pages of a form by the use case that reads strips.
+
+    Args:
+        service: that reads strips.
+        form: of the pages.
+        error_rate: tolerated among accepted fields, above 0 and below 1; None decides nothing.
+        alternatives: less probable texts of a field to return.
+    """
+
+    def __init__(
+        self,
+        service: RecognitionService,
+        form: Form,
+        error_rate: float | None = None,
+        alternatives: int = 0,
+    ) -> None:
+        self.service = service
+        self.form = form
+        self.error_rate = error_rate
+        self.alternatives = alternatives
+
+    def read(self, image: pb.Image) -> PageReading:
+        """Read a page.
+
+        Raises:
+            InputError: the image cannot be decoded within the limits.
+        """
+        gray = to_page(image, self.service.limits).gray
+        registration = register(gray, self.form)
+        fields = tuple(self._fields(gray, registration))
+        return PageReading(self.form, registration, fields)
+
+    def request(self, gray: Gray, constraint: pb.Constraint | None = None) -> pb.RecognizeRequest:
+        """Return the request for a field's crop: the one that its crop would be sent with alone."""
+        request = to_fields(
+            constraint=constraint,
+            alternatives=self.alternatives,
+            accepted_error_rate=self.error_rate,
+        )
+        height, width = gray.shape
+        request.image.raster.CopyFrom(
+            pb.GrayRaster(width=width, height=height, pixels=np.ascontiguousarray(gray).tobytes())
+        )
+        return request
+
+    def _fields(self, gray: Gray, registration: Registration) -> Iterator[FieldReading]:
+        for field in self.form.fields:
+            if registration.warp is None or not registration.trusts(field.name):
+                yield FieldReading(
+                    field,
+                    FieldStatus.MISREGISTERED,
+                    Decision.REVIEW,
+                    (FieldReason.MISREGISTERED.value,),
+                    None
+                    if registration.warp is None
+                    else registration.warp.source(field.box.corners),
+                )
+                continue
+            cut = crop(gray, self.form, field, registration.warp)
+            response = self._recognize(cut.gray, field.constraint)
+            blank = _is_blank(response)
+            if blank:
+                # A constraint has nothing to say of a field that was not filled in.
+                response = self._recognize(cut.gray, None)
+            reasons = reason_words(response)
+            if not response.text and not field.blank:
+                reasons.insert(0, FieldReason.BLANK.value)
+            if cut.on_print:
+                reasons.insert(0, FieldReason.ON_PRINT.value)
+            word = decision_word(response)
+            decision = Decision[word] if word else None
+            yield FieldReading(
+                field,
+                FieldStatus.BLANK if blank and not cut.on_print else FieldStatus.READ,
+                Decision.REVIEW if reasons else decision,
+                tuple(reasons),
+                cut.polygon,
+                cut.gray,
+                response,
+            )
+
+    def _recognize(self, gray: Gray, constraint: pb.Constraint | None) -> pb.RecognizeResponse:
+        return self.service.recognize(self.request(gray, constraint)).response
+
+
+def _is_blank(response: pb.RecognizeResponse) -> bool:
+    """Whether a crop has no ink at all, nor traces of any."""
+    ink = response.normalization.ink
+    return ink.seen and ink.digits + ink.unexplained + ink.outside + ink.removed == 0
