@@ -79,6 +79,9 @@ def commands(name: str, program: typer.Typer) -> Iterator[str]:
         for each in parameters:
             yield f"| `{each.names}`{each.values} | {each.default} | {each.help} |"
         yield ""
+    for group in program.registered_groups:
+        assert group.typer_instance is not None
+        yield from commands(f"{name} {group.name}", group.typer_instance)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
-"""The main job, end to end: start the service, send it strips it has never seen, stop it.
+"""The main job, end to end: start the service, send it unseen strips, stop it; read a form.
 
 Exits 0 only if the service started, answered every strip, read most of them without a mistake,
-and stopped in order.
+and stopped in order, and the form was read.
 """
 
 import csv
@@ -21,7 +21,8 @@ from service.client.client import Client
 from service.imaging.decode import decode
 
 STRIPS = Path(__file__).parent / "strips"
-RIBBONS = Path("out") / "ribbons"
+FORM = Path(__file__).parent / "forms"
+RIBBONS, FIELDS = Path("out") / "ribbons", Path("out") / "form.png"
 LEAST_EXACT = 0.75  # fewer strips read exactly mean that something is broken
 WIDTH = 112  # columns: thirty digits, twice
 PATIENCE = 120  # seconds for everything; then the service is killed, and this ends
@@ -53,6 +54,10 @@ def main() -> int:
         f"{exact} of {strips} strings read without a mistake; pictures in {RIBBONS}/; "
         f"the service stopped with status {status}."
     )
+    read = read_form()
+    console.print(f"A form, read field by field; its picture is {FIELDS}.")
+    if read:
+        return 1
     return 0 if exact >= LEAST_EXACT * strips and status == 0 else 1
 
 
@@ -90,6 +95,13 @@ def read_all(address: str, console: Console) -> tuple[int, int]:
             draw(decode(encoded).gray, response).save((RIBBONS / name).with_suffix(".png"))
     console.print(table)
     return exact, len(truths)
+
+
+def read_form() -> int:
+    """Read a page of the example form, print and draw its fields; returns the exit status."""
+    command = [sys.executable, "-m", "service.cli", "read", "--form", FORM / "form.toml"]
+    options = [FORM / "photo.jpg", "--accept-errors", "5%", "--picture", FIELDS]
+    return subprocess.run([*command, *options], check=False).returncode
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
-"""`digitstrip`: read · send · batch · review · serve · health."""
+"""`digitstrip`: read · send · batch · review · form · serve · health."""
 
 from typing import Annotated
 
 import typer
 
+from service.cli import form
 from service.cli.batch import batch
 from service.cli.health import health
 from service.cli.output import Exit, err, open_standard_streams, show_version
@@ -42,6 +43,7 @@ def callback(
 
 for command in (read, send, batch, review, serve, health):
     app.command()(command)
+app.add_typer(form.app, name="form")
 
 
 def main() -> None:

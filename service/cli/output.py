@@ -11,7 +11,7 @@ from enum import IntEnum
 from importlib.metadata import version
 from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
@@ -24,6 +24,7 @@ from service.inputs.names import printable
 if TYPE_CHECKING:
     from PIL import Image
 
+    from service.forms.reading import PageReading
     from service.imaging.limits import Limits
     from service.inputs.documents import Content
     from service.pb import recognizer_pb2 as pb
@@ -60,10 +61,13 @@ BROKEN = {  # a constraint
     "IMPOSSIBLE": "no string that is allowed was found; this one is not",
     "UNSEARCHED": "too wide to search for what is allowed; this string is not",
 }
+Read = TypeVar("Read")  # what comes of a page: a response, or a form's reading
 # Reads a page, from 0, of an image, or a document's page that was drawn.
-ReadPage = Callable[["Content", int], "pb.RecognizeResponse"]
-# Draws such a page and its response.
-Draw = Callable[["Content", int, "pb.RecognizeResponse"], "Image.Image"]
+ReadPage = Callable[["Content", int], Read]
+# Draws such a page and what came of it.
+Draw = Callable[["Content", int, Read], "Image.Image"]
+# Prints it: of a source and page; whether as JSON, and whether there is no other source.
+Show = Callable[[Source, int, Read, bool, bool], None]
 
 FilesArgument = Annotated[
     list[str],
@@ -130,17 +134,19 @@ class Pictures:
 
 def report(
     names: list[str],
-    read_page: ReadPage,
+    read_page: ReadPage[Read],
+    show: Show[Read],
     limits: "Limits",
     dpi: int,
     as_json: bool,
-    drawings: Iterable[tuple[Path | None, Draw]],
+    drawings: Iterable[tuple[Path | None, Draw[Read]]],
 ) -> None:
     """Read every page of every source and print its reading; exit 0 if all were read, 1 if not.
 
     Args:
         names: files, folders, globs, or `-`.
         read_page: reads a page.
+        show: prints what came of it.
         limits: of images, for counting and drawing pages.
         dpi: dots an inch that a PDF's pages are drawn at.
         as_json: whether to print JSON.
@@ -161,7 +167,7 @@ def report(
             for page in range(document.pages):
                 content, index = document.page(page)
                 response = read_page(content, index)
-                print_reading(source, page, response, as_json, alone=len(sources) == 1)
+                show(source, page, response, as_json, len(sources) == 1)
                 for drawn, draw in pictures:
                     drawn.save(draw(content, index, response), source.name)
         except MissingExtra as error:  # which a PDF needs, and other sources do not
@@ -199,6 +205,25 @@ def print_reading(
     outcome = outcome_word(response)
     if outcome in BROKEN:
         err.print(f"{name}: {outcome}: {BROKEN[outcome]}")
+
+
+def print_form(
+    source: Source, page: int, reading: "PageReading", as_json: bool, alone: bool
+) -> None:
+    """Print a form's reading: JSON, or a line a field with the columns of `print_reading`."""
+    from service.forms.json_records import page_record
+
+    if as_json:
+        typer.echo(json.dumps(page_record(source.name, page, reading)))
+        return
+    name = f"{source.name}#{page + 1}" if page else source.name
+    for each in reading.fields:
+        columns = [*([] if alone and not page else [name]), each.field.name, each.text]
+        columns += [each.decision.name] if each.decision else []
+        columns += [" ".join(each.reasons)] if each.reasons else []
+        typer.echo("\t".join(columns))
+    if reading.registration.why:
+        err.print(f"{name}: {reading.registration.status}: {reading.registration.why}")
 
 
 def print_failure(source: Source, error: DigitstripError, as_json: bool) -> None:

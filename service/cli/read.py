@@ -13,7 +13,16 @@ from service.cli.limit_options import (
     MaxPixelsOption,
     MaxWidthOption,
 )
-from service.cli.output import FilesArgument, JsonOption, PictureOption, err, report, ribbon
+from service.cli.output import (
+    FilesArgument,
+    JsonOption,
+    PictureOption,
+    err,
+    print_form,
+    print_reading,
+    report,
+    ribbon,
+)
 from service.cli.recognition_options import (
     AcceptErrorsOption,
     AllowedOption,
@@ -40,10 +49,20 @@ ExplainOption = Annotated[
         help="Draw each step from the page to the reading; named as by --picture.",
     ),
 ]
+FormOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--form",
+        metavar="FORM",
+        help="Read whole pages, field by field, by a form's template (.toml); --picture draws the "
+        "fields.",
+    ),
+]
 
 
 def read(
     files: FilesArgument,
+    form: FormOption = None,
     as_json: JsonOption = False,
     picture: PictureOption = None,
     explain: ExplainOption = None,
@@ -63,10 +82,14 @@ def read(
     max_decoding_bytes: MaxDecodingBytesOption = Limits.max_decoding_bytes,
 ) -> None:
     """Read images in this process, without a server."""
+    from service.api.images import to_image
     from service.api.options import to_request
     from service.api.requests import to_options
     from service.api.service import RecognitionService
     from service.cli.explain_plot import draw_steps
+    from service.cli.form_plot import draw_reading
+    from service.forms.reading import FormReader, PageReading
+    from service.forms.template import load
     from service.imaging.decode import decode
     from service.imaging.page import Page
     from service.recognition.calibration import not_calibrated
@@ -77,10 +100,34 @@ def read(
         length, pattern, allowed, check, alternatives, accept_errors, as_json
     )
     limits = Limits(max_bytes, max_pixels, max_width, max_pages, max_decoding_bytes)
+    loaded = None
+    if form is not None:
+        if (length, pattern, allowed, check, explain) != (None,) * 5:
+            raise typer.BadParameter(
+                "what a field must satisfy stands in the template, and --explain is of one line",
+                param_hint="--form",
+            )
+        loaded = load(form, limits)
     recognizer = Recognizer.load(ModelFiles.read(model, second_reader))
     if not recognizer.calibration.source:
         err.print(not_calibrated(recognizer.scorer.digest))
     service = RecognitionService(recognizer, limits)
+    if loaded is not None:
+        reader = FormReader(
+            service,
+            loaded,
+            options.get("accepted_error_rate"),
+            options.get("alternatives", 0),
+        )
+
+        def read_form(content: "Content", page: int) -> PageReading:
+            return reader.read(to_image(content, page))
+
+        def overlay(content: "Content", page: int, reading: PageReading) -> "Image.Image":
+            gray = decode(content, page, limits).gray if isinstance(content, bytes) else content
+            return draw_reading(gray, reading)
+
+        report(files, read_form, print_form, limits, dpi, as_json, [(picture, overlay)])
 
     def request_of(content: "Content", page: int) -> "pb.RecognizeRequest":
         return to_request(content, page, include_scores=picture is not None, **options)
@@ -92,4 +139,5 @@ def read(
         decoded = decode(content, page, limits) if isinstance(content, bytes) else Page(content)
         return draw_steps(decoded, service.recognizer, to_options(request_of(content, page)))
 
-    report(files, read_page, limits, dpi, as_json, [(picture, ribbon), (explain, steps)])
+    drawings = [(picture, ribbon), (explain, steps)]
+    report(files, read_page, print_reading, limits, dpi, as_json, drawings)

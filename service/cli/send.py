@@ -17,7 +17,14 @@ from service.cli.connection_options import (
     silence_grpc,
     to_route,
 )
-from service.cli.output import FilesArgument, JsonOption, PictureOption, report, ribbon
+from service.cli.output import (
+    FilesArgument,
+    JsonOption,
+    PictureOption,
+    print_reading,
+    report,
+    ribbon,
+)
 from service.cli.recognition_options import (
     AcceptErrorsOption,
     AllowedOption,
@@ -81,4 +88,4 @@ def send(
         def read_page(content: "Content", page: int) -> "pb.RecognizeResponse":
             return client.recognize(content, page, scores=picture is not None, **options)
 
-        report(files, read_page, UNLIMITED, dpi, as_json, [(picture, ribbon)])
+        report(files, read_page, print_reading, UNLIMITED, dpi, as_json, [(picture, ribbon)])

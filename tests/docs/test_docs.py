@@ -177,11 +177,20 @@ def test_every_setting_is_documented_with_its_default():
             assert row[1].strip("`") == str(field.default).lower(), name
 
 
+def leaves(group, before=""):
+    """The commands of a group and of those in it, by their names."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from leaves(command, f"{before}{name} ")
+        else:
+            yield f"{before}{name}", command
+
+
 @pytest.mark.parametrize("program", [app, training_app], ids=["digitstrip", "digitstrip-train"])
 def test_every_command_and_option_is_documented(program):
     name = "digitstrip" if program is app else "digitstrip-train"
     sections = text_of("docs/command-line.md").split("\n### ")
-    for each, command in get_command(program).commands.items():
+    for each, command in leaves(get_command(program)):
         (section,) = [part for part in sections if part.startswith(f"{name} {each}\n")]
         for parameter in command.params:
             for option in parameter.opts:
@@ -217,7 +226,13 @@ def test_every_command_that_a_page_shows_exists():
         ):
             if command not in programs[program].commands:
                 continue
-            options = {o for p in programs[program].commands[command].params for o in p.opts}
+            options = {
+                option
+                for name, each in leaves(programs[program])
+                if name.split()[0] == command
+                for parameter in each.params
+                for option in parameter.opts
+            }
             for option in re.findall(r"(?<![\w-])--[a-z-]+", rest):
                 assert option in options, f"{page.name}: {program} {command} {option}"
 

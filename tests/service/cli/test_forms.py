@@ -1,0 +1,96 @@
+"""`digitstrip read --form` and `digitstrip form check`, as a user runs them."""
+
+import json
+
+import pytest
+from PIL import Image
+
+from tests.conftest import ROOT
+
+FORMS = ROOT / "examples" / "forms"
+TEMPLATE = FORMS / "form.toml"
+
+
+def test_a_form_is_read_field_by_field(run):
+    done = run("read", "--form", TEMPLATE, FORMS / "copy.jpg")
+    assert done.returncode == 0
+    assert done.stdout.decode().splitlines() == [
+        "customer\t26084919",
+        "date\t30102026",
+        "reading\t126508",
+        "postcode\t20359",
+        "telephone\t40556713",
+    ]
+
+
+def test_a_forms_record_has_registration_fields_and_places(run):
+    done = run("read", "--form", TEMPLATE, FORMS / "askew.jpg", "--json", "--accept-errors", "1%")
+    (record,) = map(json.loads, done.stdout.splitlines())
+    assert [record["form"], record["page"]] == ["meter card", 1]
+    assert record["registration"]["status"] == "REGISTERED"
+    assert record["registration"]["residual_mm"] < 0.2
+    fields = {each["name"]: each for each in record["fields"]}
+    assert list(fields) == ["customer", "date", "reading", "postcode", "telephone"]
+    assert fields["telephone"]["status"] == "BLANK"
+    assert (fields["customer"]["text"], fields["customer"]["decision"]) == ("40718827", "ACCEPT")
+    assert len(fields["customer"]["reading"]["digits"]) == 8
+    left, top = fields["customer"]["polygon"][0]
+    assert 150 < left < 450
+    assert 200 < top < 450
+
+
+def test_another_page_is_no_reading_but_says_why(run):
+    strip = ROOT / "examples" / "strips" / "two-digits.png"
+    done = run("read", "--form", TEMPLATE, FORMS / "copy.jpg", strip)
+    lines = done.stdout.decode().splitlines()
+    assert lines[0] == f"{FORMS / 'copy.jpg'}\tcustomer\t26084919"
+    assert lines[5:] == [
+        f"{strip}\t{name}\t\tREVIEW\tMISREGISTERED"
+        for name in ("customer", "date", "reading", "postcode", "telephone")
+    ]
+    assert b"MISREGISTERED: " in done.stderr
+
+
+def test_the_picture_shows_the_page(run, tmp_path):
+    done = run("read", "--form", TEMPLATE, FORMS / "photo.jpg", "--picture", tmp_path / "seen.png")
+    assert done.returncode == 0
+    with Image.open(FORMS / "photo.jpg") as page, Image.open(tmp_path / "seen.png") as seen:
+        assert seen.mode == "RGB"
+        assert seen.width / seen.height == pytest.approx(page.width / page.height, rel=0.01)
+
+
+@pytest.mark.parametrize("option", [("--length", "5"), ("--explain", "out.png")])
+def test_options_of_one_line_do_not_go_with_a_form(option, run):
+    done = run("read", "--form", TEMPLATE, FORMS / "copy.jpg", *option)
+    assert done.returncode == 2
+    assert b"--form" in done.stderr
+
+
+def test_a_template_with_a_mistake_is_wrong_input_with_a_sentence(run, tmp_path):
+    (tmp_path / "form.toml").write_text("[page]\nwidth = 5\n")
+    done = run("read", "--form", tmp_path / "form.toml", FORMS / "copy.jpg")
+    assert done.returncode == 1
+    assert b"BAD_FORM" in done.stderr
+    assert b"registration is missing" in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
+def test_a_check_lists_the_worst_page_first(run, tmp_path):
+    strip = ROOT / "examples" / "strips" / "two-digits.png"
+    (tmp_path / "damaged.png").write_bytes(b"\x89PNG")
+    done = run(
+        *("form", "check", TEMPLATE, FORMS / "copy.jpg", FORMS / "askew.jpg", strip),
+        *(tmp_path / "damaged.png", "--picture", tmp_path / "boxes"),
+    )
+    assert done.returncode == 1
+    first, *others = done.stdout.decode().splitlines()
+    assert first.startswith(f"{strip}\tMISREGISTERED")
+    assert all("\tREGISTERED, 0.0" in each and "100% in place" in each for each in others)
+    assert b"damaged.png: UNKNOWN_FORMAT" in done.stderr
+    assert {each.name for each in (tmp_path / "boxes").iterdir()} == {
+        *("copy.png", "askew.png", "two-digits.png")
+    }
+
+
+def test_a_check_of_good_pages_succeeds(run):
+    assert run("form", "check", TEMPLATE, FORMS / "copy.jpg").returncode == 0
