@@ -8,10 +8,9 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TextIO
 
-from service.api.options import to_length
+from service.api.options import to_check_digit, to_length
 from service.csv_cells import Cells, delimiter_of, unguarded
 from service.errors import (
-    BadConstraint,
     BadOption,
     InputError,
     SettingsError,
@@ -214,12 +213,5 @@ def constraint_of(row: Cells) -> bytes:
     if "allowed" in given:
         constraint.allowed.extend(given["allowed"].split(SEPARATOR))
     if "check" in given:
-        try:
-            constraint.check_digit = pb.CheckDigit.Value(f"CHECK_DIGIT_{given['check'].upper()}")
-        except ValueError as error:
-            raise BadConstraint(
-                f"the check is {quoted(given['check'])}; expected luhn, mod97, isbn10, isbn13 or "
-                "verhoeff",
-                "constraint.check_digit",
-            ) from error
+        constraint.check_digit = to_check_digit(given["check"])
     return bytes(constraint.SerializeToString(deterministic=True))
