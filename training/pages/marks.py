@@ -135,7 +135,7 @@ LETTERS: tuple[tuple[tuple[tuple[float, float], ...], ...], ...] = (
     (((0, -1), (0, 0)), ((0, 0), (0.45, 0))),  # L
     (((0.5, -0.85), (0.2, -1), (0, -0.5), (0.2, 0), (0.5, -0.15)),),  # C
     (((0, -0.9), (0.55, -0.1)), ((0.55, -0.9), (0, -0.1))),  # X
-    (((0, -0.5), (0.5, -0.5)), ((0.25, -0.75), (0.25, -0.25))),  # plus
+    (((0, -0.5), (0.5, -0.5)), ((0.25, -0.75), (0.25, -0.25))),  # plus, half as high as digits
     (((0.05, -0.3), (0.2, 0)), ((0.2, 0), (0.6, -1))),  # tick
     (((0.15, -1.1), (0, -0.5), (0.15, 0.1)),),  # parentheses
     (((0, -1.1), (0.15, -0.5), (0, 0.1)),),
@@ -167,7 +167,7 @@ def large_cross(rng: np.random.Generator) -> Strokes:
     wide, tall = rng.uniform(0.45, 1, 2)
     middle = np.array([wide / 2, -rng.uniform(0.4, 0.6)])
     ends = np.array([[(-0.5, -0.5), (0.5, 0.5)], [(0.5, -0.5), (-0.5, 0.5)]])
-    if rng.random() < 0.3:
+    if rng.random() < 0.08:  # seldom: it is many a hand's 7
         ends = np.array([[(-0.5, 0), (0.5, 0)], [(0, -0.5), (0, 0.5)]])
     strokes = ends * (wide, tall) + middle + rng.normal(0, 0.04, (2, 2, 2))
     return thickened(np.asarray(strokes, np.float32), rng)
