@@ -79,7 +79,7 @@ def normalize(gray: Gray, aspect: float = 1.0, note: Note = ignore) -> Line:
     ink, mask = np.where(erased, np.uint8(0), ink), mask & ~erased
     to_source = np.diag([gray.shape[1] / page.shape[1], gray.shape[0] / page.shape[0], 1])[:2]
     found = boxes(mask)
-    if skew := find_skew(found, mask.shape):
+    if skew := find_skew(mask, found):
         ink = level(ink, skew)
         mask, blots, erased = (level_mask(each, skew) for each in (mask, blots, erased))
         to_source = compose(to_source, inverse(level_matrix(page.shape[1], skew)))

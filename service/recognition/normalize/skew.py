@@ -13,19 +13,29 @@ MOST = 0.3  # tangent, 17 degrees
 MOST_ROWS = 2  # page heights that leveling may add: memory grows by as much
 LEAST_RUN = 0.5  # heights of digits by which the baseline must rise or fall, end to end
 SPREAD = 0.12  # heights by which digits may stand off a straight baseline, by median
+STEP = 0.02  # between the slopes that are tried, tangents
+SLOPES = np.arange(-18, 19) * STEP  # beyond MOST, so that a minimum there is one
+OUT = 0.08  # share of columns whose ink may stand out of the band above, and as many below
+FEWEST_IN_BAND, LEAST_WIDE = 3, 2.2  # digits, and heights that they span
+TIGHTER, HIGHEST = 0.8, 1.2  # height of the band, over that along the rows, and in digits' heights
 FEWEST, MANY = 4, 64  # digits; of more, that many spread over the line decide
 
 
-def find_skew(found: Stats, shape: tuple[int, ...]) -> float:
+def find_skew(mask: Mask, found: Stats) -> float:
     """Estimate how far the baseline falls to the right: a tangent; 0 where none is made out.
 
-    The slope is the median of those between pairs of digits (Theil 1950, Sen 1968), taken at their
-    middles. It counts where it moves the ends by a good part of a digit's height, and the digits
-    stand along it.
-
     Args:
-        found: connected ink.
-        shape: of the page, (height, width).
+        mask: (height, width) where ink is.
+        found: its components.
+    """
+    return _along_digits(found, mask.shape) or _along_band(mask, found)
+
+
+def _along_digits(found: Stats, shape: tuple[int, ...]) -> float:
+    """Return the median of the slopes between pairs of digits (Theil 1950, Sen 1968).
+
+    They are taken at the digits' middles. The slope counts where it moves the ends by a good part
+    of a digit's height, and the digits stand along it.
     """
     if shape[1] > PIECE or len(found) < FEWEST:
         return 0.0
@@ -48,6 +58,37 @@ def find_skew(found: Stats, shape: tuple[int, ...]) -> float:
     if float(np.median(np.abs(rest - np.median(rest)))) > SPREAD * tall:
         return 0.0
     return slope
+
+
+def _along_band(mask: Mask, found: Stats) -> float:
+    """Return the slope along which the band that holds the ink is lowest.
+
+    Three or four digits, touching or of different heights, have few pairs. The slope counts where
+    the band along it is much lower than along the rows, and hardly higher than digits are.
+    """
+    if mask.shape[1] > PIECE or not len(found):
+        return 0.0
+    left, top, width, height, area = found.T
+    large = height >= 0.5 * weighted_median(height.astype(np.float64), area.astype(np.float64))
+    tall = float(np.median(height[large]))
+    first, last = int(left[large].min()), int((left + width)[large].max())
+    if np.count_nonzero(large) < FEWEST_IN_BAND or last - first < LEAST_WIDE * tall:
+        return 0.0
+    ink = mask[int(top[large].min()) : int((top + height)[large].max()), first:last]
+    columns = np.flatnonzero(ink.any(axis=0))
+    above = ink.argmax(axis=0)[columns]
+    below = len(ink) - ink[::-1].argmax(axis=0)[columns]
+    fall = np.outer(SLOPES, columns)
+    upper, lower = (
+        np.quantile(above - fall, OUT, axis=1),
+        np.quantile(below - fall, 1 - OUT, axis=1),
+    )
+    high = lower - upper
+    best = int(high.argmin())
+    slope, level_high = float(SLOPES[best]), float(high[len(SLOPES) // 2])
+    most = min(MOST + STEP, MOST_ROWS * mask.shape[0] / mask.shape[1])
+    stands = high[best] <= min(TIGHTER * level_high, HIGHEST * tall) and abs(slope) <= most
+    return slope if stands else 0.0
 
 
 def level(pixels: Gray, skew: float) -> Gray:

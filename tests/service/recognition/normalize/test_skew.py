@@ -43,7 +43,7 @@ def dots(places, size=12, shape=(120, 320)):
 @given(st.floats(-0.28, 0.28))
 def test_the_skew_of_a_row_is_its_tangent(tangent):
     row = dots([(x, 54 + tangent * (x - 160)) for x in range(20, 300, 20)])
-    found = find_skew(boxes(row), row.shape)
+    found = find_skew(row, boxes(row))
     if abs(tangent) * 270 > 8:
         assert found == pytest.approx(tangent, abs=0.01)
     else:
@@ -62,7 +62,30 @@ def test_the_skew_of_a_row_is_its_tangent(tangent):
     ids=["empty", "one", "three", "two lines", "two"],
 )
 def test_what_is_no_row_has_no_skew(places):
-    assert find_skew(boxes(dots(places)), dots(places).shape) == 0
+    page = dots(places)
+    assert find_skew(page, boxes(page)) == 0
+
+
+def test_three_digits_are_a_row():
+    for tangent in (-0.26, -0.2, 0.2, 0.26):
+        row = dots([(x, 54 + tangent * (x - 110)) for x in (90, 110, 130)])
+        assert find_skew(row, boxes(row)) == pytest.approx(tangent, abs=0.03)
+
+
+def test_three_level_digits_of_different_heights_have_no_skew():
+    page = dots([(90, 54), (110, 50), (130, 56)])
+    page[54:74, 110:116] = True
+    assert find_skew(page, boxes(page)) == 0
+
+
+@pytest.mark.parametrize("degrees", [-14, -10, 10, 14])
+def test_four_turned_digits_are_read(recognizer, degrees):
+    gray = decode((STRIPS / "account-small.png").read_bytes()).gray[:, :98]
+    gray = cv2.resize(gray, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
+    page, _ = turned(gray, degrees)
+    found = recognizer.recognize(page)
+    assert found.reading.text == "9560"
+    assert found.strip.skew == pytest.approx(-np.tan(np.radians(degrees)), abs=0.06)
 
 
 def test_a_level_page_maps_back_to_the_page():
