@@ -100,6 +100,26 @@ class Receiver(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc ships 
             )
         raise TimedOut(f"the message was not complete after {seconds:g} s")
 
+    def expect(self, context: grpc.aio.ServicerContext, size: int) -> Hold:
+        """Hold room for a stream's next message, which may be as large as the one before.
+
+        It is released by the caller, or once no part of a message has come for a moment, so that
+        streams that wait hold nothing.
+        """
+        hold = self.held.hold(size if size > PART_BYTES else 0)
+        self._expect_soon(hold, context.peer())
+        return hold
+
+    def _expect_soon(self, hold: Hold, peer: str) -> None:
+        if hold.size:
+            loop = asyncio.get_running_loop()
+            loop.call_later(QUICK_SECONDS, self._check_expected, hold, peer)
+
+    def _check_expected(self, hold: Hold, peer: str) -> None:
+        if (self.connections.in_part(peer) or 0) <= PART_BYTES:
+            hold.release()
+        self._expect_soon(hold, peer)
+
     def _is_slow(self, evicted: asyncio.Timeout, wait: "_Wait") -> None:
         self._slow[evicted] = wait
         wait.checks = CHECKS - 1  # it may have begun its message long ago

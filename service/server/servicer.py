@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import grpc
 
@@ -17,6 +18,7 @@ from service.pb import recognizer_pb2 as pb
 from service.server.receiving import ENDED_SECONDS, Receiver
 from service.server.refusal import refuse
 from service.serving.backend import Backend
+from service.serving.held_bytes import Hold
 from service.serving.observability.call import NOT_RECEIVED, NOT_RECEIVED_CODE, REQUEST_ID, Call
 
 SERVICE = pb.DESCRIPTOR.services_by_name["RecognizerService"].full_name
@@ -160,52 +162,52 @@ class _Stream:
 
     async def _receive_all(self) -> DigitstripError | None:
         """Receive the stream's messages and answer each in a task."""
-        servicer = self.servicer
+        receiver, expected = self.servicer.receiver, 0
         while True:
             await self.places.acquire()
-            await servicer.receiver.held.room()
+            await receiver.held.room()
+            # Counted before it comes, by the one before: all streams may be about to receive one.
+            hold = receiver.expect(self.context, expected)
             try:
-                message = await servicer.receiver.receive(self.context)
+                message = await receiver.receive(self.context)
             except DigitstripError as error:
                 return error.with_traceback(None)
+            finally:
+                hold.release()
             if message is None:
                 self._ended = asyncio.get_running_loop().time()
                 return None
-            self._received = True
-            answering = asyncio.create_task(self._answer(message))
+            self._received, expected = True, len(message)
+            hold = receiver.held.hold(expected)
+            answering = asyncio.create_task(self._answer(message, hold))
             self.answering.add(answering)
-            answering.add_done_callback(self._answered)
+            answering.add_done_callback(partial(self._answered, hold))
             del message, answering
 
-    def _answered(self, task: asyncio.Task[None]) -> None:
+    def _answered(self, hold: Hold, task: asyncio.Task[None]) -> None:
+        hold.release()
         self.answering.discard(task)
         self.places.release()
 
-    async def _answer(self, message: bytes) -> None:
-        """Recognize an image and write its response."""
-        hold = self.servicer.receiver.held.hold(len(message))
+    async def _answer(self, message: bytes, hold: Hold) -> None:
+        """Recognize an image and write its response, which is held in the message's place."""
+        id_ = b""
         try:
-            id_ = b""
-            try:
-                id_, request = split_stream_request(message)
-            except DigitstripError as error:
-                response = join_stream_error(id_, to_stream_error(error))
-            else:
-                del message
-                answer = await self.servicer.backend.recognize(
-                    self.call, request, None, patient=True
-                )
-                del request
-                response = (
-                    join_stream_error(id_, to_stream_error(answer))
-                    if isinstance(answer, DigitstripError)
-                    else join_stream_response(id_, answer.response)
-                )
-            hold.resize(len(response))
-            async with self.writing:
-                await self.context.write(response)  # returns when the transport has taken it
-        finally:
-            hold.release()
+            id_, request = split_stream_request(message)
+        except DigitstripError as error:
+            response = join_stream_error(id_, to_stream_error(error))
+        else:
+            del message
+            answer = await self.servicer.backend.recognize(self.call, request, None, patient=True)
+            del request
+            response = (
+                join_stream_error(id_, to_stream_error(answer))
+                if isinstance(answer, DigitstripError)
+                else join_stream_response(id_, answer.response)
+            )
+        hold.resize(len(response))
+        async with self.writing:
+            await self.context.write(response)  # returns when the transport has taken it
 
 
 async def _finish(tasks: Iterable[asyncio.Task[object]], cancel: bool = False) -> None:

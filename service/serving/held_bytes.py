@@ -64,13 +64,13 @@ class Hold:
 
     def __init__(self, total: HeldBytes, size: int) -> None:
         self._total = total
-        self._size = 0
+        self.size = 0
         self.resize(size)
 
     def resize(self, size: int) -> None:
         """Count another size, as when a response takes the place of its request."""
-        self._total.add(size - self._size)
-        self._size = size
+        self._total.add(size - self.size)
+        self.size = size
 
     def release(self) -> None:
         """Count the message no longer."""

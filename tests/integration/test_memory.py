@@ -2,6 +2,8 @@
 
 import os
 import re
+import signal
+import struct
 import threading
 import time
 from contextlib import ExitStack, closing
@@ -17,6 +19,7 @@ from service.server.servicer import SERVICE
 from tests.conftest import STRIPS, until
 from tests.support.http2 import Connection
 from tests.support.observed import Observed
+from tests.trouble.peaks import large_image
 
 MIB = 2**20
 RECOGNIZE = "/digitstrip.v1.RecognizerService/Recognize"
@@ -212,6 +215,34 @@ def test_of_too_many_streams_that_stop_in_a_message_the_oldest_are_refused(start
         assert all(connection.until_ended(20) for connection in opened[:3])
         assert all(b"may take longer than" in each.trailers for each in opened[:3])
         assert not any(connection.until_ended(0.5) for connection in opened[3:])
+
+
+def test_what_a_stream_is_about_to_receive_counts_toward_the_bound(tmp_path):
+    message = pb.RecognizeStreamRequest(
+        id="1", request=pb.RecognizeRequest(image=pb.Image(encoded=large_image(bytes(8 * MIB))))
+    ).SerializeToString()
+    begun = message + struct.pack(">BI", 0, len(message)) + message[: 4 * MIB]
+    server = Observed(tmp_path / "log", DIGITSTRIP_MAX_HELD_BYTES=str(12 * MIB))
+    server.signal_workers(signal.SIGSTOP)
+
+    def held_back():  # not where a busy machine is late to send what was begun
+        with ExitStack() as stack:
+            first, second = (
+                stack.enter_context(closing(Connection(server.address))) for _ in range(2)
+            )
+            for connection in (first, second):
+                connection.listen(1)
+            first.open(STREAM)
+            assert first.send(begun, declared=len(message), seconds=5) == len(begun) + 5
+            second.open(STREAM)
+            return second.send(bytes(MIB), declared=MIB, seconds=1) <= UNREAD_BYTES
+
+    try:
+        until(held_back)
+        until(lambda: server.figures("held_bytes") == 0)
+    finally:
+        server.signal_workers(signal.SIGCONT)
+        assert server.stop()[0] == 0
 
 
 def test_streams_that_wait_with_nothing_received_are_not_slow_messages(start_service, truths):
