@@ -149,7 +149,7 @@ def flag(strokes: Strokes, digit: int, rng: np.random.Generator, share: float) -
     if digit != 1 or rng.random() >= share or not len(strokes):
         return strokes
     top = highest(strokes)
-    length = rng.uniform(0.2, 0.65) if rng.random() < 0.8 else rng.uniform(0.6, 0.9)
+    length = rng.uniform(0.2, 0.65) if rng.random() < 0.65 else rng.uniform(0.6, 1.1)
     angle = rng.uniform(0.45, 1.15)  # from the horizontal, radians
     tip = top + length * np.array([-np.cos(angle), np.sin(angle)])
     bend = (top + tip) / 2 + rng.normal(0, 0.03, 2)
