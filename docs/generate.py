@@ -4,26 +4,43 @@ A part stands between `<!-- begin NAME -->` and `<!-- end NAME -->` in a page. I
 the code that it describes: settings, commands, errors. `tests/docs` fails while one is stale.
 """
 
+import ast
+import inspect
 import re
+import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
+from importlib.resources import files
 from inspect import Parameter, signature
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import SimpleNamespace
 from typing import get_args
 
 import typer
+from google.protobuf import descriptor_pb2
+from grpc_tools import protoc
 from pydantic.fields import FieldInfo
 from typer.models import ArgumentInfo
 
+import digitstrip
 from service import errors
 from service.cli.main import app
+from service.serving.observability.metrics import PREFIX, Live, Metrics
 from service.serving.settings import Settings
 from training.cli.main import app as training_app
 from training.config import StripConfig
 from training.knobs import meanings_of
 
 DOCS = Path(__file__).parent
+SCHEMA = DOCS.parent / "proto" / "digitstrip" / "v1" / "recognizer.proto"
+FIELD = descriptor_pb2.FieldDescriptorProto
+TYPES = {
+    value.number: value.name[5:].lower()
+    for value in FIELD.DESCRIPTOR.enum_types_by_name["Type"].values
+}
 PART = re.compile(r"(<!-- begin (\S+) -->\n).*?(<!-- end \2 -->)", re.DOTALL)
 DERIVED = {  # defaults that are no constants
     "workers": "the usable CPUs",
@@ -157,12 +174,138 @@ def _tree(
             yield from _tree(child, depth + 1)
 
 
+def schema() -> Iterator[str]:
+    """Yield the schema's service, messages and enumerations, by the comments of its source."""
+    comments = {
+        tuple(each.path): " ".join(each.leading_comments.split())
+        for each in _schema().source_code_info.location
+    }
+    # Paths count fields of descriptor.proto: 6 services, 4 messages, 5 enumerations.
+    for number, service in enumerate(_schema().service):
+        yield f"### {service.name}\n\n{comments[6, number]}\n"
+        yield "| method | request | response | what it does |"
+        yield "|---|---|---|---|"
+        for index, method in enumerate(service.method):
+            asked = f"{'stream of ' * method.client_streaming}{_link(method.input_type)}"
+            answered = f"{'stream of ' * method.server_streaming}{_link(method.output_type)}"
+            what = _cell(comments[6, number, 2, index])
+            yield f"| `{method.name}` | {asked} | {answered} | {what} |"
+        yield ""
+    for number, message in enumerate(_schema().message_type):
+        yield f"### {message.name}\n\n{comments[4, number]}\n"
+        if message.field:
+            yield "| field | type | what it is |"
+            yield "|---|---|---|"
+        for index, field in enumerate(message.field):
+            kind = _link(field.type_name) if field.type_name else f"`{TYPES[field.type]}`"
+            many = "list of " if field.label == field.LABEL_REPEATED else ""
+            what = _cell(comments[4, number, 2, index])
+            if field.HasField("oneof_index") and not field.proto3_optional:
+                what += f" One of `{message.oneof_decl[field.oneof_index].name}`."
+            yield f"| `{field.name}` | {many}{kind} | {what} |"
+        yield ""
+    for number, enum in enumerate(_schema().enum_type):
+        yield f"### {enum.name}\n\n{comments[5, number]}\n"
+        yield "| value | number | what it means |"
+        yield "|---|---|---|"
+        for index, value in enumerate(enum.value):
+            yield f"| `{value.name}` | {value.number} | {_cell(comments[5, number, 2, index])} |"
+        yield ""
+
+
+@cache
+def _schema() -> descriptor_pb2.FileDescriptorProto:
+    """Return the schema with its comments."""
+    with TemporaryDirectory() as folder:
+        out = Path(folder) / "schema"
+        includes = [f"-I{SCHEMA.parents[2]}", f"-I{files('grpc_tools') / '_proto'}"]
+        flags = ["--include_source_info", f"--descriptor_set_out={out}", str(SCHEMA)]
+        if protoc.main(["protoc", *includes, *flags]):
+            raise SystemExit("the schema cannot be compiled")
+        (file,) = descriptor_pb2.FileDescriptorSet.FromString(out.read_bytes()).file
+        return file
+
+
+def _link(name: str) -> str:
+    """Return a type's name, with a link if it is one of the schema's own."""
+    own, _, short = name.rpartition(".")
+    return f"[`{short}`](#{short.lower()})" if own == ".digitstrip.v1" else f"`{name[1:]}`"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def python() -> Iterator[str]:
+    """Yield the public package's functions and classes, by their docstrings."""
+    for name in digitstrip.__all__:
+        each = getattr(digitstrip, name)
+        if isinstance(each, type) and issubclass(each, Exception):
+            continue
+        yield f"### digitstrip.{name}\n"
+        yield from _documented(name, each)
+        if not isinstance(each, type):
+            continue
+        for member in (found for found in dir(each) if not found.startswith("_")):
+            value = inspect.getattr_static(each, member)
+            if isinstance(value, property):
+                yield from _documented(f"{name}.{member}", value.fget, is_property=True)
+            elif inspect.isfunction(getattr(each, member)):
+                yield from _documented(f"{name}.{member}", getattr(each, member))
+
+
+def _documented(name: str, each: Callable[..., object], is_property: bool = False) -> Iterator[str]:
+    """Yield a signature, as its source has it, and a docstring."""
+    made = getattr(each, "__init__", each) if isinstance(each, type) else each
+    try:
+        (function,) = ast.parse(textwrap.dedent(inspect.getsource(made))).body
+        assert isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+        arguments = re.sub(r"^self(, )?", "", ast.unparse(function.args))
+        returns = ast.unparse(function.returns) if function.returns else "None"
+        awaited = "await " if isinstance(function, ast.AsyncFunctionDef) else ""
+    except (OSError, SyntaxError):  # a dataclass's constructor has no source
+        arguments = str(inspect.signature(each)).partition("(")[2].rpartition(")")[0]
+        returns, awaited = "None", ""
+    if is_property:
+        shown = f"{name}: {returns}"
+    else:
+        shown = f"{awaited}{name}({arguments})" + (f" -> {returns}" if returns != "None" else "")
+    yield "```text"
+    yield from textwrap.wrap(shown, 96, subsequent_indent="        ", break_on_hyphens=False)
+    yield ""
+    yield from ("    " + line if line else "" for line in (inspect.getdoc(each) or "").split("\n"))
+    yield "```\n"
+
+
+def metrics() -> Iterator[str]:
+    """Yield the table of the server's metrics, without those of its process."""
+    pool = SimpleNamespace(groups=[], pids=[], deaths=0)
+    live = Live(pool, SimpleNamespace(held=0), lambda: 0, lambda: 0.0, lambda: 0)  # type: ignore[arg-type]  # of no load
+    registry = Metrics(live).registry
+    yield "| metric | kind | labels | what it is |"
+    yield "|---|---|---|---|"
+    labels = {
+        name: of for of in registry._collector_to_names for name in registry._collector_to_names[of]
+    }
+    for family in registry.collect():
+        if family.name.startswith(PREFIX):
+            found = getattr(family, "_labelnames", ()) or getattr(
+                labels.get(family.name), "_labelnames", ()
+            )
+            suffix = {"counter": "_total", "info": "_info"}.get(family.type, "")
+            shown = ", ".join(f"`{each}`" for each in found)
+            yield f"| `{family.name}{suffix}` | {family.type} | {shown} | {family.documentation} |"
+
+
 PARTS: dict[str, Callable[[], Iterator[str]]] = {
     "settings": settings,
     "digitstrip": lambda: commands("digitstrip", app),
     "digitstrip-train": lambda: commands("digitstrip-train", training_app),
     "errors": reasons,
     "effects": effects,
+    "schema": schema,
+    "python": python,
+    "metrics": metrics,
 }
 
 

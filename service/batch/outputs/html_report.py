@@ -88,7 +88,11 @@ td { overflow-wrap: anywhere; min-width: 9ch; } td.n { font-variant-numeric: tab
 nav { display: flex; flex-wrap: wrap; gap: 6px 14px; margin: 20px 0; }
 svg text { fill: var(--pale); font: 12px system-ui, sans-serif; }
 svg .axis { stroke: var(--line); } svg .a { fill: var(--accept-bar); }
-svg .r { fill: var(--review-bar); } .histogram { min-width: 600px; }
+svg .r { fill: var(--review-bar); }
+@media (max-width: 600px) {
+  .histogram text { font-size: 24px; } .histogram .what { display: none; }
+  .histogram .edge { transform: translateY(8px); }
+}
 .key { display: inline-block; width: 11px; height: 11px; border-radius: 2px; margin-right: 4px; }
 footer { margin-top: 48px; color: var(--pale); font-size: 13px; overflow-wrap: anywhere; }
 """
@@ -359,16 +363,17 @@ def _histogram(sure: list[int], unsure: list[int]) -> str:
                 f'text-anchor="middle">{sum(counts):,}</text>'
             )
     edges = "".join(
-        f'<text x="{edge * wide}" y="{high + foot}" text-anchor="middle">{edge / BARS:.0%}</text>'
+        f'<text class="edge" x="{edge * wide}" y="{high + foot}" text-anchor="middle">'
+        f"{edge / BARS:.0%}</text>"
         for edge in range(0, BARS + 1, 2)
     )
     return (
         '<div class="wide"><svg class="histogram" width="100%" role="img" '
-        f'viewBox="-20 0 {BARS * wide + 40} {high + foot + 24}" '
+        f'viewBox="-36 -10 {BARS * wide + 72} {high + foot + 34}" '
         'aria-label="Histogram of confidences">'
         f'<line class="axis" x1="0" x2="{BARS * wide}" y1="{high + 18}" y2="{high + 18}"/>'
-        f'{"".join(parts)}{edges}<text x="{BARS * wide / 2}" y="{high + foot + 20}" '
-        'text-anchor="middle">confidence</text></svg></div>'
+        f'{"".join(parts)}{edges}<text class="what" x="{BARS * wide / 2}" '
+        f'y="{high + foot + 20}" text-anchor="middle">confidence</text></svg></div>'
     )
 
 

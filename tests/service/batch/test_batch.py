@@ -514,3 +514,18 @@ def test_workers_end_when_the_run_is_killed(tmp_path):
     running.send_signal(signal.SIGKILL)
     running.wait()
     until(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers))
+
+
+def test_the_report_s_chart_is_whole_on_a_phone(batch, browser, tmp_path):
+    batch(STRIPS, "--report", tmp_path / "r.html")
+    page = browser.new_page(viewport={"width": 340, "height": 900})
+    page.goto((tmp_path / "r.html").as_uri())
+    box = page.locator(".histogram").bounding_box()
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= 340
+    for text in page.locator(".histogram text:not(.what)").all():
+        each = text.bounding_box()
+        assert each["x"] >= box["x"] - 1
+        assert each["x"] + each["width"] <= box["x"] + box["width"] + 1
+        assert each["y"] >= box["y"] - 1
+    page.close()
