@@ -145,7 +145,7 @@ def stem(strokes: Strokes, digit: int, rng: np.random.Generator, share: float) -
 
 
 def flag(strokes: Strokes, digit: int, rng: np.random.Generator, share: float) -> Strokes:
-    """Begin a share of the ones with an upstroke, short or nearly as long as the stem."""
+    """Begin a share of the ones with an upstroke, short or as long as the stem."""
     if digit != 1 or rng.random() >= share or not len(strokes):
         return strokes
     top = highest(strokes)

@@ -10,6 +10,7 @@ TILT = 0.12  # of its height, by which it leans, at most
 # Of the pen's strokes, that it is thick, at most. Of 3,604 cells of logbooks, 240 more are accepted
 # than without this step; a 1 at an end was never taken for a side, from 0.2 of the width one was.
 HAIR = 0.65
+TALL = 1.5  # heights of digits, from which it may be as thick as they: no 1 is as high
 LEVEL = 0.25  # of its height, by which the ends of a piece lie off those of digits beside it
 
 
@@ -35,7 +36,9 @@ def remains(mask: Mask) -> tuple[Mask, bool]:
     rest = ~pieces & (high >= 0.5 * high[pieces].min())
     rest[0] = False
     others = np.asarray(rest[labels], np.bool_)
-    pieces &= area <= HAIR * min(stroke_width(others), _usual_run(others)) * high
+    tall = high >= TALL * np.median(high[rest]) if rest.any() else pieces
+    pen = min(stroke_width(others), _usual_run(others))
+    pieces &= area <= np.where(tall, 1.0, HAIR) * pen * high
     if not pieces.any():
         return np.zeros_like(mask), False
     begin, end = np.median(top[rest]), np.median((top + high)[rest])
