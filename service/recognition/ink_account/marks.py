@@ -15,6 +15,7 @@ LONG = 1.6  # longer side of such a piece away from the image's edge, at least
 HAIR = 0.6  # pen strokes, that a hairline is thick at most
 NEAR = 0.4  # how near to the image's edge one is
 ONE_LOW, ONE_HIGH = 0.6, 1.4  # height of what could be a 1
+FILLED = 0.6  # share of its box that a piece along an edge fills, at least: a cut digit's leans
 HOLLOW = 0.15  # share of its box that a corner of a frame fills, at most
 DASH_HEIGHT = 0.4  # of a dash, at most
 SIGN_HEIGHT, SIGN_WIDTH = 1.6, 1.3  # of a dash, a slash or another literal, at most
@@ -51,7 +52,7 @@ def printed(ink: PageInk) -> Which:
     one = (ink.height >= ONE_LOW * unit) & (ink.height <= ONE_HIGH * unit)
     upright = (ink.width <= THIN * unit) & (
         (ink.height >= LONG * unit)
-        | ((beside <= 1) & ~one)
+        | ((beside <= 1) & ~one & (ink.area >= FILLED * ink.width * ink.height))
         | ((beside > 1) & (beside <= NEAR * unit) & (ink.width <= hair))
     )
     level = (ink.height <= THIN * unit) & (

@@ -23,6 +23,7 @@ from service.recognition.normalize.ink_mask import Mask
 LOW = 0.45  # of a small ring, at most; less does not count among others
 SIGN, SIGN_JUTS = 1.15, 0.07  # of a sign at an end of the string, and what juts out, at least
 RING, RING_JUTS = 1.05, 0.04  # the same, of a ring round digits
+STEMLESS = "35"  # digits that a dollar sign is read as, and that have no upright stroke themselves
 FEWEST = 2  # others, without which there is no line that a sign could jut out of
 
 LEAN, LONE_LEAN = 0.2, 0.25  # tangent of a slash behind digits, and of one alone, at least
@@ -54,10 +55,11 @@ def misfits(ink: PageInk, digits: str) -> Which:
                 found[which] = ("1" not in text and is_straight(own)) or (
                     _juts_out(ink, which, others, RING, RING_JUTS) and has_ring(own)
                 )
-            elif _juts_out(ink, which, others, SIGN, SIGN_JUTS) and len(others) >= FEWEST:
-                if numbers.stop == len(digits) and text == "1":
-                    found[which] = _leans(own, LEAN)
-                elif text != "1" and {0, len(digits) - 1} & set(numbers):
+            elif {0, len(digits) - 1} & set(numbers):
+                juts = len(others) >= FEWEST and _juts_out(ink, which, others, SIGN, SIGN_JUTS)
+                if text == "1":
+                    found[which] = juts and numbers.stop == len(digits) and _leans(own, LEAN)
+                elif juts or text in STEMLESS:
                     found[which] = goes_through(own.T, ink.unit)  # a dollar sign
     return found
 

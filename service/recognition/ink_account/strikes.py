@@ -29,8 +29,10 @@ BARRED = "247"  # digits that have a level stroke themselves
 TALL = 0.5  # height of the ink that it is part of, at least
 
 # Length of a stroke from the left end of connected ink to its right one, at any tilt, at least: of
-# some digits, and of a single one.
-CHORD, CHORD_LONE = 1.45, 1.15
+# some digits, of a single one, and of one among others in which MNIST has no such stroke.
+CHORD, CHORD_LONE, CHORD_AMONG = 1.45, 1.15, 0.9
+BARLESS = "039"
+CLEAR = 20  # pixels of height, below which the stroke of that one cannot be made out
 
 
 def struck(ink: PageInk, digits: str) -> bool:
@@ -39,7 +41,7 @@ def struck(ink: PageInk, digits: str) -> bool:
     That a line was removed as a printed one does not excuse it.
     """
     mask = ink.mask | ink.erased
-    return _along(ink, mask) or _through(ink, mask, digits) or _end_to_end(ink, len(digits))
+    return _along(ink, mask) or _through(ink, mask, digits) or _end_to_end(ink, digits)
 
 
 def _along(ink: PageInk, mask: Mask) -> bool:
@@ -86,14 +88,20 @@ def _through(ink: PageInk, mask: Mask, digits: str) -> bool:
     return False
 
 
-def _end_to_end(ink: PageInk, count: int) -> bool:
+def _end_to_end(ink: PageInk, digits: str) -> bool:
     """Tell ink whose two ends one straight stroke joins, and that lies on both sides of it.
 
     A frame's line has digits on one side alone, and no two digits have bars that go on in a line.
     """
-    least = (CHORD if count > 1 else CHORD_LONE) * ink.unit
-    long = ink.theirs & (ink.width >= least) & (ink.height >= TALL * ink.unit)
-    return any(goes_through(ink.ink_of(which), ink.unit) for which in np.flatnonzero(long).tolist())
+    for which in np.flatnonzero(ink.theirs & (ink.height >= TALL * ink.unit)).tolist():
+        least, numbers = CHORD, ink.digits_of(which)
+        if len(digits) == 1:
+            least = CHORD_LONE
+        elif len(numbers) == 1 and digits[numbers.start] in BARLESS and ink.height[which] >= CLEAR:
+            least = CHORD_AMONG
+        if ink.width[which] >= least * ink.unit and goes_through(ink.ink_of(which), ink.unit):
+            return True
+    return False
 
 
 def _juts_out(

@@ -373,6 +373,32 @@ def test_a_dollar_sign_is_no_8(place):
     assert accounted(dollar, digits, columns).reasons == (Reason.UNEXPLAINED_INK,)
 
 
+def test_a_dollar_sign_no_higher_than_the_digits_is_no_5():
+    page = seven(seven(paper(120), 26), 56)
+    for y, start in ((22, 30), (42, 210)):
+        page = cv2.ellipse(page, (98, y), (11, 9), 0, start, start + 240, (INK,) * 4, 3)
+    assert accounted(page, "775", [38, 68, 98]).reasons == ()
+    assert accounted(stroke(page, (98, 9), (98, 55), 2), "775", [38, 68, 98]).reasons == (
+        Reason.UNEXPLAINED_INK,
+    )
+
+
+def test_a_bar_through_one_digit_of_several_strikes_it_out():
+    page = zero(seven(seven(paper(), 10), 50), 110, 15)
+    assert accounted(page, "770", [22, 62, 110]).reasons == ()
+    struck = stroke(page, (90, 34), (130, 31), 3)
+    assert accounted(struck, "770", [22, 62, 110]).reasons == (Reason.STRUCK_OUT,)
+
+
+def test_a_leaning_piece_at_an_edge_is_no_printed_line():
+    page = seven(seven(paper(140), 20), 60)
+    cut = stroke(page, (130, 24), (141, 42), 3)
+    assert accounted(cut, "77", [32, 72]).reasons == (Reason.UNEXPLAINED_INK,)
+    side = page.copy()
+    side[24:42, -2:] = INK
+    assert accounted(side, "77", [32, 72]).reasons == ()
+
+
 def test_a_ring_round_digits_is_unexplained():
     page = zero(zero(seven(seven(paper(200, 72), 10), 130), 72), 98)
     assert accounted(page, "7007", [22, 72, 98, 142]).reasons == ()

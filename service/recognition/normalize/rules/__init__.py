@@ -23,7 +23,7 @@ from service.recognition.normalize.rules.judge import (
     printed_level,
     printed_upright,
 )
-from service.recognition.normalize.rules.remains import remains
+from service.recognition.normalize.rules.remains import is_bare_frame, remains
 
 # Shares of the page's height, or pixels where those are more.
 THICK, THICK_PIXELS = 1 / 14, 5  # of a line, at most
@@ -47,6 +47,8 @@ def find_rules(mask: Mask) -> Rules:
     """
     if mask.shape[1] <= PIECE:
         rules = _find_rules(mask)
+        if is_bare_frame(mask, rules.mask):
+            return Rules(mask, doubtful=True)
         sides, doubtful = remains(mask & ~rules.mask)
         return Rules(rules.mask | sides, rules.doubtful or doubtful)
     pieces = [_find_rules(mask[:, left : left + PIECE]) for left in range(0, mask.shape[1], PIECE)]

@@ -1,4 +1,4 @@
-"""What is left of a frame's sides: pieces at the image's ends, thinner than the pen's strokes."""
+"""What is left of frames: thin pieces of sides at the image's ends, and frames that are bare."""
 
 import numpy as np
 
@@ -12,6 +12,39 @@ TILT = 0.12  # of its height, by which it leans, at most
 HAIR = 0.65
 TALL = 1.5  # heights of digits, from which it may be as thick as they: no 1 is as high
 LEVEL = 0.25  # of its height, by which the ends of a piece lie off those of digits beside it
+
+# Of a frame that holds nothing: how far in its lines reach, at most, of its shorter side; where its
+# corners and its sides are, of its height and its width; and the share of a side that has ink.
+INSIDE, CORNER, COVERED = 0.22, 0.12, 0.6
+PAGE_HEIGHT, PAGE_WIDTH = (
+    0.6,
+    0.5,
+)  # of the page's, that it has, at least: a 0 may have corners, too
+
+
+def is_bare_frame(mask: Mask, erased: Mask) -> bool:
+    """Tell a frame that holds nothing and of which some lines were missed: double, broken ones.
+
+    Args:
+        mask: (height, width) where ink is.
+        erased: which of it is printed lines that were found.
+    """
+    if not (mask & ~erased).any():
+        return False
+    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+    box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    ink, left = mask[box], (mask & ~erased)[box]
+    height, width = ink.shape
+    if height < PAGE_HEIGHT * mask.shape[0] or width < PAGE_WIDTH * mask.shape[1]:
+        return False
+    inside = max(round(INSIDE * min(height, width)), 1)
+    if left[inside:-inside, inside:-inside].any():
+        return False
+    y, x = (max(round(CORNER * side), 2) for side in ink.shape)
+    corners = [ink[:y, :x], ink[:y, -x:], ink[-y:, :x], ink[-y:, -x:]]
+    level = [side.any(axis=0).mean() for side in (ink[:y], ink[-y:])]
+    upright = [side.any(axis=1).mean() for side in (ink[:, :x], ink[:, -x:])]
+    return bool(sum(corner.any() for corner in corners) >= 3 and min(level + upright) >= COVERED)
 
 
 def remains(mask: Mask) -> tuple[Mask, bool]:

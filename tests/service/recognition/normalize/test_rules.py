@@ -6,6 +6,7 @@ import pytest
 
 from service.recognition.normalize import normalize
 from service.recognition.normalize.rules import find_rules
+from service.recognition.normalize.rules.remains import is_bare_frame
 
 HEIGHT, WIDTH = 60, 150
 PAPER, INK = 230, 60
@@ -354,6 +355,33 @@ def test_nothing_is_left_of_double_lines_that_a_blot_joins():
         drawn[6:55, column : column + 2] = FULL
     drawn[48:56, 60] = FULL
     assert not ((drawn > 0) & ~find_rules(drawn > 0).mask).any()
+
+
+def double_frame(digit=False):
+    """Two lines a side, three pixels apart and broken, on a page of 46 x 36."""
+    drawn = blank(46, 36)
+    for inset in (0, 3):
+        cv2.rectangle(drawn, (4 + inset, 5 + inset), (31 - inset, 40 - inset), FULL, 1)
+    drawn[5:8, 14:17] = drawn[20:23, 4:8] = drawn[38:41, 20:22] = 0
+    if digit:
+        cv2.line(drawn, (18, 15), (18, 30), FULL, 2)
+    return drawn > 0
+
+
+def test_a_bare_frame_goes_whole_and_one_that_holds_a_digit_does_not():
+    assert is_bare_frame(double_frame(), np.zeros((46, 36), np.bool_))
+    assert not is_bare_frame(double_frame(digit=True), np.zeros((46, 36), np.bool_))
+    found = find_rules(double_frame())
+    assert not (double_frame() & ~found.mask).any()
+    assert not find_rules(double_frame(digit=True)).mask[15:31, 17:20].any()
+
+
+@pytest.mark.parametrize("middle", [(75, 30), (20, 30)])
+def test_a_0_alone_is_no_frame(middle):
+    drawn = cv2.ellipse(blank(), middle, (14, 22), 0, 0, 360, FULL, 3)
+    assert not find_rules(drawn > 0).mask.any()
+    tight = drawn[6:55, middle[0] - 17 : middle[0] + 18]
+    assert not find_rules(tight > 0).mask.any()
 
 
 def test_a_divider_that_a_digit_touches_goes_by_its_place_and_is_doubtful():
