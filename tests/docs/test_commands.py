@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from service.csv_cells import unguarded
 from service.recognition.model import SHIPPED_MODEL, SHIPPED_SECOND_READER, Scorer
-from tests.conftest import ROOT
+from tests.conftest import ROOT, Service
 from training.cli.main import app
 from training.config import SequenceConfig, StripConfig
 from training.data.digits import load_mnist5k
@@ -202,14 +202,22 @@ def test_the_list_of_command_lines_names_what_is_there():
             assert f"def {name}(" in (ROOT / path).read_text("utf-8"), why
 
 
+@pytest.fixture(scope="module")
+def web():
+    """Where a server speaks HTTP, for every call."""
+    server = Service("--web-listen", "127.0.0.1:0", DIGITSTRIP_WORKERS="1")
+    yield server.web
+    status, said = server.stop()
+    assert status == 0, said
+
+
 @pytest.mark.skipif(not shutil.which("curl"), reason="curl is not installed")
 @pytest.mark.parametrize("call", list(calls()))
-def test_a_call_over_http_runs(call, start_service):
-    server = start_service("--web-listen", "127.0.0.1:0")
+def test_a_call_over_http_runs(call, web):
     assert WEB in call
     answer = json.loads(
         subprocess.run(
-            ["bash", "-c", call.replace(WEB, server.web)],
+            ["bash", "-c", call.replace(WEB, web)],
             capture_output=True,
             cwd=ROOT,
             env=os.environ,

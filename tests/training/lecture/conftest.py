@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from tests.support.once import made_once
 from training.cli.main import app
 from training.lecture import course
 
@@ -31,7 +32,11 @@ class Quick:
 
 @pytest.fixture(scope="session")
 def quick(tmp_path_factory):
-    out = tmp_path_factory.mktemp("lecture")
-    result = CliRunner().invoke(app, ["lecture", "--quick", "--out", str(out)])
-    assert result.exit_code == 0, result.output
-    return Quick(re.sub(r"\x1b\[[0-9;]*m", "", result.output), out)
+    def run_all(out):
+        result = CliRunner().invoke(app, ["lecture", "--quick", "--out", str(out)])
+        assert result.exit_code == 0, result.output
+        said = re.sub(r"\x1b\[[0-9;]*m", "", result.output)
+        (out / "said.txt").write_text(said, encoding="utf-8")
+
+    out = made_once(tmp_path_factory, "lecture", run_all)
+    return Quick((out / "said.txt").read_text(encoding="utf-8"), out)
