@@ -40,3 +40,10 @@ def quick(tmp_path_factory):
 
     out = made_once(tmp_path_factory, "lecture", run_all)
     return Quick((out / "said.txt").read_text(encoding="utf-8"), out)
+
+
+def pytest_collection_modifyitems(items):
+    """Give whichever test is the first the time that all chapters may take on a busy machine."""
+    for item in items:
+        if "quick" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.timeout(1200))
