@@ -152,7 +152,7 @@ class Watch:
                 stub = RecognizerServiceStub(channel)
                 text = stub.Recognize(request, timeout=LONGEST, wait_for_ready=True).text
         except grpc.RpcError as error:
-            self.findings.append(f"a call that behaves got {error.code().name}")
+            self.findings.append(f"a call that behaves got {error.code().name}: {error.details()}")
             return
         if text != "68767":
             self.findings.append(f"a call that behaves read {text}")

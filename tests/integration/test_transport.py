@@ -29,7 +29,11 @@ REQUEST = pb.RecognizeRequest(image=to_image((STRIPS / "postcode-ruled.png").rea
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    server = Observed(tmp_path_factory.mktemp("transport") / "log", DIGITSTRIP_RECEIVE_SECONDS="1")
+    server = Observed(
+        tmp_path_factory.mktemp("transport") / "log",
+        DIGITSTRIP_RECEIVE_SECONDS="1",
+        DIGITSTRIP_WEB_LISTEN="127.0.0.1:0",
+    )
     yield server
     assert server.stop()[0] == 0
 
@@ -76,7 +80,7 @@ def test_a_method_that_is_not_there_is_unimplemented(server, method):
 @pytest.mark.parametrize("kind", KINDS)
 def test_frames_calls_and_messages_of_every_kind_leave_the_server_as_it_was(server, kind):
     watch = Watch(server, server.figures)
-    KINDS[kind](server.address, 1, BETWEEN // 2)
+    KINDS[kind](server.web if kind == "http1" else server.address, 1, BETWEEN // 2)
     watch.look(BETWEEN)
     assert watch.findings == []
     until(lambda: server.figures("held_bytes") == 0)

@@ -91,7 +91,10 @@ def run(
             rate = load * capacity(server)
             print(f"{rate:.1f} calls a second are {load:.0%} of the capacity", flush=True)
         asyncio.run(calls.all(seconds, rate, trouble, kill_seconds, reload_seconds, samples))
-        figures = Figures(metrics).all()
+        try:
+            figures = Figures(metrics).all()
+        except OSError:  # it is no more; its status says why
+            figures = {}
     finally:
         status, _ = server.stop()
     outcome = {
@@ -189,7 +192,10 @@ class Calls:
         """Make trouble of one kind."""
         weights = [KINDS[name].weight for name in self.kinds]
         (name,) = self.rng.choices(self.kinds, weights)
-        got = await KINDS[name].make(self.target)
+        try:
+            got = await KINDS[name].make(self.target)
+        except OSError as error:
+            got = f"no connection: {type(error).__name__}"
         self.trouble[f"{name}: {got}"] += 1
         if got not in KINDS[name].allowed:
             self.unexpected[f"{name}: {got}"] += 1
