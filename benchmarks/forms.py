@@ -1,0 +1,147 @@
+"""Registration under attack: scans of filled-in forms, and how far fields are from where they lie.
+
+Forms are drawn, filled with digits and scanned by `tests/support/form_scans.py`, which knows where
+everything lies: turned by 5° and quarters, at 0.7 to 1.4 of the size, held by hand, stretched and
+curled by 1.5%, torn, stained, stapled. One page in six is another form.
+"""
+
+import argparse
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from service.forms.crops import crop
+from service.forms.register import Status, register
+from service.forms.template import Form, load
+from tests.support.form_scans import (
+    Drawing,
+    Scan,
+    filled,
+    random_attack,
+    random_form,
+    scanned,
+    template,
+)
+from training.data.digits import DigitSet, load_mnist5k, split
+
+SIZES = ((148, 105), (210, 148), (210, 297))  # mm: A6, A5 and A4
+FORMS = 9
+OTHERS = 6  # one page in so many is another form
+CLOSE = 0.5  # mm
+
+
+@dataclass
+class Tally:
+    """What became of pages."""
+
+    off: list[float] = field(default_factory=list)  # mm, of the worst field of each page
+    refused: list[str] = field(default_factory=list)  # why pages of the form were not read
+    fields: int = 0
+    doubtful: int = 0  # fields of pages that were registered
+    others: int = 0
+    others_read: int = 0  # other forms of which a field would have been read
+    inliers: list[float] = field(default_factory=list)
+    other_inliers: list[float] = field(default_factory=list)
+    ms: list[float] = field(default_factory=list)  # of the processor
+
+
+def made(folder: Path, drawing: Drawing, by: str) -> Form:
+    """Write a form's template and load it; its squares are where `random_form` prints them."""
+    Image.fromarray(drawing.gray).save(folder / "blank.png")
+    right, low = drawing.width - 8, drawing.height - 8
+    marks = [f"marks = [[8, 8], [{right}, 8], [{right}, {low}], [8, {low}]]", "side = 4"]
+    (folder / "form.toml").write_text(template(drawing, by, marks if by == "corners" else ()))
+    return load(folder / "form.toml")
+
+
+def page_of(drawing: Drawing, digits: DigitSet, rng: np.random.Generator) -> Scan:
+    """Fill a form in and scan it; one field in five is left blank."""
+    texts = {
+        name: ""
+        if rng.random() < 0.2
+        else "".join(map(str, rng.integers(0, 10, int(rng.integers(2, (cells or 5) + 1)))))
+        for name, (_, cells) in drawing.boxes.items()
+    }
+    page = filled(drawing, texts, digits.images[:, 2:-2, 2:-2], digits.labels, rng)
+    return scanned(page, random_attack(rng), rng)
+
+
+def measure(scan: Scan, form: Form, own: bool, tally: Tally) -> None:
+    """Register a page and count what became of it."""
+    began = time.process_time()
+    registration = register(scan.gray, form)
+    tally.ms.append(1000 * (time.process_time() - began))
+    trusted = [each for each in form.fields if registration.trusts(each.name)]
+    if not own:
+        tally.others += 1
+        tally.others_read += bool(trusted)
+        tally.other_inliers.append(registration.inliers or 0.0)
+        return
+    tally.inliers.append(registration.inliers or 0.0)
+    if registration.status is Status.MISREGISTERED or registration.warp is None:
+        tally.refused.append(registration.why)
+        return
+    tally.fields += len(form.fields)
+    tally.doubtful += len(form.fields) - len(trusted)
+    worst = 0.0
+    for each in trusted:
+        polygon = crop(scan.gray, form, each, registration.warp).polygon
+        apart = np.hypot(*(polygon - scan.pixels(each.box.corners)).T).max()
+        worst = max(worst, float(apart) / registration.warp.pixels_per_mm(each.box))
+    tally.off.append(worst)
+
+
+def main() -> None:
+    """Print the figures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--count", type=int, default=500)
+    parser.add_argument("--seed", type=int, default=18)
+    parser.add_argument("--by", choices=("features", "corners"), default="features")
+    args = parser.parse_args()
+    rng = np.random.default_rng(args.seed)
+    _, digits = split(load_mnist5k())
+    tally = Tally()
+    with tempfile.TemporaryDirectory() as folder:
+        drawings = [random_form(rng, SIZES[each % len(SIZES)]) for each in range(FORMS)]
+        forms = []
+        for number, drawing in enumerate(drawings):
+            (place := Path(folder) / str(number)).mkdir()
+            forms.append(made(place, drawing, args.by))
+        for number in range(args.count):
+            which = int(rng.integers(FORMS))
+            own = number % OTHERS != 0
+            # Another form of the same size: sizes take turns.
+            shown = which if own else (which + len(SIZES) * int(rng.integers(1, 3))) % FORMS
+            measure(page_of(drawings[shown], digits, rng), forms[which], own, tally)
+    off = np.array(tally.off)
+    pages = len(off) + len(tally.refused)
+    print(f"by {args.by}: {pages} pages of the form, {tally.others} of another of the same size")
+    print(f"every field that is read within {CLOSE} mm: {(off <= CLOSE).sum() / pages:.1%}")
+    print(f"a field that is read farther off: {(off > CLOSE).sum()}; the worst {off.max():.2f} mm")
+    print(
+        "off by, median and 99th percentile of pages' worst fields: "
+        f"{np.median(off):.2f} and {np.percentile(off, 99):.2f} mm"
+    )
+    print(
+        f"misregistered: {len(tally.refused)}; fields doubtful on other pages: "
+        f"{tally.doubtful} of {tally.fields}"
+    )
+    print(f"other forms read as if they were right: {tally.others_read}")
+    print(
+        f"print in place: {np.percentile(tally.inliers, 1):.0%} at the 1st percentile of pages of "
+        f"the form, {max(tally.other_inliers):.0%} at most of another"
+    )
+    print(
+        f"processor: {np.median(tally.ms):.0f} ms a page, "
+        f"{np.percentile(tally.ms, 95):.0f} at the 95th percentile"
+    )
+    for why in tally.refused:
+        print("  misregistered:", why)
+
+
+if __name__ == "__main__":
+    main()
