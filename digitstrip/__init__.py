@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 from service.errors import (
     BadConstraint,
+    BadForm,
     BadOption,
     DamagedImage,
     DeadlineTooShort,
@@ -57,6 +58,7 @@ __all__ = [
     "AsyncClient",
     "Backoff",
     "BadConstraint",
+    "BadForm",
     "BadOption",
     "Client",
     "DamagedImage",

@@ -160,7 +160,7 @@ def test_an_adapted_pair_keeps_its_confidences_and_loses_its_thresholds(adapted)
     run, _ = adapted
     recognizer = Recognizer(Scorer(run / adaptation.FIRST), Scorer(run / adaptation.SECOND))
     before = Recognizer(Scorer(SHIPPED_MODEL), Scorer(SHIPPED_SECOND_READER))
-    assert recognizer.readers.weight == before.weight
+    assert recognizer.readers.weight == before.readers.weight
     assert recognizer.calibration.thresholds == ()
     evidence = Evidence(0.7, 0.1, 4, 0.6, 0.8, agreed=True)
     assert recognizer.calibration.confidence(evidence) == before.calibration.confidence(evidence)

@@ -18,7 +18,7 @@ from tests.conftest import ROOT
 from tests.support.form_scans import Attack, Drawing, scanned, template
 
 EXAMPLE = ROOT / "examples" / "forms"
-RATE = 0.05
+RATE = 0.01  # tolerated wrong among accepted fields: of fifteen, none
 
 
 @pytest.fixture(scope="module")
