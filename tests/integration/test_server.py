@@ -340,10 +340,12 @@ def test_a_draining_server_answers_what_it_took_in_and_ends_the_stream(start_ser
 
 
 def test_a_stream_that_is_answered_whole_ends_well_though_the_server_drains(start_service):
-    server = start_service(DIGITSTRIP_GRACE_SECONDS="240")
-    wide = np.full((40, 50_000), 255, np.uint8)  # takes a while
+    server = start_service(DIGITSTRIP_GRACE_SECONDS="240", DIGITSTRIP_WORKERS="2")
+    wide = np.full((40, 50_000), 255, np.uint8)
+    wide[8:32, 10::20] = 0  # strokes, which take a while
     with Client(server.address, timeout=PATIENCE) as client:
-        answers = client.recognize_many([("quick", encoded()), ("slow", wide)])
+        # The slow one first: once the other is answered, the server has received both.
+        answers = client.recognize_many([("slow", wide), ("quick", encoded())])
         first, _ = next(answers)
         server.process.send_signal(signal.SIGTERM)
         assert {first, *(name for name, _ in answers)} == {"quick", "slow"}
