@@ -7,19 +7,17 @@ from service.recognition.normalize.ink_mask import Mask, connected, stroke_width
 ASIDE = 0.15  # of the page's width, within which a side stands
 SIDE = 0.12  # of the page's height, that a piece of one is high, at least
 TILT = 0.12  # of its height, by which it leans, at most
-# Of the pen's strokes, that it is thick, at most. Of 3,604 cells of logbooks, 240 more are accepted
-# than without this step; a 1 at an end was never taken for a side, from 0.2 of the width one was.
+# Of the pen's strokes, that it is thick, at most. Of 3,604 cells of logbooks no 1 at an end was
+# taken for a side; from 0.2 of the width one was.
 HAIR = 0.65
-TALL = 1.5  # heights of digits, from which it may be as thick as they: no 1 is as high
 LEVEL = 0.25  # of its height, by which the ends of a piece lie off those of digits beside it
+# Of the digits' height, that a piece stands from the nearest one, at most, and shares rows with it.
+BESIDE, SHARED = 1.0, 0.5
 
 # Of a frame that holds nothing: how far in its lines reach, at most, of its shorter side; where its
 # corners and its sides are, of its height and its width; and the share of a side that has ink.
 INSIDE, CORNER, COVERED = 0.22, 0.12, 0.6
-PAGE_HEIGHT, PAGE_WIDTH = (
-    0.6,
-    0.5,
-)  # of the page's, that it has, at least: a 0 may have corners, too
+PAGE_HEIGHT, PAGE_WIDTH = 0.6, 0.5  # of the page's, at least: a 0 may have corners, too
 
 
 def is_bare_frame(mask: Mask, erased: Mask) -> bool:
@@ -54,8 +52,8 @@ def remains(mask: Mask) -> tuple[Mask, bool]:
         mask: (height, width) where ink is, without the printed lines that were found.
 
     Returns:
-        Their pixels, and whether a 1 may be among them: from the row where the digits begin to the
-        one where they end.
+        Their pixels, and whether a 1 of a drying pen may be among them: it ends in the image,
+        and stands beside a digit, or from the row where they begin to the one where they end.
     """
     height, width = mask.shape
     labels, stats = connected(np.ascontiguousarray(mask).view(np.uint8))
@@ -69,15 +67,17 @@ def remains(mask: Mask) -> tuple[Mask, bool]:
     rest = ~pieces & (high >= 0.5 * high[pieces].min())
     rest[0] = False
     others = np.asarray(rest[labels], np.bool_)
-    tall = high >= TALL * np.median(high[rest]) if rest.any() else pieces
-    pen = min(stroke_width(others), _usual_run(others))
-    pieces &= area <= np.where(tall, 1.0, HAIR) * pen * high
+    pieces &= area <= HAIR * min(stroke_width(others), _usual_run(others)) * high
     if not pieces.any():
         return np.zeros_like(mask), False
     begin, end = np.median(top[rest]), np.median((top + high)[rest])
     off = np.maximum(np.abs(top - begin), np.abs(top + high - end))
     free = np.minimum(top, height - top - high) > 1
-    return np.asarray(pieces[labels], np.bool_), bool((pieces & free & (off <= LEVEL * high)).any())
+    gap = np.maximum(left[rest].min() - left - wide, left - (left + wide)[rest].max())
+    shared = np.minimum(top + high, end) - np.maximum(top, begin)
+    beside = (gap <= BESIDE * (end - begin)) & (shared >= SHARED * (end - begin))
+    ones = pieces & free & (beside | (off <= LEVEL * high))
+    return np.asarray(pieces[labels], np.bool_), bool(ones.any())
 
 
 def _usual_run(mask: Mask) -> float:

@@ -429,7 +429,7 @@ def pieces_of_a_side(thick, top=4, bottom=50, column=WIDTH - 5):
 
 @pytest.mark.parametrize("column", [0, 3, WIDTH - 1, WIDTH - 6])
 def test_a_piece_of_a_side_goes_that_is_thinner_than_the_pen(column):
-    drawn = pieces_of_a_side(1, column=column)
+    drawn = pieces_of_a_side(1, top=0, column=column)  # from the image's edge, as no 1
     found = find_rules(drawn > 0)
     assert (found.mask == (drawn != digits("470"))).all()
     assert not found.doubtful
@@ -455,3 +455,21 @@ def test_a_thin_stroke_as_high_as_the_digits_goes_but_is_doubtful():
 
 def test_a_thin_stroke_away_from_the_ends_stays():
     assert not find_rules(pieces_of_a_side(1, column=WIDTH - 30) > 0).mask.any()
+
+
+@pytest.mark.parametrize("standing", [True, False])
+def test_a_tall_1_before_small_zeros_stays(standing):
+    drawn = blank()
+    cv2.line(drawn, (10, 6), (10, 54), FULL, 3)
+    for place in range(4):
+        middle = (30 + 26 * place, 43 if standing else 17)
+        cv2.ellipse(drawn, middle, (8, 11), 0, 0, 360, FULL, 5)
+    assert not find_rules(drawn > 0).mask.any()
+
+
+def test_a_thin_1_beside_small_zeros_is_doubtful():
+    drawn = blank()
+    cv2.line(drawn, (10, 6), (10, 54), FULL, 1)
+    for place in range(4):
+        cv2.ellipse(drawn, (30 + 26 * place, 43), (8, 11), 0, 0, 360, FULL, 4)
+    assert find_rules(drawn > 0).doubtful
