@@ -24,7 +24,7 @@ from playwright.sync_api import Page, sync_playwright
 
 from training.config import StripConfig
 from training.data.digits import load_mnist5k
-from training.pages.strips import random_page
+from training.pages.page import random_page
 
 BETWEEN = 0.12  # seconds between two keys
 CHOICES = "asdf"  # keys of other values

@@ -19,7 +19,7 @@ from service.recognition.readers import FIRST
 from training.config import StripConfig
 from training.data.digits import DigitSet
 from training.export import in_8_bits, stages
-from training.pages.strips import random_page
+from training.pages.page import random_page
 
 LEAST_AGREEMENT = 0.98  # share of positions whose most probable label stays
 

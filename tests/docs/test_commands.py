@@ -23,7 +23,7 @@ from training.config import SequenceConfig, StripConfig
 from training.data.digits import load_mnist5k
 from training.export import load_model, network_name
 from training.networks import ContextNet
-from training.pages.strips import random_page
+from training.pages.page import random_page
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 PROGRAM = re.compile(

@@ -18,7 +18,7 @@ from tests.service.review.conftest import Server, sent
 from training.cli.main import app
 from training.config import SequenceConfig, StripConfig
 from training.data.digits import load_mnist5k
-from training.pages.strips import random_page
+from training.pages.page import random_page
 
 PAGES = 36  # of a month
 

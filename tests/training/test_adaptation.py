@@ -21,7 +21,7 @@ from training.cli.main import app
 from training.config import SequenceConfig, StripConfig
 from training.data.digits import DatasetError
 from training.export import in_8_bits, stages
-from training.pages.strips import random_page
+from training.pages.page import random_page
 from training.stages.sequences import SequenceData
 
 STRIPS = Path(__file__).parents[2] / "examples" / "strips"

@@ -27,8 +27,8 @@ def samples(
 ) -> None:
     """Draw a contact sheet of made pages: each with its normalized strip and its text."""
     from training.pages.effects import pictures
+    from training.pages.page import make_pages
     from training.pages.samples import draw
-    from training.pages.strips import make_pages
 
     if each and only:
         raise typer.BadParameter("it draws all effects; leave --only out", param_hint="--each")

@@ -26,7 +26,7 @@ from training.evaluation.regression import FEWEST, fit, regression
 from training.evaluation.thresholds import carried, thresholds
 from training.evaluation.weights import check_sample
 from training.export import write_metadata
-from training.pages.strips import random_page
+from training.pages.page import random_page
 
 SUFFICIENT = 50  # strips, right and wrong ones among them, to fit without a prior
 ENOUGH = 1000  # strips to fit every weight on; fewer scale and shift what was fitted before

@@ -81,7 +81,7 @@ Scans of {", ".join(f"`{name}`" for name in folders)}: {stage["training_scans"]:
     return f"""Whole lines, with the loss over all alignments (connectionist temporal
 classification), beside windows as in the first stage. Lines are pages made from `{digits}`'s digits
 ({stage["training_digits"]:,} trained on, {stage["held_out_digits"]:,} held out), written and
-scanned by `training/pages/strips.py`.{scans}{cut_digits(stage)}
+scanned by `training/pages/page.py`.{scans}{cut_digits(stage)}
 The weights are those of epoch {best["epoch"]} of {config["epochs"]}: of held-out lines
 {best["string_error"]:.1%} wrong along the best path; held-out digits {best["digit_error"]:.2%}
 wrong, `none` {best["none_error"]:.2%}."""

@@ -9,7 +9,7 @@ from PIL import Image
 from service.imaging.page import Gray
 from training.config import StripConfig
 from training.data.digits import DigitSet
-from training.pages.strips import random_page
+from training.pages.page import random_page
 
 TEXT = "1002754491"  # every shape that an effect changes, and neighbors that are equal
 CHOSEN = ("small", "outer_ones", "blank", "lone")  # effects on what is written

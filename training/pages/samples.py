@@ -6,7 +6,7 @@ from PIL import Image
 
 from service.recognition.normalize import normalize
 from training.pages import contact_sheet
-from training.pages.strips import Page
+from training.pages.page import Page
 
 PAGE_HEIGHT = 96  # on the sheet, pixels
 STRIP_HEIGHT = 48

@@ -26,7 +26,8 @@ from training.data.scans import LabeledLine, LineSet
 from training.networks import LABELS, NONE, RECEPTIVE_FIELD, STRIDE, LeNet5
 from training.pages.augment import Image, distort, sharpen, stroke
 from training.pages.cuttings import Cuttings
-from training.pages.strips import compose, cut_page, random_page
+from training.pages.page import cut_page, random_page
+from training.pages.strips import compose
 from training.pages.writing import any_of
 from training.stages.stage import Batch, Judgment, Optimization
 from training.stages.windows import HeldOutWindows, make_windows, window_loss

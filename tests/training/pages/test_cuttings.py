@@ -8,7 +8,7 @@ from service.recognition.views import FIELD, MARGIN
 from training.config import StripConfig
 from training.data.scans import LabeledLine, LineSet
 from training.pages.cuttings import Cuttings, clearest, cut, set_line, upright, written_over
-from training.pages.strips import cut_page
+from training.pages.page import cut_page
 
 OFF = StripConfig.only()
 

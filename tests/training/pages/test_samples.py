@@ -8,8 +8,8 @@ from training.cli.main import app
 from training.config import StripConfig
 from training.pages.contact_sheet import EDGE, WIDTH
 from training.pages.effects import page
+from training.pages.page import make_pages
 from training.pages.samples import draw
-from training.pages.strips import make_pages
 
 
 @pytest.fixture(scope="module")
