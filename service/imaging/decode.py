@@ -189,7 +189,7 @@ def _open(encoded: bytes, limits: Limits) -> ImageFile.ImageFile:
         raise DamagedImage(
             f"the image's header is damaged or declares no pixels: {error}", "image.encoded"
         ) from error
-    check_exif(image.info.get("exif", b""))
+    check_exif(image.info.get("exif") or b"")
     return image
 
 

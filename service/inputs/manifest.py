@@ -49,7 +49,8 @@ def read_manifest(path: Path) -> Iterator[Item]:
     """
     try:
         if path.suffix.lower() == ".txt":
-            with _open_text(path, newline=None) as file:
+            # A file's name may be bytes that are no UTF-8.
+            with _open_text(path, newline=None, errors="surrogateescape") as file:
                 yield from read_list(file, path.parent)
         elif path.suffix.lower() == ".parquet":
             for row in _parquet(path):
@@ -67,8 +68,8 @@ def read_list(lines: Iterable[str], folder: Path) -> Iterator[Item]:
             yield found(name, folder)
 
 
-def _open_text(path: Path, newline: str | None) -> TextIO:
-    return io.TextIOWrapper(open_regular(path), encoding="utf-8-sig", newline=newline)
+def _open_text(path: Path, newline: str | None, errors: str = "strict") -> TextIO:
+    return io.TextIOWrapper(open_regular(path), "utf-8-sig", errors, newline)
 
 
 def _csv(path: Path) -> Iterator[Item]:

@@ -9,7 +9,6 @@ import typer
 from service.cli.recognition_options import CheckOption
 from training.cli.data_options import DataDirOption, DataOption, Source, load_hands_beside
 from training.cli.fit import Device
-from training.cli.output import console
 from training.config import Config, SequenceConfig
 
 
@@ -84,37 +83,33 @@ def adapt(
 
     def report(number: int, kept: adaptation.Kept) -> None:
         how = "with the right check digit" if check else "that the readers agree on"
-        console.print(
+        typer.echo(
             f"reading {number}: {kept.found} of {kept.scans - kept.known} scans {how} "
             f"({kept.share:.0%})"
         )
         if kept.known:
-            console.print(
+            typer.echo(
                 f"of {kept.known} scans with a known text {kept.known_kept} would be kept, "
                 f"{kept.known_right} of them read right"
             )
         if kept.unreadable and number == 1:
             name, why = next(iter(kept.unreadable.items()))
-            console.print(
-                f"{len(kept.unreadable)} files cannot be read: {name}: {why}", markup=False
-            )
+            typer.echo(f"{len(kept.unreadable)} files cannot be read: {name}: {why}")
         if kept.share < adaptation.LOW_AGREEMENT and number == 1:
-            console.print(
-                "[yellow]warning: that is little; more of what is kept may be wrong than is good "
+            typer.echo(
+                "warning: that is little; more of what is kept may be wrong than is good "
                 "for learning. Look at kept.csv, or give some texts by --labels"
             )
 
     scheme = SCHEMES[check.value]() if check else None
     done = adaptation.adapt(run, pair, listed, learning, scheme, rounds, report, progress)
     if not done:
-        console.print("nothing was learned; the models remain as they are")
+        typer.echo("nothing was learned; the models remain as they are")
         return
     first, other = run / adaptation.FIRST, run / adaptation.SECOND
-    console.print(
+    typer.echo(
         f"after {len(done)} round{'s' * (len(done) > 1)}: {first} and {other} written. Their "
         "confidences are calibrated as before, and they accept nothing; on scans whose texts are "
         "known (50 or more):\n"
-        f"digitstrip-train calibrate {first} {first} --second-reader {other} --strips DIR",
-        soft_wrap=True,
-        markup=False,
+        f"digitstrip-train calibrate {first} {first} --second-reader {other} --strips DIR"
     )

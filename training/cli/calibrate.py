@@ -70,4 +70,4 @@ def calibrate(
             f"accepting at {each.error_rate:.1%}: {each.low:.1%} to {each.high:.1%} wrong, as far "
             "as these strips can tell"
         )
-    console.print(f"{out} written")
+    typer.echo(f"{out} written")

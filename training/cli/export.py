@@ -5,8 +5,6 @@ from typing import Annotated
 
 import typer
 
-from training.cli.output import console
-
 
 def export(
     run: Annotated[Path, typer.Argument(help="A run's folder.")],
@@ -17,4 +15,4 @@ def export(
     from training.export import latest
 
     difference = write(latest(run), model)
-    console.print(f"{model} written; torch and onnxruntime differ by {difference:.1e} at most")
+    typer.echo(f"{model} written; torch and onnxruntime differ by {difference:.1e} at most")

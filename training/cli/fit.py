@@ -14,7 +14,6 @@ from training.cli.data_options import (
     Source,
     load_hands_beside,
 )
-from training.cli.output import console
 from training.config import Config, SequenceConfig
 
 if TYPE_CHECKING:
@@ -110,7 +109,7 @@ def fit(
         done = train(folder, what, before, network, device.value, workers)
         draw_log(folder / "log.csv", folder / "log.png")
         best = done.best
-        console.print(
+        typer.echo(
             f"{what.name}, epoch {best.epoch}: held-out digits {best.digit_error:.2%} wrong, "
             f"`none` {best.none_error:.2%}, strings {best.string_error:.1%}; weights in "
             f"{folder / 'best.pt'}, curves in {folder / 'log.png'}"
@@ -122,12 +121,12 @@ def fit(
     second = second_reader_file(init, second_reader) if init is not None else None
     learned, held_out, sources = load_hands_beside(data, data_dir, hands, seed)
     digits = learned.digits
-    console.print(f"{len(digits):,} digits to learn from, {len(held_out):,} held out")
+    typer.echo(f"{len(digits):,} digits to learn from, {len(held_out):,} held out")
     scans, held_out_scans = load_scans(strips) if strips else (None, None)
     cuttings = None
     if scans:
         kept = len(held_out_scans) if held_out_scans else 0
-        console.print(f"{len(scans):,} scans to learn from, {kept:,} held out")
+        typer.echo(f"{len(scans):,} scans to learn from, {kept:,} held out")
         cuttings = cut(scans, cutter) if cutter is not None else None
     windows = knobs.on("windows", Config(seed=seed, epochs=epochs))
 
@@ -169,7 +168,7 @@ def cut(scans: "LineSet", cutter: Path) -> "Cuttings | None":
     from training.pages.cuttings import Cuttings
 
     found = Cuttings.of(scans, Scorer(cutter))
-    console.print(f"{len(found):,} digits cut from scans")
+    typer.echo(f"{len(found):,} digits cut from scans")
     return found if found.complete() else None
 
 

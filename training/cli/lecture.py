@@ -54,4 +54,4 @@ def lecture(
             course.draw(each, kept["figures"], as_measured)
         console.print(terminal(each, each.tell(kept["figures"])))
         console.print(minutes(time.monotonic() - started), style="dim", justify="right")
-    console.print(f"{course.write_page(out)} written")
+    typer.echo(f"{course.write_page(out)} written")

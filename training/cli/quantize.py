@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from training.cli.data_options import DataDirOption, DataOption, Source, load_digits
-from training.cli.output import console
 
 
 def quantize(
@@ -31,7 +30,7 @@ def quantize(
     before = model.stat().st_size if model.is_file() else 0
     options = f"--pages {pages} --data {data.value} --seed {seed}"
     same = write(model, out, strips, options)
-    console.print(
+    typer.echo(
         f"{out} written: {out.stat().st_size / 1e6:.1f} MB, before {before / 1e6:.1f} MB; "
         f"{same:.2%} of positions have the label that they had"
     )

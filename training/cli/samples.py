@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from training.cli.data_options import DataDirOption, DataOption, Source, load_digits
-from training.cli.output import console
 from training.config import StripConfig
 
 
@@ -46,9 +45,10 @@ def samples(
         drawn = dict(pictures(training, seed))
         for name, picture in drawn.items():
             picture.save(out / f"{name}.png", optimize=True)
-        console.print(f"{len(drawn)} effects in {out}")
+        typer.echo(f"{len(drawn)} effects in {out}")
         return
     config = StripConfig.only(*only) if only else StripConfig()
     title = f"Only {', '.join(only)}" if only else "Made pages"
+    out.parent.mkdir(parents=True, exist_ok=True)
     draw(make_pages(training, seed, count, config), title).save(out, format="PNG")
-    console.print(f"{count} pages in {out}")
+    typer.echo(f"{count} pages in {out}")

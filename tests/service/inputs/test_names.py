@@ -81,3 +81,10 @@ def test_read_prints_such_a_name_whatever_the_locale(run, scans, encoding):
     assert ended.stdout.count(b"\t68767") == 2
     record = json.loads(run("read", scans, "--json", PYTHONIOENCODING=encoding).stdout)
     assert record["source"].encode().decode().endswith(SHOWN)
+
+
+def test_a_list_of_such_names_finds_their_files(scans, tmp_path):
+    listed = tmp_path / "list.txt"
+    listed.write_bytes(os.fsencode(f"scans/{NAME}") + b"\n")
+    (item,) = read_manifest(listed)
+    assert b"".join(item.pieces(2**20)) == IMAGE

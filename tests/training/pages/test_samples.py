@@ -42,6 +42,12 @@ def test_the_command_writes_a_sheet_of_one_effect_alone(tmp_path):
         assert picture.width == WIDTH
 
 
+def test_a_long_path_with_brackets_is_one_line_of_output(tmp_path):
+    out = tmp_path / ("[bold]" + "x" * 100) / "sheet.png"
+    result = CliRunner().invoke(app, ["samples", str(out), "--data", "mnist5k", "--count", "1"])
+    assert result.output.splitlines()[-1] == f"1 pages in {out}"
+
+
 def test_an_unknown_effect_is_refused_with_the_known_ones(tmp_path):
     out = tmp_path / "sheet.png"
     result = CliRunner().invoke(app, ["samples", str(out), "--only", "glitter"])
