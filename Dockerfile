@@ -21,11 +21,12 @@ RUN --mount=type=secret,id=pip_conf,target=/etc/pip.conf --mount=type=secret,id=
         -r /src/deploy/build-requirements.txt \
     && /build/bin/pip --python /opt/digitstrip/bin/python install --no-cache-dir --no-compile \
         --only-binary :all: --require-hashes -r /src/deploy/requirements.txt
-# What no service runs: tests, and numpy's Fortran wrapper generator; of onnxruntime the tools that
-# make and shrink models, and a second copy of the library, for C programs.
+# What no service runs: tests, numpy's build tools, Pillow's decoder of AVIF, a format that is not
+# read; of onnxruntime the tools that make and shrink models, and a second copy of the library, for C
+# programs.
 RUN cd /opt/digitstrip/lib/python3*/site-packages \
     && find . -depth -type d -name tests -exec rm -r {} \; \
-    && rm -r numpy/f2py \
+    && rm -r numpy/distutils numpy/f2py PIL/_avif.*.so pillow.libs/libavif-* \
         onnxruntime/backend onnxruntime/datasets onnxruntime/quantization onnxruntime/tools \
         onnxruntime/transformers onnxruntime/capi/libonnxruntime.so.*
 COPY pyproject.toml README.md LICENSE /src/
