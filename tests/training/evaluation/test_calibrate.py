@@ -3,17 +3,16 @@ import dataclasses
 import numpy as np
 import onnx
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from scipy.special import expit, logit
 from typer.testing import CliRunner
 
-from service.recognition.calibration import Calibration, Evidence, Threshold, log_odds
+from service.recognition.calibration import Calibration, Evidence, log_odds
 from service.recognition.decoding.reading import Alternative
 from service.recognition.model import SHIPPED_MODEL, Scorer
 from service.recognition.readers import ReaderText
 from service.recognition.recognizer import Decision, Options, Recognizer
 from tests.conftest import STRIPS
+from tests.support.drawn import drawn
 from training.cli.main import app
 from training.data.digits import DatasetError
 from training.evaluation.calibrate import (
@@ -27,27 +26,8 @@ from training.evaluation.calibrate import (
     voted,
 )
 from training.evaluation.metrics import Read, reliability
-from training.evaluation.regression import FEWEST, fit, smoothed
-from training.evaluation.thresholds import ERROR_RATES, carried, clopper_pearson, thresholds
+from training.evaluation.regression import FEWEST, smoothed
 from training.export import write_metadata
-
-trusted = st.lists(
-    st.tuples(st.integers(0, 20).map(lambda n: n / 20), st.integers(0, 30).map(bool)),
-    min_size=1,
-    max_size=300,
-)
-
-
-def drawn(count, scale, offset, seed=1):
-    """Probabilities, and strings right as often as a calibration of them says."""
-    rng = np.random.default_rng(seed)
-    odds = rng.normal(1, 2, count)
-    return expit(odds), rng.random(count) < expit(scale * odds + offset)
-
-
-def odds_drawn(count, scale, offset, seed=1):
-    probabilities, right = drawn(count, scale, offset, seed)
-    return logit(probabilities), right
 
 
 def reads_of(probabilities, right):
@@ -63,12 +43,6 @@ def test_log_odds_undo_the_logistic_function_and_stay_finite():
     assert 20 < log_odds(1) < 30
 
 
-@pytest.mark.parametrize(("scale", "offset"), [(1, 0), (0.5, -0.7), (2, 1)])
-def test_the_fit_finds_the_scale_and_offset_that_strings_were_drawn_with(scale, offset):
-    found = fit(*odds_drawn(20_000, scale, offset))
-    assert found == pytest.approx((scale, offset), abs=0.1)
-
-
 def test_a_calibration_makes_overconfidence_honest():
     probabilities, right = drawn(40_000, 0.4, -0.5)  # chance alone is some 0.7%
     reads = reads_of(probabilities, right)
@@ -76,72 +50,6 @@ def test_a_calibration_makes_overconfidence_honest():
     assert reliability(probabilities, right).error > 0.1
     assert reliability(calibrated(reads, by), right).error < 0.02
     assert by.source == "drawn"
-
-
-def test_strings_that_confidence_tells_apart_without_fail_have_a_finite_fit():
-    probabilities = np.array([0.1] * 50 + [0.9] * 50)
-    scale, offset = fit(logit(probabilities), probabilities > 0.5)
-    assert 0 < scale < 10
-    assert abs(offset) < 10
-
-
-@pytest.mark.parametrize(
-    ("strips", "good"), [(FEWEST - 1, 20), (FEWEST, FEWEST), (FEWEST, 0), (0, 0)]
-)
-def test_too_few_strips_or_only_one_kind_are_refused(strips, good):
-    right = np.arange(strips) < good
-    with pytest.raises(DatasetError, match=f"on {strips} strips, {good} of them read right; exp"):
-        fit(np.linspace(0.1, 0.9, strips), right)
-
-
-def test_confidences_that_point_the_wrong_way_are_refused():
-    odds, right = odds_drawn(500, 1, 0)
-    with pytest.raises(DatasetError, match="less probable readings are right more often"):
-        fit(odds, ~right)
-
-
-# --- thresholds
-
-
-@given(trusted)
-def test_thresholds_are_the_least_that_keep_their_rule(rows):
-    confidences = np.array([confidence for confidence, _ in rows])
-    right = np.array([good for _, good in rows])
-    found = {each.error_rate: each.confidence for each in thresholds(confidences, right)}
-    for rate in ERROR_RATES:
-        keeping = []
-        for least in confidences:
-            taken = confidences >= least
-            if ((~right[taken]).sum() + 1) / (taken.sum() + 1) <= rate:
-                keeping.append(least)
-        assert found.get(rate) == (min(keeping) if keeping else None)
-
-
-def test_rates_that_the_strips_cannot_support_are_left_out():
-    # 1 in 100 needs 99 right ones: (0 + 1) / (99 + 1).
-    for strips, least in ((98, 0.02), (99, 0.01)):
-        found = thresholds(np.full(strips, 0.9), np.full(strips, True))
-        assert min(each.error_rate for each in found) == least
-    assert thresholds(np.array([0.9]), np.array([True])) == ()
-
-
-def test_thresholds_stand_by_falling_error_rate_and_rising_confidence():
-    probabilities, right = drawn(20_000, 1, 0)
-    found = thresholds(probabilities, right)
-    rates = [each.error_rate for each in found]
-    confidences = [each.confidence for each in found]
-    assert rates == sorted(rates, reverse=True)
-    assert confidences == sorted(confidences)
-    assert len(found) >= 4
-
-
-def test_thresholds_keep_their_promise_on_strings_drawn_alike():
-    found = thresholds(*drawn(20_000, 1, 0, seed=1))
-    confidences, right = drawn(20_000, 1, 0, seed=2)
-    for each in found:
-        if each.error_rate >= 0.01:
-            taken = confidences >= each.confidence
-            assert (~right[taken]).mean() < 1.3 * each.error_rate
 
 
 def test_a_promise_counts_what_the_threshold_of_one_in_a_hundred_accepts():
@@ -392,21 +300,6 @@ def test_strips_that_are_all_right_still_recalibrate_what_was_calibrated():
     right = [dataclasses.replace(read, text="1") for read in drawn_together(60, seed=3)]
     after = calibration(right, "right", before)
     assert calibrated(right, after).mean() > calibrated(right, before).mean()
-
-
-def test_thresholds_that_few_strips_cannot_support_are_carried_unless_contradicted():
-    before = [Threshold(0.05, 0.8), Threshold(0.01, 0.95)]
-    confidences = np.full(60, 0.97)
-    kept = carried(before, (), confidences, np.full(60, True))
-    assert [(each.error_rate, each.confidence) for each in kept] == [(0.05, 0.8), (0.01, 0.95)]
-    assert all(each.low == 0 and 0.04 < each.high < 0.07 for each in kept)
-    assert carried(before, (), confidences, np.arange(60) >= 20) == ()
-
-
-@pytest.mark.parametrize(("wrong", "many"), [(0, 20), (3, 100), (20, 20), (0, 0)])
-def test_intervals_hold_the_share(wrong, many):
-    low, high = clopper_pearson(wrong, many)
-    assert 0 <= low <= wrong / max(many, 1) <= high <= 1
 
 
 def test_another_weight_of_the_second_reader_votes_again():
