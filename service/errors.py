@@ -117,6 +117,16 @@ class BadForm(InputError):
         super().__init__(message, field)
 
 
+class NoSuchForm(InputError):
+    """A name that no form of the server has."""
+
+    reason = "NO_SUCH_FORM"
+    code = "NOT_FOUND"
+
+    def __init__(self, message: str, field: str = "form_name") -> None:
+        super().__init__(message, field)
+
+
 class UnreadableSource(InputError):
     """A file or stream that cannot be read at all."""
 

@@ -35,14 +35,14 @@ def to_record(source: str, page: int, response: pb.RecognizeResponse) -> JsonObj
     }
 
 
-def decision_word(response: pb.RecognizeResponse) -> str | None:
+def decision_word(response: pb.RecognizeResponse | pb.FieldReading) -> str | None:
     """Return ACCEPT or REVIEW, or None where no decision was asked for."""
     if not response.decision:
         return None
     return str(pb.Decision.Name(response.decision)).removeprefix("DECISION_")
 
 
-def reason_words(response: pb.RecognizeResponse) -> list[str]:
+def reason_words(response: pb.RecognizeResponse | pb.FieldReading) -> list[str]:
     """Return why a text is to be reviewed, such as LOW_CONFIDENCE, the gravest reason first."""
     names = map(pb.ReviewReason.Name, response.review_reasons)
     return [str(name).removeprefix("REVIEW_REASON_") for name in names]

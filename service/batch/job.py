@@ -1,5 +1,6 @@
 """The job of a run, its plan, and the settings that its rows depend on."""
 
+import hashlib
 from contextlib import closing
 from dataclasses import astuple, dataclass, field, replace
 from importlib.metadata import version
@@ -30,6 +31,15 @@ class CsvFormat(NamedTuple):
 
     columns: tuple[str, ...]
     spreadsheet: bool = False  # whether texts and ids stay texts when it is opened in one
+    texts: tuple[str, ...] = ("text", "id")  # columns of those
+
+
+class FormJob(NamedTuple):
+    """The form that all pages of a run are."""
+
+    form: pb.Form
+    names: tuple[str, ...]  # of its fields
+    wide: bool = False  # whether a row is a page, not a field
 
 
 @dataclass(frozen=True)
@@ -52,6 +62,7 @@ class Job:
     seconds: float = 300.0  # timeout of one image
     limits: Limits = field(default_factory=Limits)  # services have their own for pixels
     csv: CsvFormat | None = None  # of a .csv; None is the default one
+    form: FormJob | None = None  # that every page is; None: every page is one line of digits
 
     @property
     def scores(self) -> bool:
@@ -78,6 +89,14 @@ def check(job: Job) -> None:
         raise SettingsError(
             "services read with their own model; leave out --model and --second-reader"
         )
+    if job.form is not None:
+        strips = {"--engine ray": job.ray, "--report": job.report, "--scores": job.scores}
+        if named := [name for name, given in strips.items() if given]:
+            raise SettingsError(
+                f"{named[0]} is for images of one line; leave it out, or leave out --form"
+            )
+        if job.services:
+            raise SettingsError("services do not read forms; leave out --address or --form")
     if "://" in str(job.output) or ":/" in str(job.output):
         raise SettingsError(f"the output {job.output} is a URL; expected a local file")
 
@@ -100,6 +119,7 @@ def plan_of(job: Job) -> Plan:
         second_reader=job.second_reader,
         services=job.services,
         request=job.request.SerializeToString(deterministic=True),
+        form=b"" if job.form is None else job.form.form.SerializeToString(deterministic=True),
         dpi=job.dpi,
         seconds=job.seconds,
         limits=job.limits,
@@ -147,7 +167,7 @@ def model_of_services(services: Services, seconds: float) -> tuple[str, str, str
 
 def settings_of(job: Job, plan: Plan) -> dict[str, Setting]:
     """Return what the rows depend on besides the inputs."""
-    return {
+    settings: dict[str, Setting] = {
         "format": FORMAT,
         "model": plan.digest,
         "second_reader": plan.second_digest,
@@ -156,3 +176,6 @@ def settings_of(job: Job, plan: Plan) -> dict[str, Setting]:
         "dpi": plan.dpi,
         "limits": " ".join(map(str, astuple(plan.limits))),
     }
+    if plan.form:
+        settings["form"] = hashlib.sha256(plan.form).hexdigest()
+    return settings

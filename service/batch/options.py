@@ -51,6 +51,17 @@ SpreadsheetOption = Annotated[
         help='Write a .csv for a spreadsheet: texts and ids as ="02821", which keeps their zeros.',
     ),
 ]
+FormOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--form",
+        metavar="FORM",
+        help="Read whole pages, field by field, by a form's template (.toml): a row a field.",
+    ),
+]
+WideOption = Annotated[
+    bool, typer.Option("--wide", help="With --form: a row a page, and columns for each field.")
+]
 ScoresOption = Annotated[
     bool, typer.Option("--scores", help="Keep the score maps too, in a .parquet.")
 ]

@@ -14,6 +14,7 @@ class PageStatus(IntEnum):
     REVIEW = 2
     FAILED = 3
     RETRY = 4  # failed for a reason that may pass; the same command reads it again
+    MISREGISTERED = 5  # of a form: to be reviewed, and not read
 
     @property
     def is_failure(self) -> bool:

@@ -70,7 +70,7 @@ class Progress:
         self.add(
             last,
             page.status.is_failure,
-            page.status is PageStatus.REVIEW,
+            page.status in (PageStatus.REVIEW, PageStatus.MISREGISTERED),
             page.status is PageStatus.ACCEPT,
         )
 

@@ -11,6 +11,7 @@ from service.batch.engines.local import LocalEngine
 from service.batch.engines.worker import Worker
 from service.batch.job import Job, Setting, check, plan_of, settings_of
 from service.batch.outputs.html_report import Report, check_report
+from service.batch.outputs.layouts import layout_of
 from service.batch.outputs.pictures import Picture
 from service.batch.outputs.quarantine import quarantine
 from service.batch.outputs.summary import CountedPages, Summary
@@ -69,7 +70,8 @@ def run(job: Job, inputs: Inputs, progress: Progress) -> Summary:
     check(job)
     if job.report is not None:
         check_report(job.report)
-    write = writer_of(job.output, job.scores, job.csv)
+    layout = layout_of(job.form)
+    write = writer_of(job.output, job.scores, job.csv, layout)
     plan = plan_of(job)
     settings = settings_of(job, plan)
     check_output(job)
@@ -79,7 +81,8 @@ def run(job: Job, inputs: Inputs, progress: Progress) -> Summary:
         LocalEngine(plan, job.processes) as engine,
         _read(job, engine, inputs, progress, settings) as state,
     ):
-        summary = finish(job, inputs, state, write, settings, engine)
+        counted = CountedPages(state.records(), Summary(layout.unit), layout.counted)
+        summary = finish(job, inputs, state, counted, write, settings, engine)
         if not summary.retries.total():
             state.remove()
     return summary
@@ -140,12 +143,13 @@ def finish(
     job: Job,
     inputs: Inputs,
     state: State,
+    counted: CountedPages,
     write: Write,
     settings: dict[str, Setting],
     engine: LocalEngine,
 ) -> Summary:
     """Write the output beside its place, put it there whole, and note what it was made from."""
-    output, counted = job.output, CountedPages(state.records())
+    output = job.output
     counted.summary.uncalibrated = "" if engine.plan.calibrated else engine.plan.digest
 
     def copy(copies: Iterable[tuple[Item, Path]]) -> Iterator[bool]:
@@ -178,9 +182,10 @@ def finish(
 
 def format_of(job: Job) -> dict[str, Setting]:
     """Return what the output depends on besides the rows."""
-    if job.csv is None:
-        return {}
-    return {"columns": ",".join(job.csv.columns), "spreadsheet": job.csv.spreadsheet}
+    style: dict[str, Setting] = {}
+    if job.csv is not None:
+        style = {"columns": ",".join(job.csv.columns), "spreadsheet": job.csv.spreadsheet}
+    return style | ({"wide": True} if job.form is not None and job.form.wide else {})
 
 
 def digest_of_file(path: Path) -> str:

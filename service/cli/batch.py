@@ -1,5 +1,8 @@
 """`digitstrip batch`: many inputs into one table."""
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import typer
 
 from service.batch.options import (
@@ -7,6 +10,7 @@ from service.batch.options import (
     DpiOption,
     Engine,
     EngineOption,
+    FormOption,
     InputsArgument,
     OutputOption,
     ProgressMode,
@@ -20,6 +24,7 @@ from service.batch.options import (
     ServicesOption,
     ShardsOption,
     SpreadsheetOption,
+    WideOption,
     WorkersOption,
 )
 from service.cli.connection_options import (
@@ -53,10 +58,15 @@ from service.cli.recognition_options import (
 )
 from service.imaging.limits import Limits
 
+if TYPE_CHECKING:
+    from service.batch.job import FormJob
+
 
 def batch(
     inputs: InputsArgument,
     output: OutputOption,
+    form: FormOption = None,
+    wide: WideOption = False,
     length: LengthOption = None,
     pattern: PatternOption = None,
     allowed: AllowedOption = None,
@@ -97,6 +107,7 @@ def batch(
     from service.api.options import to_fields
     from service.batch.command import carry_out
     from service.batch.job import Job
+    from service.batch.outputs.layouts import layout_of
     from service.batch.outputs.writers import csv_format
     from service.batch.plan import Services
 
@@ -105,6 +116,17 @@ def batch(
     )
     request = to_fields(**options)
     request.include_scores = scores
+    limits = Limits(max_bytes, max_pixels, max_width, max_pages, max_decoding_bytes)
+    form_job = None
+    if form is not None:
+        if (length, pattern, allowed, check) != (None,) * 4:
+            raise typer.BadParameter(
+                "what a field must satisfy stands in the template", param_hint="--form"
+            )
+        form_job = to_form_job(form, limits, wide)
+    elif wide:
+        raise typer.BadParameter("a row a page is for forms; give --form", param_hint="--wide")
+    layout = layout_of(form_job)
     job = Job(
         output=output,
         request=request,
@@ -130,9 +152,24 @@ def batch(
         quarantine=quarantine,
         report=report,
         dpi=dpi,
-        limits=Limits(max_bytes, max_pixels, max_width, max_pages, max_decoding_bytes),
+        limits=limits,
         seconds=timeout,
-        csv=csv_format(columns, spreadsheet) if columns or spreadsheet else None,
+        csv=csv_format(columns, spreadsheet, layout) if columns or spreadsheet else None,
+        form=form_job,
     )
     failed = carry_out(job, inputs, progress, err)
     raise typer.Exit(Exit.SOME_FAILED if failed else Exit.ALL_READ)
+
+
+def to_form_job(path: Path, limits: Limits, wide: bool) -> "FormJob":
+    """Read a form's files for a run.
+
+    Raises:
+        BadForm: a sentence for every mistake.
+    """
+    from service.batch.job import FormJob
+    from service.forms.service import Forms
+
+    forms = Forms(limits)
+    message = forms.load(path)
+    return FormJob(message, tuple(each.name for each in forms.get(message).fields), wide)

@@ -58,6 +58,7 @@ def check(
     from service.cli.form_plot import draw_registration, summary
     from service.errors import DigitstripError
     from service.forms.register import Status, register
+    from service.forms.responses import to_registration
     from service.forms.template import load
     from service.imaging.decode import decode
     from service.imaging.files import DOCUMENTS, expand
@@ -95,7 +96,7 @@ def check(
 
     for name, registration in sorted(found, key=badness, reverse=True):
         doubtful = ", ".join(sorted(registration.doubtful))
-        columns = [name, summary(registration), registration.why or doubtful]
+        columns = [name, summary(to_registration(registration)), registration.why or doubtful]
         typer.echo("\t".join(each for each in columns if each))
         failed += registration.status is Status.MISREGISTERED or bool(registration.doubtful)
     raise typer.Exit(Exit.SOME_FAILED if failed else Exit.ALL_READ)

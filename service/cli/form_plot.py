@@ -8,15 +8,21 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from service.cli.score_plot import font
+from service.forms.json_records import registration_word, status_word
 from service.forms.places import Points
-from service.forms.reading import FieldStatus, PageReading
-from service.forms.register import Registration, Status
+from service.forms.register import Registration
+from service.forms.responses import to_registration
 from service.forms.template import Form
 from service.imaging.page import Gray
-from service.recognition.recognizer import Decision
+from service.pb import recognizer_pb2 as pb
 
 LONGEST = 1600  # pixels of the picture's longer side
 ACCEPTED, REVIEWED, UNDECIDED, WRONG = (22, 140, 90), (214, 110, 20), (40, 96, 190), (200, 30, 40)
+COLORS = {
+    pb.DECISION_ACCEPT: ACCEPTED,
+    pb.DECISION_REVIEW: REVIEWED,
+    pb.DECISION_UNSPECIFIED: UNDECIDED,
+}
 
 
 class Frame(NamedTuple):
@@ -27,42 +33,42 @@ class Frame(NamedTuple):
     color: tuple[int, int, int]
 
 
-def draw_reading(gray: Gray, reading: PageReading) -> Image.Image:
+def draw_reading(gray: Gray, response: pb.RecognizeFormResponse) -> Image.Image:
     """Draw a page that was read, its fields colored by their decisions."""
     frames = []
-    for each in reading.fields:
-        if each.polygon is None:
+    for each in response.fields:
+        if not each.polygon:
             continue
-        if each.status is FieldStatus.MISREGISTERED:
-            frames.append(Frame(each.polygon, each.status.value, WRONG))
-            continue
-        color = {Decision.ACCEPT: ACCEPTED, Decision.REVIEW: REVIEWED, None: UNDECIDED}
-        frames.append(Frame(each.polygon, each.text or "(blank)", color[each.decision]))
-    return _draw(gray, frames, reading.registration)
+        polygon = np.array([(point.x, point.y) for point in each.polygon])
+        if each.status == pb.FIELD_STATUS_MISREGISTERED:
+            frames.append(Frame(polygon, status_word(each), WRONG))
+        else:
+            frames.append(Frame(polygon, each.reading.text or "(blank)", COLORS[each.decision]))
+    return _draw(gray, frames, response.registration)
 
 
-def draw_registration(gray: Gray, form: Form, registration: Registration) -> Image.Image:
+def draw_registration(gray: Gray, form: Form, found: Registration) -> Image.Image:
     """Draw the boxes of a form on a page, with their names."""
     frames = []
-    if registration.warp is not None:
+    if found.warp is not None:
         for each in form.fields:
-            polygon = registration.warp.source(each.box.corners)
-            color = UNDECIDED if registration.trusts(each.name) else WRONG
+            polygon = found.warp.source(each.box.corners)
+            color = UNDECIDED if found.trusts(each.name) else WRONG
             frames.append(Frame(polygon, each.name, color))
-    return _draw(gray, frames, registration)
+    return _draw(gray, frames, to_registration(found))
 
 
-def summary(registration: Registration) -> str:
+def summary(registration: pb.Registration) -> str:
     """Say in a line how well a page is registered."""
-    words = [registration.status.value]
-    if registration.residual is not None:
-        words.append(f"{registration.residual:.2f} mm off")
-    if registration.inliers is not None:
+    words = [registration_word(registration)]
+    if registration.HasField("residual_mm"):
+        words.append(f"{registration.residual_mm:.2f} mm off")
+    if registration.HasField("inliers"):
         words.append(f"{registration.inliers:.0%} in place")
     return ", ".join(words)
 
 
-def _draw(gray: Gray, frames: Iterable[Frame], registration: Registration) -> Image.Image:
+def _draw(gray: Gray, frames: Iterable[Frame], registration: pb.Registration) -> Image.Image:
     height, width = gray.shape
     ratio = min(LONGEST / max(height, width), 1.0)
     size = max(round(width * ratio), 1), max(round(height * ratio), 1)
@@ -77,7 +83,7 @@ def _draw(gray: Gray, frames: Iterable[Frame], registration: Registration) -> Im
         # Below, where forms seldom have the label of the field.
         x, y = max(corners, key=sum)
         canvas.text((x, y + 4), label, color, letters, "rt", stroke_width=2, stroke_fill="white")
-    good = registration.status is Status.REGISTERED
+    good = registration.status == pb.REGISTRATION_STATUS_REGISTERED
     canvas.text(
         (8, 6),
         summary(registration),

@@ -24,7 +24,6 @@ from service.inputs.names import printable
 if TYPE_CHECKING:
     from PIL import Image
 
-    from service.forms.reading import PageReading
     from service.imaging.limits import Limits
     from service.inputs.documents import Content
     from service.pb import recognizer_pb2 as pb
@@ -208,22 +207,24 @@ def print_reading(
 
 
 def print_form(
-    source: Source, page: int, reading: "PageReading", as_json: bool, alone: bool
+    source: Source, page: int, response: "pb.RecognizeFormResponse", as_json: bool, alone: bool
 ) -> None:
     """Print a form's reading: JSON, or a line a field with the columns of `print_reading`."""
-    from service.forms.json_records import page_record
+    from service.api.json_records import decision_word, reason_words
+    from service.forms.json_records import page_record, registration_word
 
     if as_json:
-        typer.echo(json.dumps(page_record(source.name, page, reading)))
+        typer.echo(json.dumps(page_record(printable(source.name), page, response)))
         return
     name = f"{source.name}#{page + 1}" if page else source.name
-    for each in reading.fields:
-        columns = [*([] if alone and not page else [name]), each.field.name, each.text]
-        columns += [each.decision.name] if each.decision else []
-        columns += [" ".join(each.reasons)] if each.reasons else []
+    for each in response.fields:
+        decision, reasons = decision_word(each), reason_words(each)
+        columns = [*([] if alone and not page else [name]), each.name, each.reading.text]
+        columns += [decision] if decision else []
+        columns += [" ".join(reasons)] if reasons else []
         typer.echo("\t".join(columns))
-    if reading.registration.why:
-        err.print(f"{name}: {reading.registration.status}: {reading.registration.why}")
+    if why := response.registration.why:
+        err.print(f"{name}: {registration_word(response.registration)}: {why}")
 
 
 def print_failure(source: Source, error: DigitstripError, as_json: bool) -> None:

@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from service.inputs.documents import Content
-    from service.pb import recognizer_pb2 as pb
 
 ExplainOption = Annotated[
     Path | None,
@@ -88,10 +87,10 @@ def read(
     from service.api.service import RecognitionService
     from service.cli.explain_plot import draw_steps
     from service.cli.form_plot import draw_reading
-    from service.forms.reading import FormReader, PageReading
-    from service.forms.template import load
+    from service.forms.service import Forms, FormService
     from service.imaging.decode import decode
     from service.imaging.page import Page
+    from service.pb import recognizer_pb2 as pb
     from service.recognition.calibration import not_calibrated
     from service.recognition.model import ModelFiles
     from service.recognition.recognizer import Recognizer
@@ -100,42 +99,46 @@ def read(
         length, pattern, allowed, check, alternatives, accept_errors, as_json
     )
     limits = Limits(max_bytes, max_pixels, max_width, max_pages, max_decoding_bytes)
-    loaded = None
+    forms, template = Forms(limits), None
     if form is not None:
         if (length, pattern, allowed, check, explain) != (None,) * 5:
             raise typer.BadParameter(
                 "what a field must satisfy stands in the template, and --explain is of one line",
                 param_hint="--form",
             )
-        loaded = load(form, limits)
+        template = forms.load(form)
     recognizer = Recognizer.load(ModelFiles.read(model, second_reader))
     if not recognizer.calibration.source:
         err.print(not_calibrated(recognizer.scorer.digest))
     service = RecognitionService(recognizer, limits)
-    if loaded is not None:
-        reader = FormReader(
-            service,
-            loaded,
-            options.get("accepted_error_rate"),
-            options.get("alternatives", 0),
+    if template is not None:
+        form_service = FormService(service, forms)
+        requested = pb.RecognizeFormRequest(
+            form=template,
+            alternatives=options.get("alternatives", 0),
+            accepted_error_rate=options.get("accepted_error_rate"),
         )
 
-        def read_form(content: "Content", page: int) -> PageReading:
-            return reader.read(to_image(content, page))
+        def read_form_page(content: "Content", page: int) -> pb.RecognizeFormResponse:
+            request = pb.RecognizeFormRequest(image=to_image(content, page))
+            request.MergeFrom(requested)
+            return form_service.recognize(request)
 
-        def overlay(content: "Content", page: int, reading: PageReading) -> "Image.Image":
+        def overlay(
+            content: "Content", page: int, response: pb.RecognizeFormResponse
+        ) -> "Image.Image":
             gray = decode(content, page, limits).gray if isinstance(content, bytes) else content
-            return draw_reading(gray, reading)
+            return draw_reading(gray, response)
 
-        report(files, read_form, print_form, limits, dpi, as_json, [(picture, overlay)])
+        report(files, read_form_page, print_form, limits, dpi, as_json, [(picture, overlay)])
 
-    def request_of(content: "Content", page: int) -> "pb.RecognizeRequest":
+    def request_of(content: "Content", page: int) -> pb.RecognizeRequest:
         return to_request(content, page, include_scores=picture is not None, **options)
 
-    def read_page(content: "Content", page: int) -> "pb.RecognizeResponse":
+    def read_page(content: "Content", page: int) -> pb.RecognizeResponse:
         return service.recognize(request_of(content, page)).response
 
-    def steps(content: "Content", page: int, _: "pb.RecognizeResponse") -> "Image.Image":
+    def steps(content: "Content", page: int, _: pb.RecognizeResponse) -> "Image.Image":
         decoded = decode(content, page, limits) if isinstance(content, bytes) else Page(content)
         return draw_steps(decoded, service.recognizer, to_options(request_of(content, page)))
 

@@ -124,13 +124,13 @@ class Print:
                 f"reference: {len(self.places)} places of its print, outside the fields, can be "
                 f"told from what is around them; at least {FEWEST_PATCHES} are needed. Print "
                 "titles, labels or marks, or register by ArUco markers without a reference",
-                "reference",
+                "form.reference",
             )
         turned = np.ascontiguousarray(self.gray[::-1, ::-1])
         if self.find(turned).near(0.5).mean() > 0.3:
             raise BadForm(
                 "reference: it looks the same upside down; print a title or a mark on one side",
-                "reference",
+                "form.reference",
             )
 
     def find(self, page: Gray, reach: float = REACH_MM) -> Found:

@@ -16,7 +16,7 @@ from service.forms.register import Registration, register
 from service.forms.template import Form, FormField
 from service.imaging.page import Gray
 from service.pb import recognizer_pb2 as pb
-from service.recognition.recognizer import Decision
+from service.recognition.recognizer import Decision, Options
 
 
 class FieldStatus(StrEnum):
@@ -73,21 +73,13 @@ class FormReader:
     Args:
         service: that reads strips.
         form: of the pages.
-        error_rate: tolerated among accepted fields, above 0 and below 1; None decides nothing.
-        alternatives: less probable texts of a field to return.
+        options: of every field, besides its constraint.
     """
 
-    def __init__(
-        self,
-        service: RecognitionService,
-        form: Form,
-        error_rate: float | None = None,
-        alternatives: int = 0,
-    ) -> None:
+    def __init__(self, service: RecognitionService, form: Form, options: Options) -> None:
         self.service = service
         self.form = form
-        self.error_rate = error_rate
-        self.alternatives = alternatives
+        self.options = options
 
     def read(self, image: pb.Image) -> PageReading:
         """Read a page.
@@ -104,8 +96,8 @@ class FormReader:
         """Return the request for a field's crop: the one that its crop would be sent with alone."""
         request = to_fields(
             constraint=constraint,
-            alternatives=self.alternatives,
-            accepted_error_rate=self.error_rate,
+            alternatives=self.options.alternatives,
+            accepted_error_rate=self.options.error_rate,
         )
         height, width = gray.shape
         request.image.raster.CopyFrom(

@@ -12,12 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic_core import ErrorDetails
 
 from service.api.options import to_fields
-from service.api.requests import to_constraint
+from service.api.requests import to_constraint, to_page
 from service.errors import BadConstraint, BadForm, InputError, quoted
+from service.forms.files import MAX_TEMPLATE_BYTES, of_file, read_form
 from service.forms.page_print import Print, thin_print
 from service.forms.places import Box, Warp
-from service.imaging.decode import decode
-from service.imaging.files import open_regular
 from service.imaging.limits import Limits
 from service.imaging.page import Gray
 from service.json_object import JsonObject
@@ -25,7 +24,6 @@ from service.pb import recognizer_pb2 as pb
 
 MAX_SIDE_MM = 1200.0  # of a page: A0's longer side
 MAX_FIELDS = 500
-MAX_TEMPLATE_BYTES = 2**20
 MM_PER_INCH = 25.4
 MARKERS = 50  # ids of the dictionary that markers are of, from 0
 MOST_PRINTED = 0.25  # share of a box that thin print may cover
@@ -203,43 +201,68 @@ class Form:
 
 
 def load(path: Path, limits: Limits | None = None) -> Form:
-    """Read a template and its reference, which is found beside it.
+    """Read a form's files, and build it.
 
     Raises:
         BadForm: a sentence for every mistake.
     """
-    try:
-        with open_regular(path) as file:
-            text = file.read(MAX_TEMPLATE_BYTES + 1)
-    except (OSError, InputError) as error:
-        why = getattr(error, "strerror", None) or str(error)
-        raise BadForm(f"cannot read {path}: {why}") from error
-    if len(text) > MAX_TEMPLATE_BYTES:
-        raise BadForm(f"{path} has over {MAX_TEMPLATE_BYTES:,} bytes, which no template needs")
-    try:
-        template = parse(text)
-        reference = _reference(path, template.reference, limits or Limits())
-        return to_form(template, reference, template.name or path.stem)
-    except BadForm as error:
-        raise BadForm(f"{path}: {error}", error.field) from error
+    message = read_form(path, limits)
+    with of_file(path):
+        return build(message, limits or Limits())
 
 
-def parse(text: bytes) -> Template:
+def build(message: pb.Form, limits: Limits) -> Form:
+    """Build a form.
+
+    Args:
+        message: its template and reference.
+        limits: of the reference.
+
+    Raises:
+        BadForm: a sentence for every mistake.
+    """
+    template = parse(message.template)
+    given = message.HasField("reference")
+    if given != (template.reference is not None):
+        raise BadForm(
+            "reference: the form comes with one, and its template names none"
+            if given
+            else "reference: the template names one, and the form comes without",
+            "form.reference",
+        )
+    reference = None
+    if given:
+        try:
+            reference = to_page(message.reference, limits).gray
+        except InputError as error:
+            raise BadForm(f"reference: {error}", "form.reference") from error
+    return to_form(template, reference, template.name or message.name)
+
+
+def parse(text: str) -> Template:
     """Check the text of a template.
 
     Raises:
         BadForm: a sentence for every mistake.
     """
+    size = len(text.encode())
+    if size > MAX_TEMPLATE_BYTES:
+        raise BadForm(
+            f"the template has {size:,} bytes; at most {MAX_TEMPLATE_BYTES:,} are allowed",
+            "form.template",
+        )
     try:
-        values = tomllib.loads(text.decode("utf-8-sig"))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise BadForm(f"it is not TOML: {error}") from error
+        values = tomllib.loads(text.removeprefix("\ufeff"))
+    except tomllib.TOMLDecodeError as error:
+        raise BadForm(f"it is not TOML: {error}", "form.template") from error
+    except RecursionError as error:
+        raise BadForm("it is nested too deeply", "form.template") from error
     try:
         # Of a number without a fraction, TOML makes an integer, of an array a list.
         return Template.model_validate_json(json.dumps(values, default=str))
     except ValidationError as error:
         sentences = [_sentence(each, values) for each in error.errors(include_url=False)]
-        raise BadForm("; ".join(dict.fromkeys(sentences))) from error
+        raise BadForm("; ".join(dict.fromkeys(sentences)), "form.template") from error
 
 
 def to_form(template: Template, reference: Gray | None, name: str) -> Form:
@@ -332,18 +355,6 @@ def _on_page(box: Box, size: tuple[float, float], what: str) -> Box:
             f"{box.bottom:.1f} mm; the page is {size[0]:.1f}×{size[1]:.1f} mm"
         )
     return box
-
-
-def _reference(path: Path, name: str | None, limits: Limits) -> Gray | None:
-    if name is None:
-        return None
-    there = path.parent / name
-    try:
-        with open_regular(there) as file:
-            return decode(file.read(limits.max_bytes + 1), 0, limits).gray
-    except (OSError, InputError) as error:
-        why = getattr(error, "strerror", None) or str(error)
-        raise BadForm(f"reference: cannot read {there}: {why}", "reference") from error
 
 
 def _sentence(error: ErrorDetails, values: JsonObject) -> str:

@@ -43,6 +43,9 @@ class ReviewReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     REVIEW_REASON_CUT_OFF: _ClassVar[ReviewReason]
     REVIEW_REASON_CONSTRAINT: _ClassVar[ReviewReason]
     REVIEW_REASON_LOW_CONFIDENCE: _ClassVar[ReviewReason]
+    REVIEW_REASON_MISREGISTERED: _ClassVar[ReviewReason]
+    REVIEW_REASON_BLANK: _ClassVar[ReviewReason]
+    REVIEW_REASON_ON_PRINT: _ClassVar[ReviewReason]
 
 class Polarity(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -58,6 +61,19 @@ class Channel(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     CHANNEL_GREEN: _ClassVar[Channel]
     CHANNEL_BLUE: _ClassVar[Channel]
     CHANNEL_DROP_OUT: _ClassVar[Channel]
+
+class RegistrationStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    REGISTRATION_STATUS_UNSPECIFIED: _ClassVar[RegistrationStatus]
+    REGISTRATION_STATUS_REGISTERED: _ClassVar[RegistrationStatus]
+    REGISTRATION_STATUS_MISREGISTERED: _ClassVar[RegistrationStatus]
+
+class FieldStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    FIELD_STATUS_UNSPECIFIED: _ClassVar[FieldStatus]
+    FIELD_STATUS_READ: _ClassVar[FieldStatus]
+    FIELD_STATUS_BLANK: _ClassVar[FieldStatus]
+    FIELD_STATUS_MISREGISTERED: _ClassVar[FieldStatus]
 CHECK_DIGIT_UNSPECIFIED: CheckDigit
 CHECK_DIGIT_LUHN: CheckDigit
 CHECK_DIGIT_MOD97: CheckDigit
@@ -80,6 +96,9 @@ REVIEW_REASON_STRUCK_OUT: ReviewReason
 REVIEW_REASON_CUT_OFF: ReviewReason
 REVIEW_REASON_CONSTRAINT: ReviewReason
 REVIEW_REASON_LOW_CONFIDENCE: ReviewReason
+REVIEW_REASON_MISREGISTERED: ReviewReason
+REVIEW_REASON_BLANK: ReviewReason
+REVIEW_REASON_ON_PRINT: ReviewReason
 POLARITY_UNSPECIFIED: Polarity
 POLARITY_DARK_ON_LIGHT: Polarity
 POLARITY_LIGHT_ON_DARK: Polarity
@@ -89,6 +108,13 @@ CHANNEL_RED: Channel
 CHANNEL_GREEN: Channel
 CHANNEL_BLUE: Channel
 CHANNEL_DROP_OUT: Channel
+REGISTRATION_STATUS_UNSPECIFIED: RegistrationStatus
+REGISTRATION_STATUS_REGISTERED: RegistrationStatus
+REGISTRATION_STATUS_MISREGISTERED: RegistrationStatus
+FIELD_STATUS_UNSPECIFIED: FieldStatus
+FIELD_STATUS_READ: FieldStatus
+FIELD_STATUS_BLANK: FieldStatus
+FIELD_STATUS_MISREGISTERED: FieldStatus
 
 class RecognizeRequest(_message.Message):
     __slots__ = ("image", "include_scores", "constraint", "alternatives", "accepted_error_rate")
@@ -399,3 +425,77 @@ class Threshold(_message.Message):
     error_rate_low: float
     error_rate_high: float
     def __init__(self, error_rate: _Optional[float] = ..., confidence: _Optional[float] = ..., error_rate_low: _Optional[float] = ..., error_rate_high: _Optional[float] = ...) -> None: ...
+
+class RecognizeFormRequest(_message.Message):
+    __slots__ = ("image", "form", "form_name", "alternatives", "accepted_error_rate")
+    IMAGE_FIELD_NUMBER: _ClassVar[int]
+    FORM_FIELD_NUMBER: _ClassVar[int]
+    FORM_NAME_FIELD_NUMBER: _ClassVar[int]
+    ALTERNATIVES_FIELD_NUMBER: _ClassVar[int]
+    ACCEPTED_ERROR_RATE_FIELD_NUMBER: _ClassVar[int]
+    image: Image
+    form: Form
+    form_name: str
+    alternatives: int
+    accepted_error_rate: float
+    def __init__(self, image: _Optional[_Union[Image, _Mapping]] = ..., form: _Optional[_Union[Form, _Mapping]] = ..., form_name: _Optional[str] = ..., alternatives: _Optional[int] = ..., accepted_error_rate: _Optional[float] = ...) -> None: ...
+
+class Form(_message.Message):
+    __slots__ = ("template", "reference", "name")
+    TEMPLATE_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    template: str
+    reference: Image
+    name: str
+    def __init__(self, template: _Optional[str] = ..., reference: _Optional[_Union[Image, _Mapping]] = ..., name: _Optional[str] = ...) -> None: ...
+
+class RecognizeFormResponse(_message.Message):
+    __slots__ = ("form", "registration", "fields", "model_digest", "second_reader_digest")
+    FORM_FIELD_NUMBER: _ClassVar[int]
+    REGISTRATION_FIELD_NUMBER: _ClassVar[int]
+    FIELDS_FIELD_NUMBER: _ClassVar[int]
+    MODEL_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    SECOND_READER_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    form: str
+    registration: Registration
+    fields: _containers.RepeatedCompositeFieldContainer[FieldReading]
+    model_digest: str
+    second_reader_digest: str
+    def __init__(self, form: _Optional[str] = ..., registration: _Optional[_Union[Registration, _Mapping]] = ..., fields: _Optional[_Iterable[_Union[FieldReading, _Mapping]]] = ..., model_digest: _Optional[str] = ..., second_reader_digest: _Optional[str] = ...) -> None: ...
+
+class Registration(_message.Message):
+    __slots__ = ("status", "residual_mm", "inliers", "why")
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    RESIDUAL_MM_FIELD_NUMBER: _ClassVar[int]
+    INLIERS_FIELD_NUMBER: _ClassVar[int]
+    WHY_FIELD_NUMBER: _ClassVar[int]
+    status: RegistrationStatus
+    residual_mm: float
+    inliers: float
+    why: str
+    def __init__(self, status: _Optional[_Union[RegistrationStatus, str]] = ..., residual_mm: _Optional[float] = ..., inliers: _Optional[float] = ..., why: _Optional[str] = ...) -> None: ...
+
+class FieldReading(_message.Message):
+    __slots__ = ("name", "status", "polygon", "reading", "decision", "review_reasons")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    POLYGON_FIELD_NUMBER: _ClassVar[int]
+    READING_FIELD_NUMBER: _ClassVar[int]
+    DECISION_FIELD_NUMBER: _ClassVar[int]
+    REVIEW_REASONS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    status: FieldStatus
+    polygon: _containers.RepeatedCompositeFieldContainer[Point]
+    reading: RecognizeResponse
+    decision: Decision
+    review_reasons: _containers.RepeatedScalarFieldContainer[ReviewReason]
+    def __init__(self, name: _Optional[str] = ..., status: _Optional[_Union[FieldStatus, str]] = ..., polygon: _Optional[_Iterable[_Union[Point, _Mapping]]] = ..., reading: _Optional[_Union[RecognizeResponse, _Mapping]] = ..., decision: _Optional[_Union[Decision, str]] = ..., review_reasons: _Optional[_Iterable[_Union[ReviewReason, str]]] = ...) -> None: ...
+
+class Point(_message.Message):
+    __slots__ = ("x", "y")
+    X_FIELD_NUMBER: _ClassVar[int]
+    Y_FIELD_NUMBER: _ClassVar[int]
+    x: float
+    y: float
+    def __init__(self, x: _Optional[float] = ..., y: _Optional[float] = ...) -> None: ...

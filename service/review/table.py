@@ -19,6 +19,7 @@ READ = {
     *NEEDED,
     *("id", "sha256", "reasons", "readers", "alternatives", "constraint", "digits"),
     *("model_digest", "review_outcome"),
+    "field",  # by which a table of a form's fields is known
     *CONSTRAINTS,
 }
 NESTED = ("readers", "alternatives", "constraint", "digits")  # JSON in the cells of a CSV
@@ -110,6 +111,10 @@ def read_cells(path: Path) -> Iterator[Cells]:
                 raise SettingsError(
                     f"{path} has no column {', '.join(missing)}; expected a table of "
                     f"`digitstrip batch` with {', '.join(NEEDED)}, and perhaps more"
+                )
+            if "field" in cells:
+                raise SettingsError(
+                    f"{path} has the fields of a form; a review shows images of one line"
                 )
             yield cells
     except OSError as error:

@@ -60,6 +60,13 @@ LISTED = {  # command lines that are run in other words: the test, or why there 
     "kubectl create secret tls digitstrip-tls --cert=chain.pem --key=key.pem": CLUSTER,
     "kubectl create secret generic digitstrip-tokens --from-file=tokens.txt": CLUSTER,
     "kubectl apply -k deploy/kubernetes-secured": CLUSTER,
+    "digitstrip batch scans/ --form form.toml --output fields.csv": (
+        "tests/service/batch/test_forms.py::"
+        "test_a_run_says_what_became_of_its_fields_and_sets_aside_what_it_cannot_read"
+    ),
+    "digitstrip batch scans/ --form form.toml --output pages.csv --wide": (
+        "tests/service/batch/test_forms.py::test_a_killed_run_resumes_and_ends_with_the_same_bytes"
+    ),
     "make demo": "reason: it sets up an environment from a package registry",
     "make test": "reason: it runs this test",
     "make train DATA_DIR=path/to/mnist HANDS=path/to/hands STRIPS=path/to/parish": (

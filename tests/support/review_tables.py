@@ -8,8 +8,9 @@ import cv2
 import numpy as np
 
 from service.batch.job import CsvFormat
+from service.batch.outputs.layouts import SHORT, STRIPS
 from service.batch.outputs.rows import COLUMNS
-from service.batch.outputs.writers import CSV_COLUMNS, SHORT, write_csv, write_jsonl, write_parquet
+from service.batch.outputs.writers import write_csv, write_jsonl, write_parquet
 from service.batch.pages import PageResult, PageStatus
 
 HIGH, WIDE = 48, 30  # pixels of a scan, of a digit's column
@@ -73,7 +74,7 @@ def write_table(path, rows, short=False, spreadsheet=False):
         for row in rows
     ]
     if path.suffix == ".csv":
-        write_csv(pages, path, CsvFormat(SHORT if short else CSV_COLUMNS, spreadsheet))
+        write_csv(pages, path, CsvFormat(SHORT if short else STRIPS.csv_columns, spreadsheet))
     elif path.suffix == ".jsonl":
         write_jsonl(pages, path)
     else:

@@ -13,18 +13,21 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple, Protocol
 
 from service.api.images import to_image
+from service.batch.outputs.form_rows import read_form_page
 from service.batch.outputs.pictures import Picture, draw
 from service.batch.outputs.rows import failed_page, read_page
 from service.batch.pages import ItemResult, PageResult
 from service.batch.plan import Place, Plan, Services
 from service.durable_files import writing
 from service.errors import (
+    BadConstraint,
     DigitstripError,
     InputError,
     MissingExtra,
     ModelChanged,
     NoSuchPage,
     ReadingTooLong,
+    SettingsError,
     WorkerDied,
 )
 from service.imaging.decode import decode
@@ -64,6 +67,15 @@ class PageReader(Protocol):
             DigitstripError: it cannot be read.
         """
 
+    def read_form(
+        self, content: Content, page: int, request: pb.RecognizeFormRequest
+    ) -> pb.RecognizeFormResponse:
+        """Read a page as a form; the request has no image.
+
+        Raises:
+            DigitstripError: it cannot be read.
+        """
+
 
 class InProcessReader:
     """Reads pages in this process.
@@ -74,6 +86,7 @@ class InProcessReader:
 
     def __init__(self, plan: Plan) -> None:
         from service.api.service import RecognitionService
+        from service.forms.service import Forms, FormService
         from service.recognition.model import ModelFiles
         from service.workers.worker_config import WorkerConfig
         from service.workers.worker_main import prepare
@@ -81,6 +94,7 @@ class InProcessReader:
         files = ModelFiles.read(plan.model, plan.second_reader)
         recognizer = prepare(WorkerConfig(limits=plan.limits), files)
         self.service = RecognitionService(recognizer, plan.limits)
+        self.forms = FormService(self.service, Forms(plan.limits))
 
     def read(
         self, content: Content, page: int, request: pb.RecognizeRequest
@@ -89,6 +103,14 @@ class InProcessReader:
         whole = pb.RecognizeRequest(image=to_image(content, page))
         whole.MergeFrom(request)
         return self.service.recognize(whole).response
+
+    def read_form(
+        self, content: Content, page: int, request: pb.RecognizeFormRequest
+    ) -> pb.RecognizeFormResponse:
+        """Return the response for a page of a form."""
+        whole = pb.RecognizeFormRequest(image=to_image(content, page))
+        whole.MergeFrom(request)
+        return self.forms.recognize(whole)
 
 
 class ServiceReader:
@@ -126,6 +148,12 @@ class ServiceReader:
             raise ModelChanged(f"a service now reads with model {now}; the run began with {begun}")
         return response
 
+    def read_form(
+        self, content: Content, page: int, request: pb.RecognizeFormRequest
+    ) -> pb.RecognizeFormResponse:
+        """Refuse: services have no method for forms, as the run's check says before."""
+        raise SettingsError("services do not read forms")
+
 
 class Worker:
     """Reads, copies and draws items.
@@ -137,6 +165,7 @@ class Worker:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.request: pb.RecognizeRequest = pb.RecognizeRequest.FromString(plan.request)
+        self.form_request = form_request(plan) if plan.form else None
         self.reader: PageReader = (
             ServiceReader(plan, plan.services) if plan.services else InProcessReader(plan)
         )
@@ -204,6 +233,8 @@ class Worker:
     ) -> PageResult:
         try:
             content, index = document.page(page)
+            if self.form_request is not None:
+                return self._form_page(item, page, sha256, content, index)
             response = self.reader.read(content, index, request)
         except NoSuchPage:
             error = no_such_page(page, document.pages)
@@ -214,6 +245,18 @@ class Worker:
             kind = type(error).__name__
             return self._failed(item, page, sha256, DigitstripError(f"failed with {kind}: {error}"))
         return read_page(item, page, sha256, response, self.plan)
+
+    def _form_page(
+        self, item: Item, page: int, sha256: str, content: Content, index: int
+    ) -> PageResult:
+        assert self.form_request is not None
+        if item.constraint:
+            raise BadConstraint(
+                "the manifest says what the string must satisfy; with --form, that stands in the "
+                "template"
+            )
+        response = self.reader.read_form(content, index, self.form_request)
+        return read_form_page(item, page, sha256, response, self.plan)
 
     def _failed(
         self, item: Item, page: int, sha256: str | None, error: DigitstripError
@@ -261,6 +304,17 @@ class Worker:
             UnwritableOutput: a file cannot be written.
         """
         return [copy(item, path) for item, path in copies]
+
+
+def form_request(plan: Plan) -> pb.RecognizeFormRequest:
+    """Return the request for every page of a run's form, without an image."""
+    options = pb.RecognizeRequest.FromString(plan.request)
+    request = pb.RecognizeFormRequest(
+        form=pb.Form.FromString(plan.form), alternatives=options.alternatives
+    )
+    if options.HasField("accepted_error_rate"):
+        request.accepted_error_rate = options.accepted_error_rate
+    return request
 
 
 class Loaded(NamedTuple):

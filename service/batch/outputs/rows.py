@@ -35,6 +35,12 @@ COLUMNS = (
     "version",
 )
 
+LISTS = ("reasons", "readers", "alternatives", "digits")  # that are empty where nothing was read
+NOTHING_READ: Row = {
+    name: [] if name in LISTS else None for name in COLUMNS[COLUMNS.index("text") :]
+}  # what a row has besides its source
+NOTHING_OF_A_FORM: Row = {"form": None, "registration": None, "fields": []}
+
 
 def read_page(
     item: Item, page: int, sha256: str, response: pb.RecognizeResponse, plan: Plan
@@ -60,17 +66,10 @@ def failed_page(
     item: Item, page: int, sha256: str | None, error: DigitstripError, plan: Plan
 ) -> PageResult:
     """Return the result of a page, from 0, that could not be read."""
-    row = in_order(
-        dict.fromkeys(COLUMNS)
+    row = (
+        {"source": printable(item.source), "page": page + 1, "id": item.id, "sha256": sha256}
+        | (NOTHING_OF_A_FORM if plan.form else NOTHING_READ)
         | {
-            "source": printable(item.source),
-            "page": page + 1,
-            "id": item.id,
-            "sha256": sha256,
-            "reasons": [],
-            "readers": [],
-            "alternatives": [],
-            "digits": [],
             "error": {
                 "code": error.code,
                 "reason": error.reason,

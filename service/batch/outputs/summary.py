@@ -4,7 +4,7 @@ import hashlib
 import heapq
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple, Self
 
@@ -32,12 +32,14 @@ def _no_bars() -> list[int]:
 
 @dataclass
 class Summary:
-    """Counts of a run's rows."""
+    """Counts of a run's rows, or of its forms' fields."""
 
+    unit: str = "rows"  # what is counted
     items: int = 0
     rows: int = 0
     accepted: int = 0
     review: int = 0
+    misregistered: int = 0  # fields of forms
     reasons: Counter[str] = field(default_factory=Counter)  # of failed rows
     retries: Counter[str] = field(default_factory=Counter)  # of those that may pass
     confidences: list[int] = field(default_factory=_no_bars)  # not to be reviewed
@@ -54,7 +56,7 @@ class Summary:
     @property
     def read(self) -> int:
         """Rows with one."""
-        return self.rows - self.failed
+        return self.rows - self.failed - self.misregistered
 
     def add(self, number: int, page: PageResult) -> None:
         """Count a row."""
@@ -66,6 +68,9 @@ class Summary:
             self.retries[reason] += page.status is PageStatus.RETRY
             if len(self.failures) < SHOWN:
                 self.failures.append(row)
+            return
+        if page.status is PageStatus.MISREGISTERED:
+            self.misregistered += 1
             return
         self.accepted += page.status is PageStatus.ACCEPT
         bars = self.unsure if page.status is PageStatus.REVIEW else self.confidences
@@ -92,7 +97,11 @@ class Summary:
         decided = self.accepted + self.review
         share = f", {self.review / decided:.1%} of them to review" if decided else ""
         failed = f", {self.failed:,} failed" if self.failed else ""
-        yield f"{self.rows:,} rows of {self.items:,} items: {self.read:,} read{share}{failed}"
+        lost = f", {self.misregistered:,} misregistered" if self.misregistered else ""
+        yield (
+            f"{self.rows:,} {self.unit} of {self.items:,} items: "
+            f"{self.read:,} read{share}{lost}{failed}"
+        )
         for reason, count in self.reasons.most_common():
             again = "; the same command tries again" if self.retries[reason] else ""
             yield f"{count:>9,}  {reason}{again}"
@@ -102,11 +111,13 @@ class Summary:
     def to_json(self) -> JsonObject:
         """Return the counts."""
         return {
+            "unit": self.unit,
             "items": self.items,
             "rows": self.rows,
             "read": self.read,
             "accepted": self.accepted,
             "review": self.review,
+            "misregistered": self.misregistered,
             "failed": dict(sorted(self.reasons.items())),
             "retries": dict(sorted((+self.retries).items())),
             "uncalibrated": self.uncalibrated,
@@ -116,10 +127,12 @@ class Summary:
     def from_json(cls, counts: JsonObject) -> Self:
         """Return the counts that `to_json` gave."""
         return cls(
+            unit=counts.get("unit", "rows"),
             items=counts["items"],
             rows=counts["rows"],
             accepted=counts["accepted"],
             review=counts["review"],
+            misregistered=counts.get("misregistered", 0),
             reasons=Counter(counts["failed"]),
             retries=Counter(counts["retries"]),
             uncalibrated=counts.get("uncalibrated", ""),
@@ -127,17 +140,30 @@ class Summary:
 
 
 class CountedPages:
-    """A run's pages, counted as they pass, with the fingerprint of the inputs they came from."""
+    """A run's pages, counted as they pass, with the fingerprint of the inputs they came from.
 
-    def __init__(self, records: Iterable[Record]) -> None:
+    Args:
+        records: of the run.
+        summary: to count in.
+        counted: what is counted of a page: itself, or a form's fields.
+    """
+
+    def __init__(
+        self,
+        records: Iterable[Record],
+        summary: Summary,
+        counted: Callable[[PageResult], Iterable[PageResult]],
+    ) -> None:
         self.records = records
-        self.summary = Summary()
+        self.summary = summary
+        self.counted = counted
         self._inputs = hashlib.blake2b(digest_size=16)
 
     def __iter__(self) -> Iterator[PageResult]:
         """Yield every page."""
         for record in self.records:
-            self.summary.add(record.number, record.page)
+            for each in self.counted(record.page):
+                self.summary.add(record.number, each)
             if record.last:
                 self.summary.items += 1
                 self._inputs.update(record.mark)

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from service.batch.job import CsvFormat
-from service.batch.outputs.rows import COLUMNS, Row
+from service.batch.outputs.form_rows import beside
+from service.batch.outputs.layouts import STRIPS, Layout
+from service.batch.outputs.rows import Row
 from service.batch.pages import PageResult
 from service.csv_cells import as_text, guarded, line_of
 from service.errors import SettingsError, quoted
@@ -19,46 +21,45 @@ GROUP = 8192  # rows of a Parquet file's row groups
 GROUP_WITH_SCORES = 512
 PIECE = 256  # rows converted to Python objects at a time
 # JSON in the cells of a CSV
-NESTED = ("readers", "alternatives", "constraint", "digits", "normalization")
-SUFFIXES = (".jsonl", ".csv", ".parquet")
-SHORT = ("source", "page", "id", "text", "confidence", "decision", "reason")
-CSV_COLUMNS = tuple(
-    each
-    for column in COLUMNS
-    if column != "reasons"  # they are in the column `reason`, with that of a failure
-    for each in (("code", "reason", "message") if column == "error" else (column,))
+NESTED = (
+    *("readers", "alternatives", "constraint", "digits", "normalization"),
+    *("polygon", "registration"),
 )
-
+SUFFIXES = (".jsonl", ".csv", ".parquet")
 
 Write = Callable[[Iterable[PageResult], Path], None]
 
 
-def csv_format(columns: str | None, spreadsheet: bool) -> CsvFormat:
+def csv_format(columns: str | None, spreadsheet: bool, layout: Layout = STRIPS) -> CsvFormat:
     """Return the format with the columns `all`, `short`, or names separated by commas.
 
     Raises:
         SettingsError: there is no such column.
     """
+    known = layout.csv_columns
     if columns is None or columns == "short":
-        return CsvFormat(SHORT, spreadsheet)
+        return CsvFormat(layout.short, spreadsheet, layout.texts)
     if columns == "all":
-        return CsvFormat(CSV_COLUMNS, spreadsheet)
+        return CsvFormat(known, spreadsheet, layout.texts)
     names = tuple(name.strip() for name in columns.split(","))
-    if unknown := [name for name in names if name not in CSV_COLUMNS]:
+    if unknown := [name for name in names if name not in known]:
         raise SettingsError(
             f"there is no column {quoted(unknown[0])}; expected `short`, `all`, or some of "
-            + ", ".join(CSV_COLUMNS)
+            + ", ".join(known)
         )
-    return CsvFormat(names, spreadsheet)
+    return CsvFormat(names, spreadsheet, layout.texts)
 
 
-def writer_of(path: Path, scores: bool, style: CsvFormat | None = None) -> Write:
+def writer_of(
+    path: Path, scores: bool, style: CsvFormat | None = None, layout: Layout = STRIPS
+) -> Write:
     """Return the function that writes pages to a file with that suffix.
 
     Args:
         path: of the output.
         scores: whether score maps are kept.
         style: of a CSV; None is the default one.
+        layout: of the table.
 
     Raises:
         SettingsError: there is no such format, or it has no scores, or no columns to choose.
@@ -72,12 +73,13 @@ def writer_of(path: Path, scores: bool, style: CsvFormat | None = None) -> Write
     if suffix == ".parquet":
         with needs("batch", "Parquet needs pyarrow"):
             import pyarrow  # noqa: F401
-        return lambda pages, to: write_parquet(pages, to, scores)
+        return lambda pages, to: write_parquet(layout.of(pages), to, scores, layout)
     if scores:
         raise SettingsError(f"--scores needs a .parquet to go to; {path} is none")
     if suffix == ".jsonl":
-        return write_jsonl
-    return lambda pages, to: write_csv(pages, to, style or CsvFormat(SHORT))
+        return lambda pages, to: write_jsonl(layout.of(pages), to)
+    csv = style or csv_format(None, False, layout)
+    return lambda pages, to: write_csv(layout.of(pages), to, csv)
 
 
 def write_jsonl(pages: Iterable[PageResult], path: Path) -> None:
@@ -99,7 +101,10 @@ def write_csv(pages: Iterable[PageResult], path: Path, style: CsvFormat) -> None
         for page in pages:
             cells = cells_of(json.loads(page.row))
             file.write(
-                line_of(_cell(name, cells[name], style.spreadsheet) for name in style.columns)
+                line_of(
+                    _cell(cells[name], name in style.texts and style.spreadsheet)
+                    for name in style.columns
+                )
             )
 
 
@@ -108,38 +113,45 @@ def cells_of(row: Row) -> Row:
     error = row["error"] or {}
     cells = row | {key: error.get(key) for key in ("code", "message")}
     cells["reason"] = error.get("reason") or " ".join(row["reasons"]) or None
-    cells |= {key: None if row[key] is None else json.dumps(row[key]) for key in NESTED}
-    cells["exact"] = None if row["exact"] is None else str(row["exact"]).lower()
+    for key in NESTED:
+        if isinstance(row.get(key), dict | list):
+            cells[key] = json.dumps(row[key])
+    if isinstance(exact := row.get("exact"), bool):
+        cells["exact"] = str(exact).lower()
     return cells
 
 
-def _cell(name: str, value: Any, spreadsheet: bool) -> Any:  # noqa: ANN401 - text or number
+def _cell(value: Any, keep: bool) -> Any:  # noqa: ANN401 - text or number
     if not isinstance(value, str):
         return value
-    return as_text(value) if spreadsheet and value and name in ("text", "id") else guarded(value)
+    return as_text(value) if keep and value else guarded(value)
 
 
-def write_parquet(pages: Iterable[PageResult], path: Path, scores: bool) -> None:
+def write_parquet(
+    pages: Iterable[PageResult], path: Path, scores: bool, layout: Layout = STRIPS
+) -> None:
     """Write a Parquet file with nested columns, in row groups of a fixed size."""
     from pyarrow import parquet
 
-    schema = schema_of(scores)
+    schema = schema_of(scores, layout)
     with parquet.ParquetWriter(path, schema, compression="zstd") as file:
-        for table in tables(pages, scores):
+        for table in tables(pages, scores, layout):
             file.write_table(table, row_group_size=table.num_rows)
 
 
-def tables(pages: Iterable[PageResult], scores: bool) -> Iterator[Any]:  # pyarrow has no types
+def tables(
+    pages: Iterable[PageResult], scores: bool, layout: Layout = STRIPS
+) -> Iterator[Any]:  # pyarrow has no types
     """Yield pages as Arrow tables of a row group's size."""
     import pyarrow as pa
 
-    schema, pages = schema_of(scores), iter(pages)
+    schema, pages = schema_of(scores, layout), iter(pages)
     size = GROUP_WITH_SCORES if scores else GROUP
     parts: list[Any] = []  # Arrow tables
     while piece := list(islice(pages, min(PIECE, size))):
         rows = [json.loads(page.row) for page in piece]
         for row, page in zip(rows, piece, strict=True):
-            for digit in row["digits"]:
+            for digit in row.get("digits", ()):
                 digit["runners_up"] = list(digit["runners_up"].items())
             if scores:
                 row["scores"] = _tensor(page.scores)
@@ -151,7 +163,7 @@ def tables(pages: Iterable[PageResult], scores: bool) -> Iterator[Any]:  # pyarr
         yield pa.concat_tables(parts).combine_chunks()
 
 
-def schema_of(scores: bool) -> Any:  # noqa: ANN401 - pyarrow is not imported without need
+def schema_of(scores: bool, layout: Layout = STRIPS) -> Any:  # noqa: ANN401 - pyarrow is not imported without need
     """Return the Arrow schema of the rows.
 
     The score map is Arrow's canonical variable-shape tensor: (rows, positions, labels).
@@ -163,6 +175,8 @@ def schema_of(scores: bool) -> Any:  # noqa: ANN401 - pyarrow is not imported wi
     shares = [(share, number) for share in ("digits", "unexplained", "outside", "removed")]
     boxes = pa.list_(pa.list_(number))
     ink = pa.struct([("seen", pa.bool_()), ("lines", whole), *shares, ("unexplained_boxes", boxes)])
+    measured = [("residual_mm", number), ("inliers", number), ("why", text)]
+    registration = pa.struct([("status", text), *measured])
     columns = {
         "source": text,
         "page": whole,
@@ -202,8 +216,17 @@ def schema_of(scores: bool) -> Any:  # noqa: ANN401 - pyarrow is not imported wi
         "model_digest": text,
         "second_reader_digest": text,
         "version": text,
+        "form": text,
+        "field": text,
+        "status": text,
+        "polygon": boxes,
+        "registration": text if layout.fields else registration,
+        **dict(measured),
     }
-    fields = [pa.field(name, columns[name]) for name in COLUMNS]
+    for name in layout.fields:
+        confidence, decision = beside(name)
+        columns |= {name: text, confidence: number, decision: text}
+    fields = [pa.field(name, columns[name]) for name in layout.columns]
     if scores:
         fields.append(
             pa.field(

@@ -7,13 +7,13 @@ from PIL import Image
 from service.api.images import to_image
 from service.api.options import to_request
 from service.api.service import RecognitionService
-from service.forms.json_records import page_record
 from service.forms.reading import FieldStatus, FormReader
 from service.forms.register import Status
+from service.forms.responses import to_form_response
 from service.forms.template import load
 from service.pb import recognizer_pb2 as pb
 from service.recognition.model import ModelFiles
-from service.recognition.recognizer import Decision, Recognizer
+from service.recognition.recognizer import Decision, Options, Recognizer
 from tests.conftest import ROOT
 from tests.support.form_scans import Attack, Drawing, scanned, template
 
@@ -34,7 +34,7 @@ def form():
 @pytest.fixture(scope="module")
 def read(strips, form):
     """What is read of the example scans, by name."""
-    reader = FormReader(strips, form, RATE)
+    reader = FormReader(strips, form, Options(error_rate=RATE))
     return {path.name: reader.read(to_image(path)) for path in sorted(EXAMPLE.glob("*.jpg"))}
 
 
@@ -80,7 +80,7 @@ def test_a_blank_that_is_not_allowed_is_reviewed(strips, form):
     """With an error rate and without one; a constraint does not hide that the field is blank."""
     page = to_image(np.pad(form.reference, 30, constant_values=255))
     for rate in (RATE, None):
-        for field in FormReader(strips, form, rate).read(page).fields:
+        for field in FormReader(strips, form, Options(error_rate=rate)).read(page).fields:
             assert (field.text, field.status) == ("", FieldStatus.BLANK)
             if field.field.blank:
                 assert field.reasons == ()
@@ -93,7 +93,7 @@ def test_a_blank_that_is_not_allowed_is_reviewed(strips, form):
 @pytest.mark.parametrize("rate", [RATE, None])
 def test_nothing_is_read_of_a_misregistered_page(rate, strips, form):
     strip = to_image(ROOT / "examples" / "strips" / "telephone-large.webp")
-    reading = FormReader(strips, form, rate).read(strip)
+    reading = FormReader(strips, form, Options(error_rate=rate)).read(strip)
     assert reading.registration.status is Status.MISREGISTERED
     assert len(reading.fields) == len(form.fields)
     for field in reading.fields:
@@ -103,14 +103,17 @@ def test_nothing_is_read_of_a_misregistered_page(rate, strips, form):
 
 def test_the_raster_of_a_request_is_read_as_a_file_is(strips, form):
     gray = np.asarray(Image.open(EXAMPLE / "askew.jpg"))
-    reader = FormReader(strips, form, RATE)
-    ours, theirs = reader.read(to_image(gray)), reader.read(to_image(EXAMPLE / "askew.jpg"))
-    assert page_record("a", 0, ours) == page_record("a", 0, theirs)
+    reader = FormReader(strips, form, Options(error_rate=RATE))
+    ours, theirs = (
+        to_form_response(reader.read(to_image(each)), strips.recognizer)
+        for each in (gray, EXAMPLE / "askew.jpg")
+    )
+    assert ours == theirs
 
 
 def test_a_page_without_pixels_is_an_error(strips, form):
     with pytest.raises(Exception, match="no image"):
-        FormReader(strips, form).read(pb.Image())
+        FormReader(strips, form, Options()).read(pb.Image())
 
 
 @pytest.mark.parametrize("thick", [0.5, 0.8])
@@ -129,7 +132,7 @@ def test_a_stroke_along_a_divider_is_not_erased_without_a_word(thick, strips, tm
 
     Image.fromarray(card().gray).save(tmp_path / "blank.png")
     (tmp_path / "form.toml").write_text(template(card()))
-    reader = FormReader(strips, load(tmp_path / "form.toml"), 0.5)
+    reader = FormReader(strips, load(tmp_path / "form.toml"), Options(error_rate=0.5))
     for beside in (0.0, 0.2, 0.4):
         page = card()
         scale = page.image.width / 148

@@ -76,7 +76,7 @@ def test_a_fifo_is_no_manifest(tmp_path):
 
 @given(st.text(alphabet="'=+-@\t\r0a\"", max_size=6), st.booleans())
 def test_a_guarded_cell_is_read_back_as_it_was(text, spreadsheet):
-    cell = _cell("id", text, spreadsheet)
+    cell = _cell(text, spreadsheet)
     assert unguarded(cell) == text
     if not spreadsheet:
         assert not cell.startswith(("=", "+", "-", "@", "\t", "\r"))

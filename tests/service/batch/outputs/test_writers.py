@@ -7,8 +7,9 @@ import json
 import pytest
 
 from service.batch.job import CsvFormat
+from service.batch.outputs.layouts import SHORT, STRIPS
 from service.batch.outputs.rows import COLUMNS
-from service.batch.outputs.writers import CSV_COLUMNS, SHORT, cells_of, csv_format, write_csv
+from service.batch.outputs.writers import cells_of, csv_format, write_csv
 from service.batch.pages import PageResult, PageStatus
 from service.errors import SettingsError
 
@@ -33,7 +34,7 @@ def table(tmp_path, row, style):
 def test_few_columns_are_written_by_default_and_all_on_request(tmp_path):
     assert csv_format(None, False).columns == SHORT
     assert ",".join(SHORT) == "source,page,id,text,confidence,decision,reason"
-    assert csv_format("all", False).columns == CSV_COLUMNS
+    assert csv_format("all", False).columns == STRIPS.csv_columns
     assert csv_format("text, source", False).columns == ("text", "source")
     with pytest.raises(SettingsError, match="there is no column 'txt'; expected `short`, `all`"):
         csv_format("text,txt", False)
@@ -42,7 +43,7 @@ def test_few_columns_are_written_by_default_and_all_on_request(tmp_path):
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "'="])
 def test_no_cell_begins_like_a_formula(tmp_path, start):
     row = ROW | {"source": f"{start}cmd|' /C calc'!A0", "id": f"{start}1"}
-    written = table(tmp_path, row, CsvFormat(CSV_COLUMNS)).decode()
+    written = table(tmp_path, row, CsvFormat(STRIPS.csv_columns)).decode()
     (cells,) = csv.DictReader(io.StringIO(written, newline=""))
     assert cells["source"] == f"'{row['source']}"
     assert cells["id"] == f"'{row['id']}"
