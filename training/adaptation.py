@@ -25,9 +25,9 @@ from service.recognition.normalize import normalize
 from service.recognition.recognizer import Recognition, Recognizer
 from service.recognition.views import view, view_matrix
 from training.config import Config, SequenceConfig
-from training.data.digits import DatasetError
 from training.data.labels import read_labels
 from training.data.scans import LabeledLine, LineSet
+from training.errors import DatasetError
 from training.export import export, in_8_bits, load_model, stages, write_metadata
 from training.pages.cuttings import Cuttings
 from training.quantize import made_lines, quantize

@@ -19,7 +19,7 @@ from training import adaptation
 from training.adaptation import Kept, Learning, Pair, Scans, adapt, check_agreement, keep
 from training.cli.main import app
 from training.config import SequenceConfig, StripConfig
-from training.data.digits import DatasetError
+from training.errors import DatasetError
 from training.export import in_8_bits, stages
 from training.pages.page import random_page
 from training.stages.sequences import SequenceData

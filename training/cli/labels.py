@@ -25,8 +25,8 @@ def labels(
     """
     from service.review.labels import Labeled, write_folder
     from service.review.sources import Sources
-    from training.data.digits import DatasetError
     from training.data.labels import read_corrections
+    from training.errors import DatasetError
 
     corrections = read_corrections(readings)
     for sentence in corrections.doubtful:

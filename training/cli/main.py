@@ -7,6 +7,7 @@ from rich.console import Console
 
 from service.cli.output import show_version
 from service.errors import DigitstripError
+from service.extras import libraries_of
 from training.cli.adapt import adapt
 from training.cli.calibrate import calibrate
 from training.cli.config import config
@@ -53,11 +54,14 @@ def main() -> None:
     try:
         app()
     except ModuleNotFoundError as error:
+        libraries = " ".join(libraries_of("training")) or str(error.name)
         Console(stderr=True).print(
-            f"error: {error.name} is not installed; training needs more than the service: "
-            "`make .venv/all`, or pip install with the extra digitstrip[training]",
+            f"error: {error.name} is not installed; this command needs the extra `training`: "
+            f"`make .venv/all` in a checkout, or pip install {libraries}; on Linux, install "
+            "PyTorch's build for CPUs before, as its site says, or it brings gigabytes of CUDA",
             style="red",
             markup=False,
+            soft_wrap=True,
         )
         raise SystemExit(1) from error
     except DigitstripError as error:

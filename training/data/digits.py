@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from service.errors import DigitstripError
+from training.errors import DatasetError
 from training.networks import RECEPTIVE_FIELD
 
 # Both serve the four files that Y. LeCun published.
@@ -20,12 +20,6 @@ MIRRORS = (
     "https://storage.googleapis.com/cvdf-datasets/mnist/",
 )
 VALIDATION_SHARE = 12  # one digit in so many is held out of training
-
-
-class DatasetError(DigitstripError):
-    """A data file is missing, damaged, or not the one that was asked for."""
-
-    reason = "BAD_DATASET"
 
 
 @dataclass(frozen=True)

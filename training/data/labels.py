@@ -9,7 +9,7 @@ from pathlib import Path
 from service.csv_cells import delimiter_of, unguarded
 from service.errors import BadOption
 from service.inputs.manifest import PATHS, page_of
-from training.data.digits import DatasetError
+from training.errors import DatasetError
 
 CORRECTED = "corrected"  # the column of a batch's table in which people write
 RIGHT, NOTHING = "ok", "none"  # in that column: the text is right; there are no digits

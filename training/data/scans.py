@@ -16,8 +16,8 @@ from service.imaging.limits import Limits
 from service.imaging.page import Gray
 from service.inputs.documents import Document
 from service.recognition.normalize import normalize
-from training.data.digits import DatasetError
 from training.data.labels import read_labels
+from training.errors import DatasetError
 
 HELD_OUT_SHARE = 10  # one scan in so many is held out of training
 

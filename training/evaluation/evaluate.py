@@ -16,8 +16,9 @@ from service.recognition.model import Scorer
 from service.recognition.model_metadata import ModelMetadata
 from service.recognition.recognizer import Decision, Options, Recognizer
 from training.config import Config
-from training.data.digits import DatasetError, DigitSet
+from training.data.digits import DigitSet
 from training.data.scans import read_scans
+from training.errors import DatasetError
 from training.evaluation.metrics import PROMISED, Read, StripFigures
 from training.evaluation.weights import effective
 from training.pages.augment import blank, noise, uncentered

@@ -7,7 +7,7 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 from service.recognition.calibration import Evidence, Logistic
-from training.data.digits import DatasetError
+from training.errors import DatasetError
 from training.evaluation.metrics import Flags, Floats
 
 FEWEST = 30  # strips to fit on

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from training.data.digits import DatasetError
 from training.data.scans import Scan
+from training.errors import DatasetError
 
 WHY_NOT = "thresholds fitted on such a sample alone would not hold for the batch"
 

@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from training.data.digits import DatasetError, DigitSet, split
+from training.data.digits import DigitSet, split
+from training.errors import DatasetError
 from training.networks import RECEPTIVE_FIELD
 from training.pages.augment import Image
 from training.pages.stroke_effects import ink, trace

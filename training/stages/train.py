@@ -16,7 +16,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from training.config import StageRecord
-from training.data.digits import DatasetError
+from training.errors import DatasetError
 from training.networks import NETWORKS, Network
 from training.stages.stage import Batch, Stage
 

@@ -13,7 +13,6 @@ from training.data.digits import (
     TEST_LABELS,
     TRAINING_IMAGES,
     TRAINING_LABELS,
-    DatasetError,
     IdxFile,
     center,
     download,
@@ -22,6 +21,7 @@ from training.data.digits import (
     read_idx,
     split,
 )
+from training.errors import DatasetError
 
 IMAGES = np.arange(3 * 28 * 28, dtype=np.uint32).astype(np.uint8).reshape(3, 28, 28)
 

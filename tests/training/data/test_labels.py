@@ -10,9 +10,9 @@ from service.cli.main import app as digitstrip
 from service.errors import SettingsError
 from tests.conftest import STRIPS
 from training.cli.main import app
-from training.data.digits import DatasetError
 from training.data.labels import Label, read_corrections, read_labels
 from training.data.scans import read_scans
+from training.errors import DatasetError
 
 
 def write(path, text, encoding="utf-8"):

@@ -7,8 +7,8 @@ import pytest
 from service.imaging.decode import decode
 from service.recognition.normalize import normalize
 from tests.conftest import STRIPS
-from training.data.digits import DatasetError
 from training.data.scans import HELD_OUT_SHARE, LabeledLine, LineSet, Scan, load_scans, read_scans
+from training.errors import DatasetError
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from service.recognition.recognizer import Decision, Options, Recognizer
 from tests.conftest import STRIPS
 from tests.support.drawn import drawn
 from training.cli.main import app
-from training.data.digits import DatasetError
+from training.errors import DatasetError
 from training.evaluation.calibrate import (
     best_weight,
     calibrate,

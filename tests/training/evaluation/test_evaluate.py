@@ -9,8 +9,8 @@ from typer.testing import CliRunner
 from service.recognition.model import Scorer
 from service.recognition.recognizer import Recognizer
 from training.cli.main import app
-from training.data.digits import DatasetError
 from training.data.scans import read_scans
+from training.errors import DatasetError
 from training.evaluation.evaluate import (
     BATCH,
     Made,

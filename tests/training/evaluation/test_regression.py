@@ -3,7 +3,7 @@ import pytest
 from scipy.special import logit
 
 from tests.support.drawn import odds_drawn
-from training.data.digits import DatasetError
+from training.errors import DatasetError
 from training.evaluation.regression import FEWEST, fit
 
 

@@ -7,9 +7,9 @@ import pytest
 from scipy.special import expit, logit
 
 from service.recognition.calibration import Calibration, Evidence
-from training.data.digits import DatasetError
 from training.data.labels import read_labels
 from training.data.scans import Scan
+from training.errors import DatasetError
 from training.evaluation.calibrate import calibration, promise
 from training.evaluation.metrics import Read, accepted, reliability
 from training.evaluation.regression import fit

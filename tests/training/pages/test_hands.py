@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from training.data.digits import DatasetError
+from training.errors import DatasetError
 from training.pages.hands import (
     BOX,
     SOURCES,

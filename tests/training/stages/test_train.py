@@ -12,7 +12,8 @@ import torch
 from torch.utils.data import DataLoader
 
 from training.config import Config
-from training.data.digits import DatasetError, DigitSet, digest
+from training.data.digits import DigitSet, digest
+from training.errors import DatasetError
 from training.evaluation.plots import draw_log
 from training.networks import NONE
 from training.pages.strips import IGNORED
