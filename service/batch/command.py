@@ -1,5 +1,8 @@
 """`digitstrip batch`: a run, and what people are shown of it."""
 
+from itertools import islice
+from pathlib import Path
+
 from rich.console import Console
 
 from service.batch.job import Job
@@ -7,7 +10,10 @@ from service.batch.options import ProgressMode
 from service.batch.progress import Progress
 from service.batch.run import JOURNAL, has_begun, run
 from service.durable_files import beside
-from service.inputs.expand import inputs_of
+from service.errors import UnreadableSource
+from service.inputs.expand import Inputs, inputs_of
+from service.inputs.items import Item
+from service.inputs.open_files import REMOTE
 
 
 def carry_out(job: Job, names: list[str], mode: ProgressMode, console: Console) -> int:
@@ -23,6 +29,7 @@ def carry_out(job: Job, names: list[str], mode: ProgressMode, console: Console) 
         How many rows have no reading: what the exit status depends on.
 
     Raises:
+        UnreadableSource: none of the names leads to anything; nothing is written then.
         SettingsError: the run cannot resume with these settings or inputs.
         UnwritableOutput: the output, or its journal, cannot be written.
         KeyboardInterrupt: as it came; what was read by then is in the journal.
@@ -39,6 +46,8 @@ def carry_out(job: Job, names: list[str], mode: ProgressMode, console: Console) 
         )
     before = job.output.stat().st_mtime_ns if untouched else None
     with inputs_of(names) as inputs:
+        if not (there or begun):
+            check_found(inputs, names)
         try:
             summary = run(job, inputs, Progress(console, mode, inputs))
         except KeyboardInterrupt:
@@ -56,3 +65,32 @@ def carry_out(job: Job, names: list[str], mode: ProgressMode, console: Console) 
     if job.report is not None and not job.report.exists():
         console.print(f"{job.output} was finished before; --refresh makes its report")
     return summary.failed
+
+
+def check_found(inputs: Inputs, names: list[str]) -> None:
+    """Check that something can be found under local names.
+
+    Raises:
+        UnreadableSource: there is no file or image under any of them.
+    """
+    if any(REMOTE in name for name in names):
+        return  # to list a store costs as much as to begin
+    # A name that leads to nothing is an item of that name.
+    first = list(islice(inputs, len(names) + 1))
+    why = [_trouble(item) for item in first]
+    alone = len(first) <= len(names) and all(item.source in names for item in first)
+    if first and alone and all(why):
+        raise UnreadableSource("; ".join(why), "source")
+
+
+def _trouble(item: Item) -> str:
+    """Return why an item leads to nothing; empty if it leads to something."""
+    if item.trouble:
+        return f"{item.source}: {item.trouble}"
+    try:
+        Path(item.path).stat()
+    except FileNotFoundError as error:
+        return f"{item.source}: {error.strerror}"
+    except (OSError, ValueError):
+        pass  # reading it will say why
+    return ""

@@ -60,6 +60,7 @@ BROKEN = {  # a constraint
     "IMPOSSIBLE": "no string that is allowed was found; this one is not",
     "UNSEARCHED": "too wide to search for what is allowed; this string is not",
 }
+HARDLY = 0.01  # probability of all strings that are allowed, below which people are warned
 Read = TypeVar("Read")  # what comes of a page: a response, or a form's reading
 # Reads a page, from 0, of an image, or a document's page that was drawn.
 ReadPage = Callable[["Content", int], Read]
@@ -189,7 +190,8 @@ def print_reading(
 ) -> None:
     """Print a reading: JSON, or columns of the source's name if there are several, text, decision.
 
-    A text that violates the constraint is reported on stderr, so that the columns stay the same.
+    A text that violates the constraint, or is there for it alone, is reported on stderr, so that
+    the columns stay the same.
     """
     from service.api.json_records import decision_word, outcome_word, reason_words, to_record
 
@@ -204,6 +206,9 @@ def print_reading(
     outcome = outcome_word(response)
     if outcome in BROKEN:
         err.print(f"{name}: {outcome}: {BROKEN[outcome]}")
+    elif outcome == "CHANGED" and response.allowed_probability < HARDLY:
+        share = f"{response.allowed_probability:.2%}"
+        err.print(f"{name}: {outcome}: the image hardly shows what is allowed ({share})")
 
 
 def print_form(

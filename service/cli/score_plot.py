@@ -1,5 +1,7 @@
 """A picture of a reading: the image, the digits where they were found, and all scores below."""
 
+from itertools import pairwise
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -37,20 +39,39 @@ def draw(gray: Gray, response: pb.RecognizeResponse) -> Image.Image:
     height, width = gray.shape
     tall = image_height(height, response)
     zoom = tall / height
-    span = PANEL_WIDTH / zoom  # of one panel, in source pixels
-    starts = [i * span for i in range(max(int(np.ceil(width / span)), 1))]
-    shown = round(min(width, span) * zoom)
+    edges = panel_edges(width, PANEL_WIDTH / zoom, response)
+    shown = round(max(np.diff(edges)) * zoom)
     panel_height = tall + LANE + CELL * len(response.scores.labels) + 8 + EDGE
     picture = Image.new(
-        "RGB", (max(GUTTER + shown + EDGE, 420), HEADER + panel_height * len(starts)), NIGHT
+        "RGB", (max(GUTTER + shown + EDGE, 420), HEADER + panel_height * (len(edges) - 1)), NIGHT
     )
     _header(ImageDraw.Draw(picture), response, picture.width)
-    for index, start in enumerate(starts):
-        stop = min(start + span, width)
+    for index, (start, stop) in enumerate(pairwise(edges)):
         panel = _panel(gray, response, start, stop, tall)
         picture.paste(panel, (GUTTER, HEADER + index * panel_height))
         _labels(ImageDraw.Draw(picture), response, HEADER + index * panel_height + tall)
     return picture
+
+
+def panel_edges(width: int, span: float, response: pb.RecognizeResponse) -> list[float]:
+    """Return where panels begin and end, in source pixels: between digits, and about as wide.
+
+    Args:
+        width: of the image.
+        span: of a panel, at most.
+        response: with the digits.
+    """
+    boxes = [digit.extent for digit in response.digits]
+    gaps = np.array([(before.right + after.left) / 2 for before, after in pairwise(boxes)])
+    count = max(int(np.ceil(width / span)), 1)
+    edges = [0.0]
+    for index in range(1, count):
+        # What is left must fit into the panels that are left.
+        low, high = width - (count - index) * span, edges[-1] + span
+        ideal = float(np.clip(width * index / count, low, high))
+        near = gaps[(gaps >= low) & (gaps <= high) & (gaps > edges[-1])]
+        edges.append(float(near[np.abs(near - ideal).argmin()]) if near.size else ideal)
+    return [*edges, float(width)]
 
 
 def image_height(height: int, response: pb.RecognizeResponse) -> int:

@@ -1,6 +1,7 @@
 """uvicorn in the server's event loop: with its signals, and with bounds on connections."""
 
 import asyncio
+import errno
 import logging
 import socket
 import ssl
@@ -231,4 +232,5 @@ def _listener(listen: str) -> socket.socket:
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return listener
     except OSError as error:
-        raise SettingsError(f"cannot listen on {listen} for HTTP: {error}") from error
+        why = "the port is taken" if error.errno == errno.EADDRINUSE else error.strerror or error
+        raise SettingsError(f"cannot listen on {listen} for HTTP: {why}") from error

@@ -9,6 +9,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 from rapidfuzz.distance import Levenshtein
+from scipy.stats import beta
 
 from service.recognition.calibration import Evidence
 from service.recognition.readers import ReaderText
@@ -165,14 +166,32 @@ def share(part: Floats, whole: Floats) -> float:
 def estimate(part: Floats, whole: Floats, rng: np.random.Generator) -> Estimate:
     """Return a ratio of sums over strips, with its bootstrap percentile interval (Efron 1979).
 
+    Strips that are all alike tell a bootstrap nothing: of a share of strips, the interval is the
+    exact one then.
+
     Args:
         part: (strips,) what is counted of each.
         whole: (strips,) what it is counted among.
         rng: draws the resamples.
     """
+    if (whole == 1).all() and (part == part[0]).all() and part[0] in (0, 1):
+        return Estimate(share(part, whole), *clopper_pearson(float(part.sum()), len(part)))
     drawn = (rng.integers(len(part), size=len(part)) for _ in range(RESAMPLES))
     low, high = np.quantile([share(part[some], whole[some]) for some in drawn], [0.025, 0.975])
     return Estimate(share(part, whole), float(low), float(high))
+
+
+def clopper_pearson(wrong: float, many: float) -> tuple[float, float]:
+    """Return the exact 95% interval of a share (Clopper and Pearson 1934).
+
+    Args:
+        wrong: strips that count, such as misread ones; of weighted ones no whole number (Korn and
+            Graubard 1998).
+        many: strips, those among them.
+    """
+    low = float(beta.ppf(0.025, wrong, many - wrong + 1)) if wrong else 0.0
+    high = float(beta.ppf(0.975, wrong + 1, many - wrong)) if wrong < many else 1.0
+    return low, high
 
 
 def confusions(reads: Sequence[Read]) -> npt.NDArray[np.int64]:

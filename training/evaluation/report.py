@@ -75,8 +75,10 @@ def source_rows(source: SourceFigures) -> Iterator[Row]:
 
 
 def interval(of: Estimate, decimals: int) -> str:
-    """Return a share with its interval, in percent."""
+    """Return a share with its interval, in percent; without one where strips are too alike."""
     value, low, high = (f"{100 * each:.{decimals}f}" for each in (of.value, of.low, of.high))
+    if of.low == of.high:
+        return f"{value}%"
     return f"{value}% ({low} to {high})"
 
 

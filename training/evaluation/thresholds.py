@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from scipy.stats import beta
 
 from service.recognition.calibration import Threshold
-from training.evaluation.metrics import Flags, Floats, accepted
+from training.evaluation.metrics import Flags, Floats, accepted, clopper_pearson
 
 ERROR_RATES = (0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001)
 
@@ -36,18 +35,6 @@ def thresholds(
             interval = clopper_pearson(float(wrong[last]), float(many[last]))
             found.append(Threshold(rate, float(least[last]), *interval))
     return tuple(found)
-
-
-def clopper_pearson(wrong: float, many: float) -> tuple[float, float]:
-    """Return the exact 95% interval of an error rate (Clopper and Pearson 1934).
-
-    Args:
-        wrong: strips misread; of weighted ones no whole number (Korn and Graubard 1998).
-        many: strips, those misread among them.
-    """
-    low = float(beta.ppf(0.025, wrong, many - wrong + 1)) if wrong else 0.0
-    high = float(beta.ppf(0.975, wrong + 1, many - wrong)) if wrong < many else 1.0
-    return low, high
 
 
 def carried(

@@ -15,6 +15,7 @@ from service.recognition.calibration import not_calibrated
 BARS = 20  # of the histogram of confidences
 LEAST = 24  # least certain readings that the report shows
 SHOWN = 200  # failed rows that the report lists
+NAMED = 3  # of them that the command line names
 
 
 class Least(NamedTuple):
@@ -28,6 +29,11 @@ class Least(NamedTuple):
 
 def _no_bars() -> list[int]:
     return [0] * BARS
+
+
+def _counted(count: int, things: str) -> str:
+    """Return how many there are of things in the plural."""
+    return f"{count:,} {things.removesuffix('s') if count == 1 else things}"
 
 
 @dataclass
@@ -98,13 +104,13 @@ class Summary:
         share = f", {self.review / decided:.1%} of them to review" if decided else ""
         failed = f", {self.failed:,} failed" if self.failed else ""
         lost = f", {self.misregistered:,} misregistered" if self.misregistered else ""
-        yield (
-            f"{self.rows:,} {self.unit} of {self.items:,} items: "
-            f"{self.read:,} read{share}{lost}{failed}"
-        )
+        rows, items = _counted(self.rows, self.unit), _counted(self.items, "items")
+        yield f"{rows} of {items}: {self.read:,} read{share}{lost}{failed}"
         for reason, count in self.reasons.most_common():
             again = "; the same command tries again" if self.retries[reason] else ""
             yield f"{count:>9,}  {reason}{again}"
+        for row in self.failures[:NAMED]:
+            yield f"           {row['source']}: {row['error']['message']}"
         if self.uncalibrated:
             yield not_calibrated(self.uncalibrated)
 

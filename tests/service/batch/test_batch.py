@@ -452,7 +452,7 @@ def test_what_failed_before_is_said_again_with_how_to_go_on(run, tmp_path):
     assert ended.returncode == 1
     for sentence in (
         b"out.csv was finished before, and is unchanged",
-        b"1 rows of 1 items: 0 read, 1 failed",
+        b"1 row of 1 item: 0 read, 1 failed",
         b"1  UNKNOWN_FORMAT",
         b"--refresh reads everything again",
     ):

@@ -286,6 +286,14 @@ def test_a_list_of_allowed_strings_is_read_from_a_file(call, tmp_path, command):
 
 
 @BOTH
+def test_a_text_that_the_image_hardly_shows_is_reported_beside_the_output(call, command):
+    ended = call(command, STRIPS / NAME, "--length", "9")
+    assert len(ended.stdout.split()[0]) == 9
+    (sentence,) = ended.stderr.decode().splitlines()
+    assert sentence.startswith(f"{STRIPS / NAME}: CHANGED: the image hardly shows what is allowed")
+
+
+@BOTH
 def test_a_constraint_that_nothing_fits_is_reported_beside_the_output(call, truths, command):
     ended = call(command, STRIPS / NAME, STRIPS / "one-digit.png", "--length", "200")
     assert ended.returncode == 0

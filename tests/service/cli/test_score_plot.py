@@ -10,6 +10,7 @@ from service.cli.score_plot import (
     draw,
     heat,
     image_height,
+    panel_edges,
     row_of,
 )
 from service.imaging.decode import decode
@@ -49,6 +50,18 @@ def test_a_long_strip_goes_on_in_further_panels(recognizer):
     _, long = ribbon_of(recognizer, np.tile(gray, (1, 12)))
     assert long.shape[1] <= GUTTER + PANEL_WIDTH + 50
     assert long.shape[0] > 1.5 * short.shape[0]
+
+
+def test_panels_begin_between_digits_and_none_is_too_wide(recognizer):
+    gray = decode((STRIPS / "thirty-digits.png").read_bytes()).gray
+    response, _ = ribbon_of(recognizer, gray)
+    edges = panel_edges(gray.shape[1], gray.shape[1] / 3.5, response)
+    assert len(edges) == 5
+    assert max(np.diff(edges)) <= gray.shape[1] / 3.5 + 1e-6
+    for edge in edges:
+        assert not any(
+            digit.extent.left + 8 < edge < digit.extent.right - 8 for digit in response.digits
+        )
 
 
 def test_a_tall_page_is_shown_so_large_that_no_label_covers_the_next(recognizer):

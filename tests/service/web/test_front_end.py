@@ -216,4 +216,4 @@ def test_a_port_that_is_taken_ends_the_server_with_a_sentence(web, run):
     taken = web.web.partition("://")[2]
     ended = run("serve", "--listen", "127.0.0.1:0", "--web-listen", taken)
     assert ended.returncode == 2
-    assert f"cannot listen on {taken} for HTTP".encode() in ended.stderr
+    assert f"cannot listen on {taken} for HTTP: the port is taken".encode() in ended.stderr

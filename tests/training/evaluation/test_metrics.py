@@ -15,6 +15,7 @@ from training.evaluation.metrics import (
     StripFigures,
     accepted,
     by_length,
+    clopper_pearson,
     confusions,
     coverage,
     estimate,
@@ -220,3 +221,15 @@ def test_a_curve_computed_by_hand():
     )
     assert found.at == {"1%": 0.25, "2%": 0.25, "5%": 0.25}
     assert found.area == pytest.approx(0.5 / 3 + 0.25 * 0.5)
+
+
+@pytest.mark.parametrize(("wrong", "many"), [(0, 20), (3, 100), (20, 20), (0, 0)])
+def test_intervals_hold_the_share(wrong, many):
+    low, high = clopper_pearson(wrong, many)
+    assert 0 <= low <= wrong / max(many, 1) <= high <= 1
+
+
+@pytest.mark.parametrize(("right", "low", "high"), [(1.0, 0.735, 1.0), (0.0, 0.0, 0.265)])
+def test_a_dozen_strips_that_are_all_alike_prove_little(right, low, high):
+    found = estimate(np.full(12, right), np.ones(12), np.random.default_rng(1))
+    assert (found.value, found.low, found.high) == pytest.approx((right, low, high), abs=1e-3)

@@ -1,11 +1,10 @@
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from service.recognition.calibration import Threshold
 from tests.support.drawn import drawn
-from training.evaluation.thresholds import ERROR_RATES, carried, clopper_pearson, thresholds
+from training.evaluation.thresholds import ERROR_RATES, carried, thresholds
 
 trusted = st.lists(
     st.tuples(st.integers(0, 20).map(lambda n: n / 20), st.integers(0, 30).map(bool)),
@@ -62,9 +61,3 @@ def test_thresholds_that_few_strips_cannot_support_are_carried_unless_contradict
     assert [(each.error_rate, each.confidence) for each in kept] == [(0.05, 0.8), (0.01, 0.95)]
     assert all(each.low == 0 and 0.04 < each.high < 0.07 for each in kept)
     assert carried(before, (), confidences, np.arange(60) >= 20) == ()
-
-
-@pytest.mark.parametrize(("wrong", "many"), [(0, 20), (3, 100), (20, 20), (0, 0)])
-def test_intervals_hold_the_share(wrong, many):
-    low, high = clopper_pearson(wrong, many)
-    assert 0 <= low <= wrong / max(many, 1) <= high <= 1
