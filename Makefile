@@ -89,9 +89,11 @@ clean:  ## remove what the targets above made
 	touch $@
 
 .venv/base: .venv/pip pyproject.toml constraints.txt
+	@echo "Installing the service into .venv/ (once, minutes at most)"
 	$(PIP_INSTALL) -e .
 	touch $@
 
 .venv/all: .venv/pip pyproject.toml constraints.txt
+	@echo "Installing everything into .venv/, training included (once, some minutes)"
 	$(PIP_INSTALL) -e '.[training,otel,batch,ray,web]' --group dev
 	touch $@ .venv/base
