@@ -54,6 +54,52 @@ def request_constraint(request: bytes) -> bytes:
         raise malformed("RecognizeRequest", len(request)) from error
 
 
+def form_request_pixels(request: bytes) -> int:
+    """Return how many pixels the larger one of a RecognizeFormRequest's images declares.
+
+    Returns:
+        The pixels of the page, or of the form's reference; 0 if neither declares them.
+
+    Raises:
+        MalformedMessage: the bytes are not a RecognizeFormRequest.
+    """
+    kind = pb.RecognizeFormRequest
+    try:
+        message = memoryview(request)
+        form = _last(message, kind.FORM_FIELD_NUMBER)
+        reference = _last(form, pb.Form.REFERENCE_FIELD_NUMBER)
+        page = _last(message, kind.IMAGE_FIELD_NUMBER)
+        return max(_image_pixels(page), _image_pixels(reference))
+    except ValueError as error:
+        raise malformed("RecognizeFormRequest", len(request)) from error
+
+
+def request_form(request: bytes) -> tuple[str | None, bytes]:
+    """Return the form's name of a serialized RecognizeFormRequest, or else the form, serialized.
+
+    Raises:
+        MalformedMessage: the bytes are not a RecognizeFormRequest.
+    """
+    kind = pb.RecognizeFormRequest
+    name, form = None, b""
+    try:
+        for number, value in _fields(memoryview(request)):
+            if isinstance(value, int):
+                continue
+            if number == kind.FORM_NAME_FIELD_NUMBER:  # of both, the last one counts
+                name, form = bytes(value).decode(), b""  # a UnicodeDecodeError is a ValueError
+            elif number == kind.FORM_FIELD_NUMBER:
+                name, form = None, form + bytes(value)
+    except ValueError as error:
+        raise malformed("RecognizeFormRequest", len(request)) from error
+    return name, form
+
+
+def with_form(request: bytes, form: bytes) -> bytes:
+    """Return a serialized RecognizeFormRequest with another form, serialized, for what it named."""
+    return b"".join([request, *_bytes_field(pb.RecognizeFormRequest.FORM_FIELD_NUMBER, form)])
+
+
 def _image_pixels(image: memoryview) -> int:
     encoded, raster = memoryview(b""), memoryview(b"")
     for number, value in _fields(image):

@@ -95,8 +95,6 @@ def check(job: Job) -> None:
             raise SettingsError(
                 f"{named[0]} is for images of one line; leave it out, or leave out --form"
             )
-        if job.services:
-            raise SettingsError("services do not read forms; leave out --address or --form")
     if "://" in str(job.output) or ":/" in str(job.output):
         raise SettingsError(f"the output {job.output} is a URL; expected a local file")
 

@@ -122,7 +122,7 @@ def read(
         def read_form_page(content: "Content", page: int) -> pb.RecognizeFormResponse:
             request = pb.RecognizeFormRequest(image=to_image(content, page))
             request.MergeFrom(requested)
-            return form_service.recognize(request)
+            return form_service.recognize(request).response
 
         def overlay(
             content: "Content", page: int, response: pb.RecognizeFormResponse

@@ -29,6 +29,12 @@ def serve(
         list[str] | None, typer.Option(help="onnxruntime execution provider; repeatable.")
     ] = None,
     workers: Annotated[int | None, typer.Option(help="The number of worker processes.")] = None,
+    forms: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Forms' templates, *.toml, that calls may name by their file."
+        ),
+    ] = None,
     tls_certificate: Annotated[
         Path | None, typer.Option(help="PEM chain; the server then speaks TLS only.")
     ] = None,
@@ -67,6 +73,7 @@ def serve(
         second_reader=second_reader,
         providers=provider or None,
         workers=workers,
+        forms=forms,
         tls_certificate=tls_certificate,
         tls_key=tls_key,
         tls_client_ca=tls_client_ca,

@@ -25,6 +25,7 @@ from service.api.images import ImageLike
 from service.api.options import RecognizeOptions, to_request
 from service.api.status import from_rpc_error
 from service.client.channel import Options, Route, Tls, Token
+from service.client.form_requests import to_form_request
 from service.client.in_flight import Answer, Outstanding
 from service.client.retry import Backoff, Tries
 from service.client.streaming import AsyncStream, BlockingStream
@@ -167,6 +168,45 @@ class Client(_Connection):
 
         return iter(BlockingStream(open_call, pairs, self._outstanding(in_flight), self._tries))
 
+    def recognize_form(
+        self,
+        image: ImageLike,
+        form: pb.Form | Path | str,
+        page: int = 0,
+        *,
+        alternatives: int = 0,
+        accepted_error_rate: float | None = None,
+        timeout: float | None = None,
+        request_id: str | None = None,
+    ) -> pb.RecognizeFormResponse:
+        """Read one page as a form.
+
+        Args:
+            image: of the page.
+            form: the name of one that the server has; or the path of a template, whose reference
+                lies beside it; or both in a message.
+            page: of a file with several pages, from 0.
+            alternatives: the number of further strings to return of each field, 0 to 20.
+            accepted_error_rate: the share of accepted fields that may be wrong, above 0 and below
+                1; with it, every field has a decision.
+            timeout: seconds that the call may take; None, the client's.
+            request_id: names the call in logs.
+
+        Raises:
+            BadForm: the template has a mistake, or cannot be read.
+            NoSuchForm: the server has no form of that name.
+        """
+        request = to_form_request(image, form, page, alternatives, accepted_error_rate)
+        response: pb.RecognizeFormResponse = self._call(
+            self.stub.RecognizeForm, request, timeout, request_id
+        )
+        return response
+
+    def list_forms(self) -> pb.ListFormsResponse:
+        """List the forms that the server has."""
+        response: pb.ListFormsResponse = self._call(self.stub.ListForms, pb.ListFormsRequest())
+        return response
+
     def get_model(self) -> pb.GetModelResponse:
         """Describe the server's model."""
         response: pb.GetModelResponse = self._call(self.stub.GetModel, pb.GetModelRequest())
@@ -249,6 +289,31 @@ class AsyncClient(_Connection):
             return self.stub.RecognizeStream(requests, metadata=self._metadata(request_id))
 
         return aiter(AsyncStream(open_call, pairs, self._outstanding(in_flight), self._tries))
+
+    async def recognize_form(
+        self,
+        image: ImageLike,
+        form: pb.Form | Path | str,
+        page: int = 0,
+        *,
+        alternatives: int = 0,
+        accepted_error_rate: float | None = None,
+        timeout: float | None = None,
+        request_id: str | None = None,
+    ) -> pb.RecognizeFormResponse:
+        """Read one page as a form."""
+        request = to_form_request(image, form, page, alternatives, accepted_error_rate)
+        response: pb.RecognizeFormResponse = await self._call(
+            self.stub.RecognizeForm, request, timeout, request_id
+        )
+        return response
+
+    async def list_forms(self) -> pb.ListFormsResponse:
+        """List the forms that the server has."""
+        response: pb.ListFormsResponse = await self._call(
+            self.stub.ListForms, pb.ListFormsRequest()
+        )
+        return response
 
     async def get_model(self) -> pb.GetModelResponse:
         """Describe the server's model."""

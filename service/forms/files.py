@@ -1,16 +1,17 @@
 """A form's files to the schema's message; what is in them is not looked into."""
 
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from service.errors import BadForm, InputError
+from service.errors import BadForm, InputError, NoSuchForm, quoted
 from service.imaging.files import open_regular
 from service.imaging.limits import Limits
 from service.pb import recognizer_pb2 as pb
 
 MAX_TEMPLATE_BYTES = 2**20
+LISTED = 5  # names that an error lists
 
 
 def read_form(path: Path, limits: Limits | None = None) -> pb.Form:
@@ -36,6 +37,13 @@ def read_form(path: Path, limits: Limits | None = None) -> pb.Form:
         max_bytes = (limits or Limits()).max_bytes
         form.reference.encoded = _read(path.parent / name, max_bytes, "form.reference", f"{path}: ")
     return form
+
+
+def no_such_form(name: str, known: Iterable[str]) -> NoSuchForm:
+    """Return the error of a name that no form has; a few of those that there are are listed."""
+    listed = ", ".join(quoted(each) for each in sorted(known)[:LISTED])
+    expected = f"expected one such as {listed}" if listed else "the server has none"
+    return NoSuchForm(f"there is no form {quoted(name)}; {expected}")
 
 
 @contextmanager

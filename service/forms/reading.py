@@ -1,6 +1,7 @@
 """The use case of forms: a page is registered, and each field read as a strip is."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -9,7 +10,7 @@ import numpy as np
 from service.api.json_records import decision_word, reason_words
 from service.api.options import to_fields
 from service.api.requests import to_page
-from service.api.service import RecognitionService
+from service.api.service import RecognitionService, Recognized
 from service.forms.crops import crop
 from service.forms.places import Points
 from service.forms.register import Registration, register
@@ -17,6 +18,7 @@ from service.forms.template import Form, FormField
 from service.imaging.page import Gray
 from service.pb import recognizer_pb2 as pb
 from service.recognition.recognizer import Decision, Options
+from service.recognition.stage_timer import StageTimer
 
 
 class FieldStatus(StrEnum):
@@ -65,6 +67,9 @@ class PageReading:
     form: Form
     registration: Registration
     fields: tuple[FieldReading, ...]  # in the template's order
+    pixels: int  # of the decoded page
+    seconds: Mapping[str, float]  # by stage: `register`, and those of strips, over all fields
+    none_share: float  # 0 to 1: of the fields' positions, on average; 0 if none was read
 
 
 class FormReader:
@@ -87,10 +92,17 @@ class FormReader:
         Raises:
             InputError: the image cannot be decoded within the limits.
         """
+        timer, done = StageTimer(), list[Recognized]()
         gray = to_page(image, self.service.limits).gray
+        timer.took("decode")
         registration = register(gray, self.form)
-        fields = tuple(self._fields(gray, registration))
-        return PageReading(self.form, registration, fields)
+        timer.took("register")
+        fields = tuple(self._fields(gray, registration, done))
+        seconds = Counter({**dict.fromkeys(("normalize", "score", "search"), 0.0), **timer.seconds})
+        for each in done:
+            seconds.update(each.seconds)
+        share = float(np.mean([each.none_share for each in done])) if done else 0.0
+        return PageReading(self.form, registration, fields, gray.size, seconds, share)
 
     def request(self, gray: Gray, constraint: pb.Constraint | None = None) -> pb.RecognizeRequest:
         """Return the request for a field's crop: the one that its crop would be sent with alone."""
@@ -105,7 +117,10 @@ class FormReader:
         )
         return request
 
-    def _fields(self, gray: Gray, registration: Registration) -> Iterator[FieldReading]:
+    def _fields(
+        self, gray: Gray, registration: Registration, done: list[Recognized]
+    ) -> Iterator[FieldReading]:
+        """Yield the fields in order, and note what was recognized for them."""
         for field in self.form.fields:
             if registration.warp is None or not registration.trusts(field.name):
                 yield FieldReading(
@@ -119,11 +134,11 @@ class FormReader:
                 )
                 continue
             cut = crop(gray, self.form, field, registration.warp)
-            response = self._recognize(cut.gray, field.constraint)
+            response = self._recognize(cut.gray, field.constraint, done)
             blank = _is_blank(response)
             if blank:
                 # A constraint has nothing to say of a field that was not filled in.
-                response = self._recognize(cut.gray, None)
+                response = self._recognize(cut.gray, None, done)
             reasons = reason_words(response)
             if not response.text and not field.blank:
                 reasons.insert(0, FieldReason.BLANK.value)
@@ -141,8 +156,11 @@ class FormReader:
                 response,
             )
 
-    def _recognize(self, gray: Gray, constraint: pb.Constraint | None) -> pb.RecognizeResponse:
-        return self.service.recognize(self.request(gray, constraint)).response
+    def _recognize(
+        self, gray: Gray, constraint: pb.Constraint | None, done: list[Recognized]
+    ) -> pb.RecognizeResponse:
+        done.append(self.service.recognize(self.request(gray, constraint)))
+        return done[-1].response
 
 
 def _is_blank(response: pb.RecognizeResponse) -> bool:

@@ -2,13 +2,15 @@
 
 import hashlib
 from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
 from service.api.requests import to_options
 from service.api.service import RecognitionService
-from service.errors import BadForm, NoSuchForm, quoted
-from service.forms.files import of_file, read_form
+from service.errors import BadForm
+from service.forms.files import no_such_form, of_file, read_form
 from service.forms.reading import FormReader
 from service.forms.responses import to_form_response
 from service.forms.template import Form, build
@@ -66,6 +68,16 @@ class Forms:
         return form
 
 
+@dataclass(frozen=True)
+class RecognizedForm:
+    """A response, and the figures that logs and metrics want of it."""
+
+    response: pb.RecognizeFormResponse
+    pixels: int  # of the decoded page
+    seconds: Mapping[str, float]  # by stage: decode, register, normalize, score, search
+    none_share: float  # 0 to 1: the mean over fields of the share of positions without a digit
+
+
 class FormService:
     """Reads pages of forms; without a transport, as `RecognitionService`.
 
@@ -78,7 +90,7 @@ class FormService:
         self.recognition = recognition
         self.forms = forms
 
-    def recognize(self, request: pb.RecognizeFormRequest) -> pb.RecognizeFormResponse:
+    def recognize(self, request: pb.RecognizeFormRequest) -> RecognizedForm:
         """Read a page of a form.
 
         Raises:
@@ -90,7 +102,9 @@ class FormService:
         if request.HasField("accepted_error_rate"):
             options.accepted_error_rate = request.accepted_error_rate
         reader = FormReader(self.recognition, form, to_options(options))
-        return to_form_response(reader.read(request.image), self.recognition.recognizer)
+        reading = reader.read(request.image)
+        response = to_form_response(reading, self.recognition.recognizer)
+        return RecognizedForm(response, reading.pixels, reading.seconds, reading.none_share)
 
 
 def form_of(request: pb.RecognizeFormRequest) -> pb.Form:
@@ -103,8 +117,28 @@ def form_of(request: pb.RecognizeFormRequest) -> pb.Form:
         case "form":
             return request.form
         case "form_name":
-            raise NoSuchForm(
-                f"there is no form {quoted(request.form_name)}; there are no names here"
-            )
+            raise no_such_form(request.form_name, ())
         case _:
             raise BadForm("the request has no form; expected form or form_name")
+
+
+def describe(name: str, form: Form) -> pb.FormDescription:
+    """Return the description of a form that a server has by a name."""
+    return pb.FormDescription(
+        name=name,
+        form=form.name,
+        width_mm=form.width,
+        height_mm=form.height,
+        fields=[
+            pb.FieldDescription(
+                name=each.name,
+                left_mm=each.box.left,
+                top_mm=each.box.top,
+                width_mm=each.box.width,
+                height_mm=each.box.height,
+                constraint=each.constraint,
+                may_be_blank=each.blank,
+            )
+            for each in form.fields
+        ],
+    )

@@ -28,6 +28,7 @@ MM_PER_INCH = 25.4
 MARKERS = 50  # ids of the dictionary that markers are of, from 0
 MOST_PRINTED = 0.25  # share of a box that thin print may cover
 SCALE = 8.0  # pixels a mm at which that is measured
+MAX_BOX_MM2 = 100_000.0  # of a field: 14 million pixels of a crop
 FEWEST_MARKS, MOST_MARKS = 3, 16
 
 Length = Annotated[float, Field(gt=0, le=MAX_SIDE_MM, allow_inf_nan=False)]
@@ -305,6 +306,12 @@ def to_form(template: Template, reference: Gray | None, name: str) -> Form:
         )
         for each in template.field
     )
+    for each in fields:
+        if (area := each.box.width * each.box.height) > MAX_BOX_MM2:
+            raise BadForm(
+                f"field {each.name!r}: the box has {area:,.0f} mm²; "
+                f"at most {MAX_BOX_MM2:,.0f} are allowed"
+            )
     registration = template.registration
     side = (registration.side or 0.0) * unit
     marks = tuple(

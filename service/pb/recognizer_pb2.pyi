@@ -499,3 +499,45 @@ class Point(_message.Message):
     x: float
     y: float
     def __init__(self, x: _Optional[float] = ..., y: _Optional[float] = ...) -> None: ...
+
+class ListFormsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListFormsResponse(_message.Message):
+    __slots__ = ("forms",)
+    FORMS_FIELD_NUMBER: _ClassVar[int]
+    forms: _containers.RepeatedCompositeFieldContainer[FormDescription]
+    def __init__(self, forms: _Optional[_Iterable[_Union[FormDescription, _Mapping]]] = ...) -> None: ...
+
+class FormDescription(_message.Message):
+    __slots__ = ("name", "form", "width_mm", "height_mm", "fields")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    FORM_FIELD_NUMBER: _ClassVar[int]
+    WIDTH_MM_FIELD_NUMBER: _ClassVar[int]
+    HEIGHT_MM_FIELD_NUMBER: _ClassVar[int]
+    FIELDS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    form: str
+    width_mm: float
+    height_mm: float
+    fields: _containers.RepeatedCompositeFieldContainer[FieldDescription]
+    def __init__(self, name: _Optional[str] = ..., form: _Optional[str] = ..., width_mm: _Optional[float] = ..., height_mm: _Optional[float] = ..., fields: _Optional[_Iterable[_Union[FieldDescription, _Mapping]]] = ...) -> None: ...
+
+class FieldDescription(_message.Message):
+    __slots__ = ("name", "left_mm", "top_mm", "width_mm", "height_mm", "constraint", "may_be_blank")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    LEFT_MM_FIELD_NUMBER: _ClassVar[int]
+    TOP_MM_FIELD_NUMBER: _ClassVar[int]
+    WIDTH_MM_FIELD_NUMBER: _ClassVar[int]
+    HEIGHT_MM_FIELD_NUMBER: _ClassVar[int]
+    CONSTRAINT_FIELD_NUMBER: _ClassVar[int]
+    MAY_BE_BLANK_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    left_mm: float
+    top_mm: float
+    width_mm: float
+    height_mm: float
+    constraint: Constraint
+    may_be_blank: bool
+    def __init__(self, name: _Optional[str] = ..., left_mm: _Optional[float] = ..., top_mm: _Optional[float] = ..., width_mm: _Optional[float] = ..., height_mm: _Optional[float] = ..., constraint: _Optional[_Union[Constraint, _Mapping]] = ..., may_be_blank: _Optional[bool] = ...) -> None: ...

@@ -48,6 +48,16 @@ class RecognizerServiceStub:
                 request_serializer=service_dot_pb_dot_recognizer__pb2.RecognizeStreamRequest.SerializeToString,
                 response_deserializer=service_dot_pb_dot_recognizer__pb2.RecognizeStreamResponse.FromString,
                 _registered_method=True)
+        self.RecognizeForm = channel.unary_unary(
+                '/digitstrip.v1.RecognizerService/RecognizeForm',
+                request_serializer=service_dot_pb_dot_recognizer__pb2.RecognizeFormRequest.SerializeToString,
+                response_deserializer=service_dot_pb_dot_recognizer__pb2.RecognizeFormResponse.FromString,
+                _registered_method=True)
+        self.ListForms = channel.unary_unary(
+                '/digitstrip.v1.RecognizerService/ListForms',
+                request_serializer=service_dot_pb_dot_recognizer__pb2.ListFormsRequest.SerializeToString,
+                response_deserializer=service_dot_pb_dot_recognizer__pb2.ListFormsResponse.FromString,
+                _registered_method=True)
         self.GetModel = channel.unary_unary(
                 '/digitstrip.v1.RecognizerService/GetModel',
                 request_serializer=service_dot_pb_dot_recognizer__pb2.GetModelRequest.SerializeToString,
@@ -78,6 +88,22 @@ class RecognizerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RecognizeForm(self, request, context):
+        """Recognizes the fields of one page of a form. INVALID_ARGUMENT if the page cannot be decoded, or
+        the form or an option is invalid; NOT_FOUND if the server has no form of that name. A page in
+        which the form is not found is no error: the response says so, and no field was read.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListForms(self, request, context):
+        """Lists the forms that the server has, which RecognizeForm may name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetModel(self, request, context):
         """Describes the model that is loaded.
         """
@@ -97,6 +123,16 @@ def add_RecognizerServiceServicer_to_server(servicer, server):
                     servicer.RecognizeStream,
                     request_deserializer=service_dot_pb_dot_recognizer__pb2.RecognizeStreamRequest.FromString,
                     response_serializer=service_dot_pb_dot_recognizer__pb2.RecognizeStreamResponse.SerializeToString,
+            ),
+            'RecognizeForm': grpc.unary_unary_rpc_method_handler(
+                    servicer.RecognizeForm,
+                    request_deserializer=service_dot_pb_dot_recognizer__pb2.RecognizeFormRequest.FromString,
+                    response_serializer=service_dot_pb_dot_recognizer__pb2.RecognizeFormResponse.SerializeToString,
+            ),
+            'ListForms': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListForms,
+                    request_deserializer=service_dot_pb_dot_recognizer__pb2.ListFormsRequest.FromString,
+                    response_serializer=service_dot_pb_dot_recognizer__pb2.ListFormsResponse.SerializeToString,
             ),
             'GetModel': grpc.unary_unary_rpc_method_handler(
                     servicer.GetModel,
@@ -162,6 +198,60 @@ class RecognizerService:
             '/digitstrip.v1.RecognizerService/RecognizeStream',
             service_dot_pb_dot_recognizer__pb2.RecognizeStreamRequest.SerializeToString,
             service_dot_pb_dot_recognizer__pb2.RecognizeStreamResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecognizeForm(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/digitstrip.v1.RecognizerService/RecognizeForm',
+            service_dot_pb_dot_recognizer__pb2.RecognizeFormRequest.SerializeToString,
+            service_dot_pb_dot_recognizer__pb2.RecognizeFormResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListForms(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/digitstrip.v1.RecognizerService/ListForms',
+            service_dot_pb_dot_recognizer__pb2.ListFormsRequest.SerializeToString,
+            service_dot_pb_dot_recognizer__pb2.ListFormsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -4,15 +4,15 @@ import asyncio
 import gc
 import logging
 import signal
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from service.errors import DigitstripError, SettingsError
-from service.file_watcher import stamp
+from service.errors import BadForm, DigitstripError, SettingsError
+from service.file_watcher import Stamp, stamp
 from service.pb import recognizer_pb2
 from service.server.auth import Authenticator
 from service.server.load_shedding import LoadShedder
@@ -21,6 +21,7 @@ from service.server.registered_methods import aio_server
 from service.server.servicer import SERVICE, Servicer
 from service.server.tls import server_credentials
 from service.serving.backend import Backend, FrontEnd
+from service.serving.forms import ServedForms
 from service.serving.held_bytes import HeldBytes
 from service.serving.observability.logs import Lines
 from service.serving.observability.metrics import Live, Metrics
@@ -92,7 +93,10 @@ class Server:
         self.tracer = OpenTelemetryTracer() if settings.tracing else NoOpTracer()
         self.observer = Observer(self.metrics, self.tracer, settings.log_texts)
         tokens = Tokens(settings.tokens_file) if settings.tokens_file is not None else None
-        self.backend = Backend(self.pool, self.observer, held, tokens, settings.health_open)
+        self.forms = ServedForms(settings.forms, settings.limits, self.pool.describe_form)
+        self.backend = Backend(
+            self.pool, self.observer, held, tokens, settings.health_open, self.forms
+        )
         self.health = health.aio.HealthServicer()
         self.port = 0
         self.other: FrontEnd | None = other(self.backend) if other is not None else None
@@ -110,6 +114,7 @@ class Server:
 
         Raises:
             ModelError: the model cannot be used.
+            BadForm: a form has a mistake.
             SettingsError: an address cannot be listened on, or a certificate not be used.
         """
         settings, server = self.settings, self._server
@@ -135,6 +140,7 @@ class Server:
         try:
             async with self._reloading:
                 self._record_model(await self.pool.start())
+                await self.forms.load()
             await server.start()
             if self.other is not None:
                 self.other_port = await self.other.start()
@@ -144,7 +150,9 @@ class Server:
         await self._report(SERVING)
         self._serving = True
         if settings.watch_model:
-            self._run(self._watch_model())
+            files = settings.model_files
+            self._run(self._watch(lambda: stamp(files), self.reload))
+            self._run(self._watch(self.forms.stamp, self.reload_forms))
         return self.port
 
     async def stop(self) -> None:
@@ -173,10 +181,11 @@ class Server:
         await asyncio.to_thread(self.tracer.close)
 
     def reload_soon(self) -> None:
-        """Reload the model's file in the background; reloads that have not begun are one."""
+        """Reload model and forms in the background; reloads that have not begun are one."""
         if not self._reload_waits:
             self._reload_waits = True
             self._run(self.reload())
+            self._run(self.reload_forms())
 
     async def reload(self) -> bool:
         """Reload the model's file; a bad one changes nothing, and the log says so.
@@ -208,24 +217,46 @@ class Server:
                 )
         return read
 
-    async def _watch_model(self) -> None:
-        files = self.settings.model_files
-        known = stamp(files)
+    async def reload_forms(self) -> bool:
+        """Reload the forms; a mistake changes nothing, and the log says so.
+
+        Returns:
+            Whether they could be read, be they good or bad.
+        """
+        if self.settings.forms is None:
+            return True
+        async with self._reloading:
+            try:
+                await self.forms.load()
+            except (DigitstripError, OSError) as error:
+                logger.error("form reload failed; the old forms stay", extra={"error": str(error)})
+                return isinstance(error, BadForm)
+            logger.info("forms reloaded", extra={"forms": len(self.forms.listed.forms)})
+            return True
+
+    async def _watch(
+        self, look: Callable[[], Stamp], reload: Callable[[], Awaitable[bool]]
+    ) -> None:
+        """Reload whenever what is looked at has changed."""
+        known = look()
         while True:
             await asyncio.sleep(WATCH_SECONDS)
-            if (seen := stamp(files)) != known:
+            if (seen := look()) != known:
                 await asyncio.sleep(WATCH_SECONDS)  # until it is written to its end
-                if stamp(files) == seen and await self.reload():
+                if look() == seen and await reload():
                     known = seen  # what could not be read is read again
 
     def _interceptors(self) -> list[grpc.aio.ServerInterceptor]:
-        shedder = LoadShedder(f"/{SERVICE}/Recognize", self.backend)
+        shedders = [
+            LoadShedder(f"/{SERVICE}/{method}", self.backend)
+            for method in ("Recognize", "RecognizeForm")
+        ]
         if self.backend.tokens is None:
-            return [shedder, self.receiver]
+            return [*shedders, self.receiver]
         authenticator = Authenticator(
             self.backend.tokens, self.settings.health_open, self.observer.refused
         )
-        return [authenticator, shedder, self.receiver]
+        return [authenticator, *shedders, self.receiver]
 
     def _refused(self, method: str, code: str, reason: str) -> None:
         self.observer.refused(method, code, reason)

@@ -20,6 +20,7 @@ from service.server.refusal import refuse
 from service.serving.backend import Backend
 from service.serving.held_bytes import Hold
 from service.serving.observability.call import NOT_RECEIVED, NOT_RECEIVED_CODE, REQUEST_ID, Call
+from service.workers.framing import Work
 
 SERVICE = pb.DESCRIPTOR.services_by_name["RecognizerService"].full_name
 
@@ -51,6 +52,10 @@ class Servicer:
         return {
             "Recognize": grpc.unary_unary_rpc_method_handler(self.recognize),
             "RecognizeStream": grpc.stream_stream_rpc_method_handler(recognize_stream),
+            "RecognizeForm": grpc.unary_unary_rpc_method_handler(self.recognize_form),
+            "ListForms": grpc.unary_unary_rpc_method_handler(
+                self.list_forms, request_deserializer=pb.ListFormsRequest.FromString
+            ),
             "GetModel": grpc.unary_unary_rpc_method_handler(
                 self.get_model, request_deserializer=pb.GetModelRequest.FromString
             ),
@@ -66,9 +71,19 @@ class Servicer:
         Returns:
             A serialized RecognizeResponse; nothing if the call ends with an error.
         """
+        return await self._recognize("Recognize", request, context, Work.RECOGNIZE)
+
+    async def recognize_form(self, request: bytes, context: grpc.aio.ServicerContext) -> bytes:
+        """Recognize a page of a form: a serialized RecognizeFormRequest, and its response."""
+        return await self._recognize("RecognizeForm", request, context, Work.RECOGNIZE_FORM)
+
+    async def _recognize(
+        self, method: str, request: bytes, context: grpc.aio.ServicerContext, work: Work
+    ) -> bytes:
         self.work.add(context)
-        with self._call("Recognize", context) as call:
-            answer = await self.backend.recognize(call, request, context.time_remaining())
+        with self._call(method, context) as call:
+            left = context.time_remaining()
+            answer = await self.backend.recognize(call, request, left, work=work)
             if isinstance(answer, DigitstripError):
                 _refuse(context, answer, call)
                 return b""
@@ -93,6 +108,14 @@ class Servicer:
             if error is not None:
                 self.observer.stream_refused("RecognizeStream", error.code, error.reason)
                 _refuse(context, error, call)
+
+    async def list_forms(
+        self, request: pb.ListFormsRequest, context: grpc.aio.ServicerContext
+    ) -> bytes:
+        """List the forms that calls may name."""
+        with self._call("ListForms", context):
+            listed: bytes = self.backend.forms.listed.SerializeToString()
+            return listed
 
     async def get_model(
         self,

@@ -4,13 +4,15 @@ import asyncio
 import time
 from typing import Protocol
 
-from service.api.wire import request_pixels
-from service.errors import DigitstripError, MalformedMessage, Overloaded
+from service.api.wire import form_request_pixels, request_form, request_pixels, with_form
+from service.errors import DigitstripError, MalformedMessage, NoSuchForm, Overloaded
+from service.serving.forms import ServedForms
 from service.serving.held_bytes import HeldBytes
 from service.serving.observability.call import Call
 from service.serving.observability.observer import Observer
 from service.tokens import Tokens
 from service.workers.admission_queue import Answer
+from service.workers.framing import Work
 from service.workers.pool import WorkerPool
 
 DEADLINE_SLACK_S = 0.1  # clock difference tolerated between a deadline and its cancellation
@@ -25,6 +27,7 @@ class Backend:
         held: counts the bytes of messages.
         tokens: of which a call must carry one; None, calls need none.
         health_open: whether health checks need no token.
+        forms: that calls may name.
     """
 
     def __init__(
@@ -34,12 +37,14 @@ class Backend:
         held: HeldBytes,
         tokens: Tokens | None,
         health_open: bool,
+        forms: ServedForms,
     ) -> None:
         self.pool = pool
         self.observer = observer
         self.held = held
         self.tokens = tokens
         self.health_open = health_open
+        self.forms = forms
         self.ready = False  # as health reports
         self.draining = asyncio.Event()
 
@@ -62,6 +67,7 @@ class Backend:
         request: bytes,
         seconds_left: float | None,
         patient: bool = False,
+        work: Work = Work.RECOGNIZE,
     ) -> Answer | DigitstripError:
         """Recognize one image of a call; return the answer, or the error as a value.
 
@@ -69,17 +75,21 @@ class Backend:
 
         Args:
             call: that the image came with.
-            request: a serialized RecognizeRequest.
+            request: a serialized RecognizeRequest, or RecognizeFormRequest.
             seconds_left: until the caller's deadline, at which this is cancelled.
             patient: wait for room in the queue instead of being refused.
+            work: RECOGNIZE or RECOGNIZE_FORM.
         """
         began = time.time()
         size = len(request)
         answer: Answer | DigitstripError
         try:
-            pixels = request_pixels(request)
-            answer = await self.pool.recognize(request, pixels, seconds_left, patient)
-        except MalformedMessage as error:
+            if work is Work.RECOGNIZE_FORM:
+                request, pixels = self._form_request(request)
+            else:
+                pixels = request_pixels(request)
+            answer = await self.pool.recognize(request, pixels, seconds_left, patient, work)
+        except (MalformedMessage, NoSuchForm) as error:
             answer = error.with_traceback(None)
         except asyncio.CancelledError:
             expired = (
@@ -92,6 +102,17 @@ class Backend:
         else:
             self.observer.recognized(call, size, began, answer)
         return answer
+
+    def _form_request(self, request: bytes) -> tuple[bytes, int]:
+        """Return a RecognizeFormRequest with the form that it names, and its pixels.
+
+        Raises:
+            MalformedMessage: the bytes are not such a message.
+            NoSuchForm: there is no form of that name.
+        """
+        name, _ = request_form(request)
+        pixels = form_request_pixels(request)
+        return (request if name is None else with_form(request, self.forms.named(name))), pixels
 
 
 class FrontEnd(Protocol):

@@ -143,8 +143,13 @@ class Settings(BaseSettings):
         ),
     ] = 0.0
     watch_model: Annotated[
-        bool, Field(description="Reload the model when its file changes, as on SIGHUP.")
+        bool,
+        Field(description="Reload the model and the forms when their files change, as on SIGHUP."),
     ] = False
+    forms: Annotated[
+        Path | None,
+        Field(description="Folder of forms' templates, *.toml, that calls may name by their file."),
+    ] = None
     max_response_bytes: Annotated[
         int, Field(ge=1, description="Maximum of one response; score maps of wide pages are large.")
     ] = 128 * 2**20

@@ -19,12 +19,13 @@ from service.serving.backend import Backend
 from service.serving.observability.call import NOT_RECEIVED, NOT_RECEIVED_CODE, REQUEST_ID, Call
 from service.serving.observability.tracing import STAGES
 from service.workers.admission_queue import Answer
+from service.workers.framing import Work
 
 TIMEOUT = "connect-timeout-ms"  # the header of the Connect protocol
 MAX_TIMEOUT_DIGITS = 10  # as the protocol has it
 COPIES = 3  # of a body that are in memory at once while it becomes a message
 
-Work = Callable[[Call, str, bytes], Awaitable[Response]]
+Respond = Callable[[Call, str, bytes], Awaitable[Response]]
 Failed = Callable[[DigitstripError], Response]
 
 
@@ -43,7 +44,7 @@ class Calls:
         request: Request,
         method: str,
         media_types: Sequence[str],
-        work: Work,
+        work: Respond,
         failed: Failed,
     ) -> Response:
         """Answer a call.
@@ -82,14 +83,16 @@ class Calls:
         finally:
             hold.release()
 
-    async def recognize(self, request: Request, call: Call, message: bytes) -> Answer:
-        """Return the answer to a serialized RecognizeRequest, unless the caller leaves before.
+    async def recognize(
+        self, request: Request, call: Call, message: bytes, work: Work = Work.RECOGNIZE
+    ) -> Answer:
+        """Return the answer to a serialized request, unless the caller leaves before.
 
         Raises:
             DigitstripError: there is none.
         """
         seconds = timeout_of(request.headers)
-        working = asyncio.create_task(self.backend.recognize(call, message, seconds))
+        working = asyncio.create_task(self.backend.recognize(call, message, seconds, work=work))
         leaving = asyncio.create_task(_left(request))
         try:
             await asyncio.wait(

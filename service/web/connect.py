@@ -1,6 +1,7 @@
 """The schema's unary methods over the Connect protocol: https://connectrpc.com/docs/protocol."""
 
 import base64
+from collections.abc import Awaitable, Callable
 
 from google.protobuf import json_format
 from google.protobuf.any_pb2 import Any as AnyMessage
@@ -17,41 +18,64 @@ from service.pb import recognizer_pb2 as pb
 from service.serving.observability.call import Call
 from service.web.calls import Calls, server_timing
 from service.web.protojson import from_json, to_json
+from service.workers.framing import Work
 
 SERVICE = pb.DESCRIPTOR.services_by_name["RecognizerService"].full_name
 JSON, PROTO = "application/json", "application/proto"
+Endpoint = Callable[[Request], Awaitable[Response]]
+
 VERSION_HEADER, VERSION = "connect-protocol-version", "1"
 
 
 def connect_routes(calls: Calls) -> list[Route]:
     """Return the routes of the methods that are no streams."""
 
-    async def recognize(request: Request) -> Response:
-        async def work(call: Call, media_type: str, body: bytes) -> Response:
-            check_version(request)
-            if media_type == JSON:
-                body = (await from_json(body, pb.RecognizeRequest)).SerializeToString()
-            answer = await calls.recognize(request, call, body)
-            headers = server_timing(answer)
-            if media_type == PROTO:
-                return Response(answer.response, headers=headers, media_type=PROTO)
-            response = pb.RecognizeResponse.FromString(answer.response)
-            return Response(await to_json(response), headers=headers, media_type=JSON)
+    def recognizing(
+        name: str, work: Work, asked: type[Message], answered: type[Message]
+    ) -> Endpoint:
+        async def recognize(request: Request) -> Response:
+            async def do(call: Call, media_type: str, body: bytes) -> Response:
+                check_version(request)
+                if media_type == JSON:
+                    body = (await from_json(body, asked)).SerializeToString()
+                answer = await calls.recognize(request, call, body, work)
+                headers = server_timing(answer)
+                if media_type == PROTO:
+                    return Response(answer.response, headers=headers, media_type=PROTO)
+                response = answered.FromString(answer.response)
+                return Response(await to_json(response), headers=headers, media_type=JSON)
 
-        return await calls.serve(request, "Recognize", (JSON, PROTO), work, connect_error)
+            return await calls.serve(request, name, (JSON, PROTO), do, connect_error)
 
-    async def get_model(request: Request) -> Response:
-        async def work(_: Call, media_type: str, body: bytes) -> Response:
-            check_version(request)
-            await _parsed(body, media_type, pb.GetModelRequest)
-            described = calls.backend.pool.described
-            if media_type == PROTO:
-                return Response(described.SerializeToString(), media_type=PROTO)
-            return Response(await to_json(described), media_type=JSON)
+        return recognize
 
-        return await calls.serve(request, "GetModel", (JSON, PROTO), work, connect_error)
+    def describing(name: str, asked: type[Message], described: Callable[[], Message]) -> Endpoint:
+        async def describe(request: Request) -> Response:
+            async def do(_: Call, media_type: str, body: bytes) -> Response:
+                check_version(request)
+                await _parsed(body, media_type, asked)
+                if media_type == PROTO:
+                    return Response(described().SerializeToString(), media_type=PROTO)
+                return Response(await to_json(described()), media_type=JSON)
 
-    methods = {"Recognize": recognize, "GetModel": get_model}
+            return await calls.serve(request, name, (JSON, PROTO), do, connect_error)
+
+        return describe
+
+    backend = calls.backend
+    methods = {
+        "Recognize": recognizing(
+            "Recognize", Work.RECOGNIZE, pb.RecognizeRequest, pb.RecognizeResponse
+        ),
+        "RecognizeForm": recognizing(
+            "RecognizeForm",
+            Work.RECOGNIZE_FORM,
+            pb.RecognizeFormRequest,
+            pb.RecognizeFormResponse,
+        ),
+        "ListForms": describing("ListForms", pb.ListFormsRequest, lambda: backend.forms.listed),
+        "GetModel": describing("GetModel", pb.GetModelRequest, lambda: backend.pool.described),
+    }
     return [Route(f"/{SERVICE}/{name}", serve, methods=["POST"]) for name, serve in methods.items()]
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from service.errors import DeadlineTooShort, DigitstripError, Overloaded
+from service.workers.framing import Work
 
 OVERHEAD = 8192  # pixels' worth of work in every image, however small
 BYTES_PER_PIXEL = 4  # of memory: a small picture in a large file costs too
@@ -23,7 +24,7 @@ PATIENT_SHARE = 0.5  # of a queue: the rest is left to callers that cannot wait
 class Answer:
     """A worker's answer: the response, and what logs and metrics record of it."""
 
-    response: bytes  # a serialized RecognizeResponse
+    response: bytes  # serialized, as the work has it
     pixels: int  # of the page
     seconds: Mapping[str, float]  # by stage; `queue` is the wait for a worker
     none_share: float  # of the positions
@@ -43,14 +44,15 @@ class Job:
     passed through, and with them the request.
     """
 
-    request: bytes  # a serialized RecognizeRequest
+    request: bytes  # serialized, as its work has it
     pixels: int  # that it declares
     deadline: float | None  # of the loop's clock
     answer: "asyncio.Future[Answer | DigitstripError]"
     since: float  # when it was received, of the loop's clock
     started: float = 0.0  # when a worker received it
     attempts: int = 0  # workers that it crashed
-    constraint: bytes = b""  # what its constraint is remembered by; nothing for none
+    work: Work = Work.RECOGNIZE
+    constraint: bytes = b""  # what its constraint or form is remembered by; nothing for none
     constraint_cost: int = 0  # of that, in pixels
 
     @property

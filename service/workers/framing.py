@@ -6,11 +6,21 @@ Workers decode untrusted bytes, so nothing that they send is ever executed, as a
 import json
 import struct
 from collections.abc import Iterator
+from enum import StrEnum
 from typing import BinaryIO
 
 from service.json_object import JsonObject
 
 Head = JsonObject
+
+
+class Work(StrEnum):
+    """What a worker is to do with the body of a frame."""
+
+    RECOGNIZE = "recognize"  # a RecognizeRequest
+    RECOGNIZE_FORM = "recognize_form"  # a RecognizeFormRequest with its form
+    DESCRIBE_FORM = "describe_form"  # a Form, to a FormDescription
+
 
 SIZES = struct.Struct("<IQ")  # of head and body, bytes
 MAX_HEAD, MAX_BODY = 2**20, 2**30  # bytes of a frame

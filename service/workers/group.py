@@ -19,7 +19,7 @@ from service.errors import (
 from service.recognition.model import ModelFiles
 from service.workers.admission_queue import AdmissionQueue, Answer, Job
 from service.workers.constraint_costs import ConstraintCosts
-from service.workers.framing import Head
+from service.workers.framing import Head, Work
 from service.workers.worker_config import WorkerConfig
 from service.workers.worker_process import WorkerProcess
 
@@ -229,9 +229,11 @@ class WorkerGroup:
         """Learn the pace from what was recognized, and what constraints cost from failures, too."""
         usual = self.queue.expected_seconds(job.image_cost)
         known = self._constraints.known(job.constraint)
-        if recognized and (not job.constraint or not usual):
+        # A page of a form takes longer than as many pixels of strips: no pace is learned from it.
+        paced = recognized and job.work is Work.RECOGNIZE
+        if paced and (not job.constraint or not usual):
             self.queue.learn(job, took)
-        elif recognized and known is not None:
+        elif paced and known is not None:
             self.queue.learn(job, max(took - known, took / 2))
         self._constraints.learn(job.constraint, took - usual if recognized else took)
 

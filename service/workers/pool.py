@@ -11,12 +11,13 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
-from service.api.wire import request_constraint
+from service.api.wire import request_constraint, request_form
 from service.errors import DigitstripError, ServerStopping
 from service.pb import recognizer_pb2 as pb
 from service.recognition.model import ModelFiles
 from service.workers.admission_queue import AdmissionQueue, Answer, Job
 from service.workers.constraint_costs import NEW_PER_WORKER, ConstraintCosts, key_of
+from service.workers.framing import Work
 from service.workers.group import WorkerGroup
 from service.workers.worker_config import WorkerConfig
 from service.workers.worker_process import WorkerProcess
@@ -115,14 +116,16 @@ class WorkerPool:
         pixels: int,
         seconds_left: float | None = None,
         patient: bool = False,
+        work: Work = Work.RECOGNIZE,
     ) -> Answer | DigitstripError:
         """Recognize one image.
 
         Args:
-            request: a serialized RecognizeRequest.
+            request: a serialized RecognizeRequest, or what the work has in its place.
             pixels: that the image declares.
             seconds_left: until the caller's deadline.
             patient: wait for room in the queue instead of being refused.
+            work: what is to be done.
 
         Returns:
             The answer; or, as a value, an InputError (the image cannot be recognized), Overloaded
@@ -130,16 +133,16 @@ class WorkerPool:
             up), ServerStopping (the pool closes).
 
         Raises:
-            MalformedMessage: the bytes are not a RecognizeRequest.
+            MalformedMessage: the bytes are not such a message.
         """
         loop = asyncio.get_running_loop()
         now = loop.time()
         deadline = None if seconds_left is None else now + seconds_left
         if pixels > self.limits.max_pixels:  # a worker refuses that at once
             pixels = 0
-        job = Job(request, pixels, deadline, loop.create_future(), now)
+        job = Job(request, pixels, deadline, loop.create_future(), now, work=work)
         group = self.large if job.weight > self.size.large_pixels else self.regular
-        job.constraint = key_of(request_constraint(request))
+        job.constraint = key_of(_costly_part(request, work))
         job.constraint_cost = self._cost_of(job.constraint, group.queue)
         if patient:
             await group.queue.room(job.cost)
@@ -154,6 +157,10 @@ class WorkerPool:
         except asyncio.CancelledError:
             any(group.abandon(job) for group in self.groups)
             raise
+
+    async def describe_form(self, form: bytes) -> Answer | DigitstripError:
+        """Build a serialized Form in a worker; the answer's response is its FormDescription."""
+        return await self.recognize(form, 0, patient=True, work=Work.DESCRIBE_FORM)
 
     def _cost_of(self, constraint: bytes, queue: AdmissionQueue) -> int:
         """Return what a constraint counts for in a queue, in pixels."""
@@ -214,3 +221,10 @@ class WorkerPool:
         trace: TracebackType | None,
     ) -> None:
         await self.close()
+
+
+def _costly_part(request: bytes, work: Work) -> bytes:
+    """Return the part of a request that may take long, whatever its image: constraint or form."""
+    if work is Work.RECOGNIZE:
+        return request_constraint(request)
+    return request_form(request)[1] if work is Work.RECOGNIZE_FORM else request

@@ -98,7 +98,7 @@ class WorkerProcess(asyncio.SubprocessProtocol):
         """Give the worker a job, which may take some seconds at most."""
         self.job = job
         self.jobs += 1
-        self._write({}, job.request)
+        self._write({"work": job.work}, job.request)
         self._timer = asyncio.get_running_loop().call_later(seconds, self._end_overdue)
 
     def kill_later(self, seconds: float) -> None:

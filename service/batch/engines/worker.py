@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, Protocol
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol
 
 from service.api.images import to_image
 from service.batch.outputs.form_rows import read_form_page
@@ -27,7 +27,6 @@ from service.errors import (
     ModelChanged,
     NoSuchPage,
     ReadingTooLong,
-    SettingsError,
     WorkerDied,
 )
 from service.imaging.decode import decode
@@ -43,6 +42,9 @@ from service.inputs.documents import (
 from service.inputs.items import Item, too_many_bytes
 from service.inputs.open_files import REMOTE
 from service.pb import recognizer_pb2 as pb
+
+if TYPE_CHECKING:
+    from service.forms.service import FormService
 
 PAGES = 16  # of a document, read in one go
 AHEAD = 2  # items whose bytes are read ahead
@@ -86,7 +88,6 @@ class InProcessReader:
 
     def __init__(self, plan: Plan) -> None:
         from service.api.service import RecognitionService
-        from service.forms.service import Forms, FormService
         from service.recognition.model import ModelFiles
         from service.workers.worker_config import WorkerConfig
         from service.workers.worker_main import prepare
@@ -94,7 +95,11 @@ class InProcessReader:
         files = ModelFiles.read(plan.model, plan.second_reader)
         recognizer = prepare(WorkerConfig(limits=plan.limits), files)
         self.service = RecognitionService(recognizer, plan.limits)
-        self.forms = FormService(self.service, Forms(plan.limits))
+        self.forms: FormService | None = None
+        if plan.form:  # what they need is not loaded for strips
+            from service.forms import service as of_forms
+
+            self.forms = of_forms.FormService(self.service, of_forms.Forms(plan.limits))
 
     def read(
         self, content: Content, page: int, request: pb.RecognizeRequest
@@ -110,7 +115,8 @@ class InProcessReader:
         """Return the response for a page of a form."""
         whole = pb.RecognizeFormRequest(image=to_image(content, page))
         whole.MergeFrom(request)
-        return self.forms.recognize(whole)
+        assert self.forms is not None
+        return self.forms.recognize(whole).response
 
 
 class ServiceReader:
@@ -139,6 +145,31 @@ class ServiceReader:
             if request.HasField("accepted_error_rate")
             else None,
         )
+        self._check_digests(response)
+        return response
+
+    def read_form(
+        self, content: Content, page: int, request: pb.RecognizeFormRequest
+    ) -> pb.RecognizeFormResponse:
+        """Return the response for a page of a form."""
+        response = self.client.recognize_form(
+            content,
+            request.form,
+            page,
+            alternatives=request.alternatives,
+            accepted_error_rate=request.accepted_error_rate
+            if request.HasField("accepted_error_rate")
+            else None,
+        )
+        self._check_digests(response)
+        return response
+
+    def _check_digests(self, response: pb.RecognizeResponse | pb.RecognizeFormResponse) -> None:
+        """Check that the model is still the one that the run began with.
+
+        Raises:
+            ModelChanged: it is another.
+        """
         digests = (response.model_digest, response.second_reader_digest)
         if digests != self.digests:
             now, begun = (
@@ -146,13 +177,6 @@ class ServiceReader:
                 for first, second in (digests, self.digests)
             )
             raise ModelChanged(f"a service now reads with model {now}; the run began with {begun}")
-        return response
-
-    def read_form(
-        self, content: Content, page: int, request: pb.RecognizeFormRequest
-    ) -> pb.RecognizeFormResponse:
-        """Refuse: services have no method for forms, as the run's check says before."""
-        raise SettingsError("services do not read forms")
 
 
 class Worker:

@@ -7,11 +7,14 @@ from hypothesis import strategies as st
 
 from service.api.options import to_image
 from service.api.wire import (
+    form_request_pixels,
     join_stream_error,
     join_stream_response,
     request_constraint,
+    request_form,
     request_pixels,
     split_stream_request,
+    with_form,
 )
 from service.errors import MalformedMessage
 from service.pb import recognizer_pb2 as pb
@@ -94,6 +97,8 @@ def test_bytes_that_are_refused_are_no_message_for_protobuf_either(content):
     for scan, kind in (
         (request_pixels, pb.RecognizeRequest),
         (split_stream_request, pb.RecognizeStreamRequest),
+        (form_request_pixels, pb.RecognizeFormRequest),
+        (request_form, pb.RecognizeFormRequest),
     ):
         try:
             scan(content)
@@ -117,3 +122,24 @@ def test_the_constraint_of_a_request_is_found(image, pattern, allowed):
 def test_a_constraint_of_a_malformed_request_is_refused_as_such():
     with pytest.raises(MalformedMessage):
         request_constraint(b"\xff\xff\xff")
+
+
+@given(images, images, st.text(max_size=9), st.text(max_size=9))
+def test_the_form_of_a_request_is_found_and_put_where_a_name_stood(page, blank, name, template):
+    form = pb.Form(template=template, reference=blank)
+    named = pb.RecognizeFormRequest(image=page, form_name=name, alternatives=3).SerializeToString()
+    inline = pb.RecognizeFormRequest(image=page, form=form, alternatives=3).SerializeToString()
+    assert request_form(named) == (name, b"")
+    assert request_form(inline) == (None, form.SerializeToString())
+    assert request_form(inline + named)[0] == name  # of both, the last one counts, as in protobuf
+    assert request_form(named + inline)[0] is None
+    for each in (named, inline + named):
+        filled = pb.RecognizeFormRequest.FromString(with_form(each, form.SerializeToString()))
+        assert filled.WhichOneof("which") == "form"
+        assert filled.form == form
+    pixels = [
+        request_pixels(pb.RecognizeRequest(image=each).SerializeToString())
+        for each in (page, blank)
+    ]
+    assert form_request_pixels(inline) == max(pixels)
+    assert form_request_pixels(named) == pixels[0]

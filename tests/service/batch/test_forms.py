@@ -53,7 +53,7 @@ def responses():
     responses = {}
     for path in (FORMS / "askew.jpg", FORMS / "copy.jpg", STRIPS / "two-digits.png"):
         request.image.CopyFrom(to_image(path))
-        responses[path.name] = forms.recognize(request)
+        responses[path.name] = forms.recognize(request).response
     return responses
 
 

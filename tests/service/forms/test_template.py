@@ -85,6 +85,15 @@ def test_a_mistake_gets_a_sentence(mistake, form):
     assert "\n" not in str(caught.value).partition("it is not TOML")[0]
 
 
+def test_a_box_that_would_take_much_memory_is_refused(form):
+    text = TEMPLATE.replace("width = 148", "width = 1184").replace("height = 105", "height = 840")
+    text = text.replace("[80, 67, 52, 8]", "[0, 0, 500, 500]")
+    with pytest.raises(
+        BadForm, match="field 'telephone': the box has 250,000 mm²; at most 100,000"
+    ):
+        load(form(text))
+
+
 def test_every_mistake_is_said_at_once(form):
     text = TEMPLATE.replace("width = 148", "width = -1").replace("comb = 6", "comb = 0")
     with pytest.raises(BadForm, match=r"page: width: .*; field 'reading': comb: "):
