@@ -71,6 +71,23 @@ def to_response(
     )
 
 
+def moved_down(response: pb.RecognizeResponse, rows: int) -> pb.RecognizeResponse:
+    """Return a response for a part of a page that begins `rows` below its top, in its pixels."""
+    moved = pb.RecognizeResponse()
+    moved.CopyFrom(response)
+    ink = moved.normalization.ink
+    for box in (
+        *(digit.extent for digit in moved.digits),
+        moved.normalization.text_band,
+        *ink.unexplained_boxes,
+    ):
+        box.top += rows
+        box.bottom += rows
+    if moved.HasField("scores"):
+        moved.scores.centers.origin_y += rows
+    return moved
+
+
 def to_model(recognizer: Recognizer) -> pb.GetModelResponse:
     """Return the description of the models that a recognizer reads with."""
     metadata, second = recognizer.metadata, recognizer.second

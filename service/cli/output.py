@@ -24,6 +24,7 @@ from service.inputs.names import printable
 if TYPE_CHECKING:
     from PIL import Image
 
+    from service.api.service import RecognizedLine
     from service.imaging.limits import Limits
     from service.inputs.documents import Content
     from service.pb import recognizer_pb2 as pb
@@ -209,6 +210,21 @@ def print_reading(
     elif outcome == "CHANGED" and response.allowed_probability < HARDLY:
         share = f"{response.allowed_probability:.2%}"
         err.print(f"{name}: {outcome}: the image hardly shows what is allowed ({share})")
+
+
+def print_lines(
+    source: Source, page: int, lines: "list[RecognizedLine]", as_json: bool, alone: bool
+) -> None:
+    """Print each line of a page as `print_reading` does; its JSON has the line and its box, too."""
+    from service.api.json_records import to_record
+
+    for number, (box, response) in enumerate(lines, 1):
+        if as_json:
+            record = to_record(printable(source.name), page, response)
+            edges = [round(edge, 2) for edge in (box.left, box.top, box.right, box.bottom)]
+            typer.echo(json.dumps(record | {"line": number, "box": edges}))
+        else:
+            print_reading(source, page, response, as_json, alone)
 
 
 def print_form(

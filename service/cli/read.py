@@ -19,6 +19,7 @@ from service.cli.output import (
     PictureOption,
     err,
     print_form,
+    print_lines,
     print_reading,
     report,
     ribbon,
@@ -57,11 +58,16 @@ FormOption = Annotated[
         "fields.",
     ),
 ]
+LinesOption = Annotated[
+    bool,
+    typer.Option("--lines", help="Read each line of ink of a page, top to bottom, with its box."),
+]
 
 
 def read(
     files: FilesArgument,
     form: FormOption = None,
+    lines: LinesOption = False,
     as_json: JsonOption = False,
     picture: PictureOption = None,
     explain: ExplainOption = None,
@@ -84,7 +90,7 @@ def read(
     from service.api.images import to_image
     from service.api.options import to_request
     from service.api.requests import to_options
-    from service.api.service import RecognitionService
+    from service.api.service import RecognitionService, RecognizedLine
     from service.cli.explain_plot import draw_steps
     from service.cli.form_plot import draw_reading
     from service.forms.service import Forms, FormService
@@ -99,6 +105,10 @@ def read(
         length, pattern, allowed, check, alternatives, accept_errors, as_json
     )
     limits = Limits(max_bytes, max_pixels, max_width, max_pages, max_decoding_bytes)
+    if lines and (form, picture, explain) != (None,) * 3:
+        raise typer.BadParameter(
+            "--form, --picture and --explain are of a page or of one line", param_hint="--lines"
+        )
     forms, template = Forms(limits), None
     if form is not None:
         if (length, pattern, allowed, check, explain) != (None,) * 5:
@@ -134,6 +144,12 @@ def read(
 
     def request_of(content: "Content", page: int) -> pb.RecognizeRequest:
         return to_request(content, page, include_scores=picture is not None, **options)
+
+    def read_lines(content: "Content", page: int) -> list[RecognizedLine]:
+        return service.recognize_lines(request_of(content, page))
+
+    if lines:
+        report(files, read_lines, print_lines, limits, dpi, as_json, [])
 
     def read_page(content: "Content", page: int) -> pb.RecognizeResponse:
         return service.recognize(request_of(content, page)).response
