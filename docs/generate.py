@@ -280,7 +280,7 @@ def _documented(name: str, each: Callable[..., object], is_property: bool = Fals
 def metrics() -> Iterator[str]:
     """Yield the table of the server's metrics, without those of its process."""
     pool = SimpleNamespace(groups=[], pids=[], deaths=0)
-    live = Live(pool, SimpleNamespace(held=0), lambda: 0, lambda: 0.0, lambda: 0)  # type: ignore[arg-type]  # of no load
+    live = Live(pool, SimpleNamespace(total=0), lambda: 0, lambda: 0.0, lambda: 0)  # type: ignore[arg-type]  # of no load
     registry = Metrics(live).registry
     yield "| metric | kind | labels | what it is |"
     yield "|---|---|---|---|"

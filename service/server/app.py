@@ -20,6 +20,7 @@ from service.server.receiving import Receiver
 from service.server.registered_methods import aio_server
 from service.server.servicer import SERVICE, Servicer
 from service.server.tls import server_credentials
+from service.serving.allocator import give_back, map_large_blocks
 from service.serving.backend import Backend, FrontEnd
 from service.serving.forms import ServedForms
 from service.serving.held_bytes import HeldBytes
@@ -149,6 +150,7 @@ class Server:
             raise
         await self._report(SERVING)
         self._serving = True
+        self._run(give_back(lambda: self.backend.held.total))
         if settings.watch_model:
             files = settings.model_files
             self._run(self._watch(lambda: stamp(files), self.reload))
@@ -350,6 +352,7 @@ async def serve(
         ready: called once it is listening.
         other: makes a further front end, or None.
     """
+    map_large_blocks()
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for each in (signal.SIGTERM, signal.SIGINT):

@@ -67,12 +67,17 @@ class Connections:
         """Return the bytes that came while streams waited, of messages that are not whole.
 
         Returns:
-            At least so many as gRPC holds; None where the system does not say.
+            About so many as gRPC holds; None where the system does not say.
         """
         if (connection := self._by_peer.get(peer)) is None:
             return None
         received = _received(connection.descriptor, peer)
-        return None if received is None else received - connection.base - connection.whole
+        if received is None:
+            return None
+        came = received - connection.base
+        # What is estimated for headers and frames is rather too much, and would add up.
+        connection.whole = min(connection.whole, came)
+        return came - connection.whole
 
 
 def _find(peer: str) -> int:

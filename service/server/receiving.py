@@ -8,8 +8,8 @@ and load shedding have let the call through, and each message is received under 
 import asyncio
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -22,19 +22,29 @@ from service.serving.observability.call import NOT_RECEIVED, NOT_RECEIVED_CODE
 
 QUICK_SECONDS = 0.25  # a message that takes longer is a slow one, of which there may be few
 ENDED_SECONDS = 1.0  # from gRPC's saying that no message comes to its saying that the call is over
-CHECK_SECONDS = 0.1  # between checks of what has come in part
-CHECKS = 3  # in a row at which a stream has a part of a message, from which that is a slow one
+LOOK_SECONDS = 0.005  # after which a call that waits is looked at: most messages are there by then
+CHECK_SECONDS = 0.02  # between checks of what has come in part
+CHECK_SHARE = 0.05  # of the time, at most, for these checks
 PART_BYTES = 65_535  # that gRPC holds of any call's message, whether it is read or not
+BEGINNING = 2  # streams that may be about to receive a first message at once
+BEGIN_SECONDS = 0.05  # in which such a message begins to come, or the stream waits
+EXPECTED_SECONDS = 5.0  # for which room is held for a message; then only what came counts
+MOST_BYTES = 2**31  # of a message, whatever the settings
 
+Result = TypeVar("Result")
 Message = Any  # what a method's deserializer makes: protobuf's class, or the bytes as they are
 
 
 class Receiver(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc ships no types
     """Receives every method's requests under the bounds.
 
+    gRPC takes in all of a message once it is read, so what comes is watched where the kernel counts
+    it (`Connections`): it counts toward the bytes held, and past their bound the oldest messages
+    that are arriving are refused. Streams wait instead, until there is room for their next message.
+
     At most `slow` messages may take longer than `QUICK_SECONDS` to arrive. When there is one more,
     the oldest of them is refused. A stream that waits and has sent no part of a message is none of
-    them, where the kernel says how much came (`Connections`).
+    them, where the kernel says how much came.
 
     Args:
         held: counts what is held.
@@ -48,17 +58,17 @@ class Receiver(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc ships 
         self.slow = slow
         self.seconds = seconds
         self.refused = refused
+        self.slow_messages = 0  # that have been arriving for longer than `QUICK_SECONDS`
         self.connections = Connections()
-        self._slow: dict[asyncio.Timeout, _Wait] = {}  # in the order in which they became slow
+        self._beginning = HeldBytes(BEGINNING * MOST_BYTES)
+        self._waits: dict[_Wait, None] = {}  # in the order in which they began
         self._check: asyncio.TimerHandle | None = None
 
-    @property
-    def slow_messages(self) -> int:
-        """The number of messages that have been arriving for longer than `QUICK_SECONDS`."""
-        return len(self._slow)
-
     async def receive(
-        self, context: grpc.aio.ServicerContext, seconds: float | None = None
+        self,
+        context: grpc.aio.ServicerContext,
+        seconds: float | None = None,
+        expected: Hold | None = None,
     ) -> bytes | None:
         """Return a call's next message, or None at the end of its requests.
 
@@ -67,20 +77,24 @@ class Receiver(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc ships 
         Read from the context: the iterator of requests that gRPC passes to a handler holds the
         latest message, and itself, until garbage is collected.
 
+        Args:
+            context: of the call.
+            seconds: that the message may take.
+            expected: what is held for it already.
+
         Raises:
             TimedOut: the message was not complete after `seconds`.
-            Overloaded: too many messages take long, and this is the oldest of them.
+            Overloaded: too many messages take long, or are too large together, and this is the
+                oldest of them.
         """
         loop = asyncio.get_running_loop()
-        evicted = asyncio.Timeout(None)
-        begun = loop.time()
-        wait = _Wait(context.peer(), seconds is None)
+        wait = _Wait(context.peer(), seconds is None, loop.time(), expected)
         if wait.is_stream:
-            self.connections.wait(wait.peer)
-        slow = loop.call_later(QUICK_SECONDS, self._is_slow, evicted, wait)
+            self._count_connection(wait)
+        look = loop.call_later(LOOK_SECONDS, self._watch, wait)
         try:
-            async with asyncio.timeout(seconds), evicted:
-                message: bytes = await context.read()
+            async with asyncio.timeout(seconds), wait.evicted:
+                message: bytes = await to_its_end(context.read())
                 if message is grpc.aio.EOF:
                     return None
                 self.connections.received(wait.peer, len(message))
@@ -88,68 +102,133 @@ class Receiver(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc ships 
         except TimeoutError:
             pass
         finally:
-            slow.cancel()
-            self._slow.pop(evicted, None)
-            if wait.is_stream:
+            look.cancel()
+            if wait.counted:
                 self.connections.waited(wait.peer)
-        if evicted.expired():
-            raise Overloaded(
-                f"the message was not complete after {loop.time() - begun:.1f} s; at most "
-                f"{self.slow} messages may take longer than {QUICK_SECONDS} s at once",
-                RETRY_SECONDS,
-            )
+            self._waits.pop(wait, None)
+            if self.held.arriving:  # it is whole, or gone
+                self._count(self._came())
+        if wait.refusal:
+            raise Overloaded(wait.refusal, RETRY_SECONDS)
         raise TimedOut(f"the message was not complete after {seconds:g} s")
 
-    def expect(self, context: grpc.aio.ServicerContext, size: int) -> Hold:
-        """Hold room for a stream's next message, which may be as large as the one before.
+    async def expect(self, context: grpc.aio.ServicerContext, size: int | None) -> Hold:
+        """Wait for room for a stream's next message, and hold it.
 
-        It is released by the caller, or once no part of a message has come for a moment, so that
-        streams that wait hold nothing.
+        A next message may be as large as the one before; of the first, nothing is known, so that
+        few streams at once may be about to receive one. The hold is released by the caller, or once
+        no part of a message has come for a moment, so that streams that wait hold nothing.
+
+        Args:
+            context: of the stream.
+            size: of the message before, bytes; None before the first.
         """
-        hold = self.held.hold(size if size > PART_BYTES else 0)
-        self._expect_soon(hold, context.peer())
-        return hold
-
-    def _expect_soon(self, hold: Hold, peer: str) -> None:
+        if size is None:
+            await self._beginning.room()
+            hold, seconds = self._beginning.hold(MOST_BYTES), BEGIN_SECONDS
+            try:
+                await self.held.room(large=True)
+            except BaseException:
+                hold.release()
+                raise
+        else:
+            await self.held.room(large=size > PART_BYTES)
+            hold, seconds = self.held.hold(size if size > PART_BYTES else 0), QUICK_SECONDS
         if hold.size:
             loop = asyncio.get_running_loop()
-            loop.call_later(QUICK_SECONDS, self._check_expected, hold, peer)
+            ends = loop.time() + EXPECTED_SECONDS
+            loop.call_later(seconds, self._check_expected, hold, context.peer(), seconds, ends)
+        return hold
 
-    def _check_expected(self, hold: Hold, peer: str) -> None:
-        if (self.connections.in_part(peer) or 0) <= PART_BYTES:
-            hold.release()
-        self._expect_soon(hold, peer)
-
-    def _is_slow(self, evicted: asyncio.Timeout, wait: "_Wait") -> None:
-        self._slow[evicted] = wait
-        wait.checks = CHECKS - 1  # it may have begun its message long ago
-        self._check_slow()
-
-    def _check_slow(self) -> None:
-        """Refuse the oldest of those that hold a part of a message, if they are too many.
-
-        Those that wait with nothing in hand may begin a message at any time, so that they are
-        looked at again and again while there are more of both than may be slow.
-        """
-        if self._check is not None:
-            self._check.cancel()
-            self._check = None
-        if len(self._slow) <= self.slow:
-            return
-        partial = []
-        parts: dict[str, bool] = {}
-        for evicted, wait in self._slow.items():
-            if wait.is_stream and wait.peer not in parts:
-                came = self.connections.in_part(wait.peer)
-                parts[wait.peer] = came is None or came > PART_BYTES
-            wait.checks = wait.checks + 1 if not wait.is_stream or parts[wait.peer] else 0
-            if wait.checks >= CHECKS:
-                partial.append(evicted)
+    def _check_expected(self, hold: Hold, peer: str, seconds: float, ends: float) -> None:
         loop = asyncio.get_running_loop()
-        for oldest in partial[: max(len(partial) - self.slow, 0)]:
-            del self._slow[oldest]
-            oldest.reschedule(loop.time())
-        self._check = loop.call_later(CHECK_SECONDS, self._check_slow)
+        if loop.time() >= ends or (self.connections.in_part(peer) or 0) <= PART_BYTES:
+            hold.release()
+        elif hold.size:
+            loop.call_later(seconds, self._check_expected, hold, peer, seconds, ends)
+
+    def _watch(self, wait: "_Wait") -> None:
+        """Look at a call whose message is not whole at once, and again until it is."""
+        if not wait.counted:
+            self._count_connection(wait)
+        self._waits[wait] = None
+        if self._check is None:
+            self._check_all()
+
+    def _count_connection(self, wait: "_Wait") -> None:
+        self.connections.wait(wait.peer)
+        wait.counted = True
+
+    def _check_all(self) -> None:
+        """Count what has come in part; refuse the oldest messages if they are too slow or many."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        came = self._came()
+        slow = []
+        for wait in self._waits:
+            part = came[wait.peer]
+            if part is None or part > PART_BYTES or not wait.is_stream:
+                if wait.partial_since is None:
+                    wait.partial_since = now if wait.is_stream else wait.began
+                if now - wait.partial_since > QUICK_SECONDS:
+                    slow.append(wait)
+            else:
+                wait.partial_since = None
+        too_slow = max(len(slow) - self.slow, 0)
+        self.slow_messages = len(slow) - too_slow
+        for wait in slow[:too_slow]:
+            self._refuse_rest(
+                wait,
+                came,
+                f"the message was not complete after {now - wait.began:.1f} s; at most "
+                f"{self.slow} messages may take longer than {QUICK_SECONDS} s at once",
+            )
+        self._count(came)
+        for wait in self._large(came)[:-1]:  # the newest has the process to itself if need be
+            if not self.held.past_large:
+                break
+            self._refuse_rest(wait, came, self.held.why)
+            self._count(came)
+        took = loop.time() - now
+        self._check = (
+            loop.call_later(max(CHECK_SECONDS, took / CHECK_SHARE), self._check_all)
+            if self._waits
+            else None
+        )
+
+    def _came(self) -> dict[str, int | None]:
+        """Return how much came on the connections of calls that wait, by peer."""
+        return {wait.peer: self.connections.in_part(wait.peer) for wait in self._waits}
+
+    def _large(self, came: dict[str, int | None]) -> list["_Wait"]:
+        """Return the calls of whose message more came than was expected, the oldest first.
+
+        Of a connection's calls, nothing says whose bytes they are: rather those of its unary ones.
+        """
+        unary = {wait.peer for wait in self._waits if not wait.is_stream}
+        return [
+            wait
+            for wait in self._waits
+            if (came[wait.peer] or 0) > max(wait.expected_bytes, PART_BYTES)
+            and not (wait.is_stream and wait.peer in unary)
+        ]
+
+    def _count(self, came: dict[str, int | None]) -> None:
+        """Count what came toward the bytes held, less what is held for it."""
+        more = {peer: part for peer, part in came.items() if part is not None and part > PART_BYTES}
+        for wait in self._waits:
+            if wait.peer in more and wait.expected_bytes < MOST_BYTES:
+                more[wait.peer] -= wait.expected_bytes
+        self.held.arrive(sum(max(part, 0) for part in more.values()))
+
+    def _refuse_rest(self, wait: "_Wait", came: dict[str, int | None], why: str) -> None:
+        """Receive no more of a call's message; what came of it goes with the call."""
+        del self._waits[wait]
+        if (part := came[wait.peer]) is not None and part > PART_BYTES:
+            self.connections.received(wait.peer, part)
+            came[wait.peer] = 0
+        wait.refusal = why
+        wait.evicted.reschedule(asyncio.get_running_loop().time())
 
     async def intercept_service(
         self,
@@ -244,6 +323,9 @@ class Receiver(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc ships 
             self._refuse(context, name, received)
             return None
         message, size = received
+        if size > PART_BYTES and not self.held.fits(size):  # others were whole before
+            self._refuse(context, name, self.held.overloaded())
+            return None
         hold = self.held.hold(size)
         context.add_done_callback(lambda _: hold.release())
         return message, hold
@@ -289,7 +371,26 @@ class _Wait:
 
     peer: str
     is_stream: bool
-    checks: int = 0  # in a row, at which a part of a message was there
+    began: float  # of the loop's clock
+    expected: Hold | None  # held for the message
+    counted: bool = False  # among those that wait on its connection
+    evicted: asyncio.Timeout = field(default_factory=lambda: asyncio.Timeout(None))
+    partial_since: float | None = None  # a part of a message has been there, without a break
+    refusal: str = ""  # why no more of the message is received
+
+    @property
+    def expected_bytes(self) -> int:
+        """The bytes that are held for the message."""
+        return self.expected.size if self.expected is not None else 0
+
+
+async def to_its_end(operation: Awaitable[Result]) -> Result:
+    """Await an operation of grpc.aio, which goes on to its end even if this is cancelled.
+
+    What gRPC received, or was to send, is freed by who awaits it: where nobody does any more, it
+    stays for good (in grpcio 1.85.1), as of each caller who leaves as a message is becoming whole.
+    """
+    return await asyncio.shield(operation)
 
 
 async def _respond(responses: Any, context: grpc.aio.ServicerContext) -> None:  # noqa: ANN401 - as above
@@ -298,7 +399,7 @@ async def _respond(responses: Any, context: grpc.aio.ServicerContext) -> None:  
         await responses
         return
     async for response in responses:
-        await context.write(response)
+        await to_its_end(context.write(response))
 
 
 def _unchanged(message: bytes) -> bytes:

@@ -15,7 +15,7 @@ from service.api.wire import (
 )
 from service.errors import DigitstripError, ServerStopping
 from service.pb import recognizer_pb2 as pb
-from service.server.receiving import ENDED_SECONDS, Receiver
+from service.server.receiving import ENDED_SECONDS, Receiver, to_its_end
 from service.server.refusal import refuse
 from service.serving.backend import Backend
 from service.serving.held_bytes import Hold
@@ -185,14 +185,13 @@ class _Stream:
 
     async def _receive_all(self) -> DigitstripError | None:
         """Receive the stream's messages and answer each in a task."""
-        receiver, expected = self.servicer.receiver, 0
+        receiver, expected = self.servicer.receiver, None
         while True:
             await self.places.acquire()
-            await receiver.held.room()
-            # Counted before it comes, by the one before: all streams may be about to receive one.
-            hold = receiver.expect(self.context, expected)
+            # Counted before it comes: all streams may be about to receive one.
+            hold = await receiver.expect(self.context, expected)
             try:
-                message = await receiver.receive(self.context)
+                message = await receiver.receive(self.context, expected=hold)
             except DigitstripError as error:
                 return error.with_traceback(None)
             finally:
@@ -230,7 +229,7 @@ class _Stream:
             )
         hold.resize(len(response))
         async with self.writing:
-            await self.context.write(response)  # returns when the transport has taken it
+            await to_its_end(self.context.write(response))  # until the transport has taken it
 
 
 async def _finish(tasks: Iterable[asyncio.Task[object]], cancel: bool = False) -> None:

@@ -6,6 +6,7 @@ from collections import deque
 from service.errors import Overloaded
 
 RETRY_SECONDS = 1.0  # that a refused caller is asked to wait
+LARGE_SHARE = 0.75  # of the bound, for large messages: they take long, and small ones go on
 
 
 class HeldBytes:
@@ -17,36 +18,63 @@ class HeldBytes:
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self.held = 0
-        self._waiting: deque[asyncio.Event] = deque()
+        self.of_large = max(
+            int(LARGE_SHARE * limit), 1
+        )  # past it, no further large message is received
+        self.held = 0  # of whole messages, and for those that are expected
+        self.arriving = 0  # that came of other messages, as last seen
+        self._waiting: dict[int, deque[asyncio.Event]] = {limit: deque(), self.of_large: deque()}
+
+    @property
+    def total(self) -> int:
+        """The bytes that are held and that have come."""
+        return self.held + self.arriving
 
     @property
     def full(self) -> bool:
         """Whether no further message is received."""
-        return self.held >= self.limit
+        return self.total >= self.limit
+
+    @property
+    def past_large(self) -> bool:
+        """Whether not even the large messages that come already may all come to their end."""
+        return self.total > self.of_large
+
+    def fits(self, size: int) -> bool:
+        """Return whether a large message that has come may be held; the largest, beside little."""
+        return self.total + size <= self.of_large or self.total <= self.of_large // 2
+
+    @property
+    def why(self) -> str:
+        """Why no further message is received."""
+        return (
+            f"{self.total:,} bytes of requests and responses are held; at most {self.limit:,} are "
+            f"allowed, {self.of_large:,} of large ones; retry in {RETRY_SECONDS:g} s"
+        )
 
     def overloaded(self) -> Overloaded:
-        """Return why no further message is received."""
-        return Overloaded(
-            f"{self.held:,} bytes of requests and responses are held; "
-            f"at most {self.limit:,} are allowed; retry in {RETRY_SECONDS:g} s",
-            RETRY_SECONDS,
-        )
+        """Return the error for a message that is not received."""
+        return Overloaded(self.why, RETRY_SECONDS)
 
     def hold(self, size: int) -> "Hold":
         """Count a message until it is released."""
         return Hold(self, size)
 
-    async def room(self) -> None:
-        """Wait until a further message may be received; first come, first served."""
-        turn = asyncio.Event()
-        self._waiting.append(turn)
+    async def room(self, large: bool = False) -> None:
+        """Wait until a further message may be received; first come, first served.
+
+        Args:
+            large: whether it may be a large one.
+        """
+        limit = self.of_large if large else self.limit
+        turn, waiting = asyncio.Event(), self._waiting[limit]
+        waiting.append(turn)
         try:
-            while self.full or self._waiting[0] is not turn:
+            while self.total >= limit or waiting[0] is not turn:
                 turn.clear()
                 await turn.wait()
         finally:
-            self._waiting.remove(turn)
+            waiting.remove(turn)
             self._wake()
 
     def add(self, size: int) -> None:
@@ -54,9 +82,15 @@ class HeldBytes:
         self.held += size
         self._wake()
 
+    def arrive(self, size: int) -> None:
+        """Count what has come of messages that are not whole, in place of what was counted."""
+        self.arriving = size
+        self._wake()
+
     def _wake(self) -> None:
-        if self._waiting and not self.full:
-            self._waiting[0].set()
+        for limit, waiting in self._waiting.items():
+            if waiting and self.total < limit:
+                waiting[0].set()
 
 
 class Hold:

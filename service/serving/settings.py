@@ -118,7 +118,8 @@ class Settings(BaseSettings):
         int,
         Field(
             ge=1,
-            description="Requests and responses held in all calls; past it, none is received.",
+            description="Requests and responses held or arriving in all calls, large ones up to "
+            "three quarters of it; past it, none is received.",
         ),
     ] = 128 * 2**20
     max_slow_messages: Annotated[

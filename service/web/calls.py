@@ -23,6 +23,7 @@ from service.workers.framing import Work
 
 TIMEOUT = "connect-timeout-ms"  # the header of the Connect protocol
 MAX_TIMEOUT_DIGITS = 10  # as the protocol has it
+LARGE_BYTES = 2**18  # of copies: a body that the bound for large ones is for
 COPIES = 3  # of a body that are in memory at once while it becomes a message
 
 Respond = Callable[[Call, str, bytes], Awaitable[Response]]
@@ -53,14 +54,18 @@ class Calls:
             request: that it is.
             method: its name in logs and metrics.
             media_types: that its body may be of; `image/*` is all of them, an empty one is none.
-            work: answers it, given the media type and the body.
+            work: answers it, given the media type and the body, which it alone holds.
             failed: answers with an error.
         """
         observer = self.backend.observer
         try:
             self._admit(request.headers)
             media_type = media_type_of(request.headers, media_types)
-            body = await request.body()
+            # Not `request.body()`, which the request would keep.
+            body = [b"".join([part async for part in request.stream()])]
+            size = COPIES * len(body[0])
+            if size > LARGE_BYTES and not self.backend.held.fits(size):
+                raise self.backend.held.overloaded()
         except Overloaded as error:
             observer.shed(method, error)
             return failed(error.with_traceback(None))
@@ -70,11 +75,11 @@ class Calls:
         except DigitstripError as error:
             observer.refused(method, error.code, error.reason)
             return failed(error.with_traceback(None))
-        hold = self.backend.held.hold(COPIES * len(body))
+        hold = request.state.hold = self.backend.held.hold(size)
         try:
             with observer.call(method, request.headers) as call:
                 try:
-                    response = await work(call, media_type, body)
+                    response = await work(call, media_type, body.pop())
                 except DigitstripError as error:
                     call.code = error.code
                     response = failed(error.with_traceback(None))
@@ -88,10 +93,13 @@ class Calls:
     ) -> Answer:
         """Return the answer to a serialized request, unless the caller leaves before.
 
+        The caller holds nothing else of the body by now.
+
         Raises:
             DigitstripError: there is none.
         """
         seconds = timeout_of(request.headers)
+        request.state.hold.resize(len(message))
         working = asyncio.create_task(self.backend.recognize(call, message, seconds, work=work))
         leaving = asyncio.create_task(_left(request))
         try:

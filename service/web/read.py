@@ -46,11 +46,11 @@ def read_route(calls: Calls) -> Route:
             content_type = request.headers.get("content-type", "")
             upload = await beside(len(body), upload_of, media_type, content_type, body)
             del body
+            name = upload.name or UNNAMED
             message = to_request(upload.content, page, **options).SerializeToString()
+            del upload
             answer = await calls.recognize(request, call, message)
-            return await beside(
-                len(answer.response), _answered, upload.name or UNNAMED, page, answer
-            )
+            return await beside(len(answer.response), _answered, name, page, answer)
 
         return await calls.serve(request, "read", (*MEDIA_TYPES, *UNDECLARED), work, _failed)
 

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+from collections import deque
 from typing import Protocol, cast
 
 from service.errors import WorkerDied, of_reason
@@ -14,6 +15,7 @@ from service.workers.worker_config import WorkerConfig, to_frame
 
 STDIN = 0
 START_SECONDS = 60
+PIECE_BYTES = 256 * 1024  # written at once: asyncio copies what the pipe does not take
 
 
 class Owner(Protocol):
@@ -45,6 +47,8 @@ class WorkerProcess(asyncio.SubprocessProtocol):
         self.described = pb.GetModelResponse()
         self._owner = owner
         self._frames = Frames()
+        self._unwritten: deque[memoryview] = deque()
+        self._can_write = True
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._timer: asyncio.TimerHandle | None = None
         self._processes: set[WorkerProcess] = set()
@@ -123,6 +127,15 @@ class WorkerProcess(asyncio.SubprocessProtocol):
         self._transport = cast(asyncio.SubprocessTransport, transport)
         self._stdin = cast(asyncio.WriteTransport, self._transport.get_pipe_transport(STDIN))
 
+    def pause_writing(self) -> None:
+        """Write no more until the worker has read."""
+        self._can_write = False
+
+    def resume_writing(self) -> None:
+        """Write what is left."""
+        self._can_write = True
+        self._write_on()
+
     def pipe_data_received(self, fd: int, data: bytes) -> None:
         """Receive a piece of the worker's answers."""
         try:
@@ -149,6 +162,7 @@ class WorkerProcess(asyncio.SubprocessProtocol):
         """Handle the end of the process, after everything that it wrote."""
         self.status = self._transport.get_returncode()
         self._transport.close()
+        self._unwritten.clear()
         self._stop_timer()
         if not self._ready.done():
             self._ready.set_exception(
@@ -168,8 +182,15 @@ class WorkerProcess(asyncio.SubprocessProtocol):
             self._ready.set_result(None)
 
     def _write(self, head: Head, body: bytes) -> None:
-        for piece in pack(head, body):
-            self._stdin.write(piece)
+        self._unwritten.extend(map(memoryview, pack(head, body)))
+        self._write_on()
+
+    def _write_on(self) -> None:
+        while self._unwritten and self._can_write:
+            piece = self._unwritten.popleft()
+            if len(piece) > PIECE_BYTES:
+                self._unwritten.appendleft(piece[PIECE_BYTES:])
+            self._stdin.write(piece[:PIECE_BYTES])
 
     def _end_overdue(self) -> None:
         if self.job is not None:

@@ -216,12 +216,46 @@ def test_of_too_many_streams_that_stop_in_a_message_the_oldest_are_refused(start
         assert not any(connection.until_ended(0.5) for connection in opened[3:])
 
 
+def test_of_messages_that_are_too_large_together_the_oldest_is_refused_while_it_arrives(
+    start_service,
+):
+    server = start_service(
+        DIGITSTRIP_WORKERS="1",
+        DIGITSTRIP_MAX_HELD_BYTES=str(7 * MIB),
+        DIGITSTRIP_RECEIVE_SECONDS="300",
+    )
+    with ExitStack() as stack:
+        opened = [stack.enter_context(closing(Connection(server.address))) for _ in range(3)]
+        for connection in opened:
+            connection.listen(1)
+            connection.open(RECOGNIZE)
+            assert connection.send(bytes(2 * MIB), declared=3 * MIB, seconds=20) > MIB
+        assert opened[0].until_ended(20)
+        assert b"bytes of requests and responses are held" in opened[0].trailers
+        assert not any(connection.until_ended(0.5) for connection in opened[1:])
+
+
+def test_few_streams_at_once_receive_a_first_message(start_service):
+    server = start_service(DIGITSTRIP_WORKERS="1")
+
+    def held_back():  # not where a busy machine is late to send
+        with ExitStack() as stack:
+            opened = [stack.enter_context(closing(Connection(server.address))) for _ in range(3)]
+            for connection in opened:
+                connection.listen(1)
+                connection.open(STREAM)
+                taken = connection.send(bytes(MIB), declared=2 * MIB, seconds=1)
+            return taken <= UNREAD_BYTES
+
+    until(held_back)
+
+
 def test_what_a_stream_is_about_to_receive_counts_toward_the_bound(tmp_path):
     message = pb.RecognizeStreamRequest(
-        id="1", request=pb.RecognizeRequest(image=pb.Image(encoded=large_image(bytes(8 * MIB))))
+        id="1", request=pb.RecognizeRequest(image=pb.Image(encoded=large_image(bytes(3 * MIB))))
     ).SerializeToString()
-    begun = message + struct.pack(">BI", 0, len(message)) + message[: 4 * MIB]
-    server = Observed(tmp_path / "log", DIGITSTRIP_MAX_HELD_BYTES=str(8 * MIB))
+    begun = message + struct.pack(">BI", 0, len(message)) + message[: 2 * MIB]
+    server = Observed(tmp_path / "log", DIGITSTRIP_MAX_HELD_BYTES=str(3 * MIB))
 
     def held_back():  # not where a busy machine is late to send what was begun
         with ExitStack() as stack:
@@ -231,12 +265,12 @@ def test_what_a_stream_is_about_to_receive_counts_toward_the_bound(tmp_path):
             for connection in (first, second):
                 connection.listen(1)
             first.open(STREAM)
-            assert first.send(begun, declared=len(message), seconds=5) == len(begun) + 5
+            assert first.send(begun, declared=len(message), seconds=30) == len(begun) + 5
             second.open(STREAM)
             return second.send(bytes(MIB), declared=MIB, seconds=1) <= UNREAD_BYTES
 
     try:
-        until(held_back)
+        until(held_back, 90)
         until(lambda: server.figures("held_bytes") == 0)
     finally:
         assert server.stop()[0] == 0

@@ -12,6 +12,7 @@ import json
 import random
 import signal
 import statistics
+import subprocess
 import sys
 import time
 from collections import Counter
@@ -96,7 +97,7 @@ def run(
         except OSError:  # it is no more; its status says why
             figures = {}
     finally:
-        status, _ = server.stop()
+        status = stopped(server)
     outcome = {
         "seconds": seconds,
         "status": status,
@@ -116,6 +117,16 @@ def run(
         with group:
             outcome |= {"killed": group.killed, "peak_mib": (group.peak or 0) >> 20}
     return outcome
+
+
+def stopped(server):
+    """The exit status of a server that is asked to end, or None if it did not within a minute."""
+    try:
+        return server.stop()[0]
+    except subprocess.TimeoutExpired:
+        server.process.kill()
+        server.process.wait()
+        return None
 
 
 def capacity(server):

@@ -140,8 +140,8 @@ class Live(Collector):
         yield CounterMetricFamily(f"{PREFIX}worker_deaths", "Workers that died.", self.pool.deaths)
         yield GaugeMetricFamily(
             f"{PREFIX}held_bytes",
-            "Bytes of requests and responses that are held.",
-            self.held.held,
+            "Bytes of requests and responses that are held or arriving.",
+            self.held.total,
         )
         yield GaugeMetricFamily(
             f"{PREFIX}slow_messages",

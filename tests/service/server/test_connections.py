@@ -39,6 +39,17 @@ def test_what_came_in_part_is_what_came_less_what_is_whole(connection):
     assert connections.in_part(peer) is None
 
 
+def test_what_messages_are_overestimated_by_hides_nothing_that_comes_later(connection):
+    theirs, _, peer = connection
+    connections = Connections()
+    connections.wait(peer)
+    for _ in range(100):
+        connections.received(peer, 1000)  # more than came
+        assert connections.in_part(peer) == 0
+    theirs.sendall(bytes(5000))
+    until(lambda: connections.in_part(peer) == 5000)
+
+
 def test_a_peer_that_is_none_is_not_known():
     connections = Connections()
     for peer in ("ipv4:192.0.2.1:1", "unix:/nowhere", "", "ipv6:%5B::1%5D:1"):
