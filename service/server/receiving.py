@@ -390,7 +390,15 @@ async def to_its_end(operation: Awaitable[Result]) -> Result:
     What gRPC received, or was to send, is freed by who awaits it: where nobody does any more, it
     stays for good (in grpcio 1.85.1), as of each caller who leaves as a message is becoming whole.
     """
-    return await asyncio.shield(operation)
+    going = asyncio.ensure_future(operation)
+    going.add_done_callback(_seen)
+    return await asyncio.shield(going)
+
+
+def _seen(operation: asyncio.Future[Any]) -> None:
+    """Take an error as seen, or asyncio would log those of calls that have ended."""
+    if not operation.cancelled():
+        operation.exception()
 
 
 async def _respond(responses: Any, context: grpc.aio.ServicerContext) -> None:  # noqa: ANN401 - as above
