@@ -20,6 +20,7 @@ from structlog.typing import EventDict
 MOST_WAITING = 10_000  # lines, until which none is lost
 SECONDS = 0.1  # from one writing to the next
 LOGGER = logging.getLogger("service")
+LOGGERS = (LOGGER, logging.getLogger("asyncio"))  # whose lines may not hold up the event loop
 
 
 class LogFormat(StrEnum):
@@ -32,19 +33,21 @@ class LogFormat(StrEnum):
 
 @contextmanager
 def logging_to_stderr(format_: LogFormat) -> Iterator["Lines"]:
-    """Write what the service logs to stderr while this lasts; yields what counts lost lines."""
+    """Write what the service logs to stderr while this lasts; yields what counts lost lines.
+
+    With the format `none`, that is warnings and errors alone.
+    """
     lines = Lines(sys.stderr)
-    if format_ is LogFormat.NONE:
-        yield lines
-        return
     lines.setFormatter(_formatter(format_))
-    LOGGER.addHandler(lines)
-    LOGGER.setLevel(logging.INFO)
+    LOGGER.setLevel(logging.WARNING if format_ is LogFormat.NONE else logging.INFO)
+    for logger in LOGGERS:
+        logger.addHandler(lines)
     lines.start()
     try:
         yield lines
     finally:
-        LOGGER.removeHandler(lines)
+        for logger in LOGGERS:
+            logger.removeHandler(lines)
         lines.stop()
 
 

@@ -1,6 +1,9 @@
+import io
 import logging
 import re
 import subprocess
+import sys
+import threading
 
 import grpc
 import pytest
@@ -129,6 +132,23 @@ def test_nothing_is_logged_where_nothing_is_wanted(start_service):
         RecognizerServiceStub(channel).Recognize(REQUEST)
     _, said = server.stop()
     assert not [line for line in said.splitlines() if "event=image" in line]
+
+
+@pytest.mark.parametrize("format_", LogFormat)
+@pytest.mark.parametrize("name", ["asyncio", "service.of.a.test"])
+def test_no_line_is_written_by_the_thread_that_serves(monkeypatch, format_, name):
+    written = []
+
+    class Stream(io.StringIO):
+        def write(self, text):
+            written.append((threading.current_thread().name, text))
+            return len(text)
+
+    monkeypatch.setattr(sys, "stderr", Stream())
+    with logging_to_stderr(format_):
+        logging.getLogger(name).error("never retrieved")
+    assert {thread for thread, _ in written} == {"log"}
+    assert "never retrieved" in "".join(text for _, text in written)
 
 
 def test_a_line_says_when_it_happened_not_when_it_was_written(capsys):
