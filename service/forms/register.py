@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from service.forms.marks import arrangements, markers
+from service.forms.outline import outlines
 from service.forms.page_print import Found, Keypoints, Print, work_scale
 from service.forms.places import Box, Matrix, Points, Warp, terms
 from service.forms.template import Form, FormField
@@ -127,6 +128,11 @@ def _ways(small: Gray, form: Form, printed: Print) -> Iterator[Matrix]:
         matrix = printed.homography(small, kind)
         if matrix is not None:
             yield matrix
+    # Print that repeats itself has few keypoints that look like no other. What the page's edges
+    # say is checked by the print, as all else is.
+    page = Box(0, 0, *printed.size).corners
+    for corners in outlines(small):
+        yield _homography(page, corners)
 
 
 def _whole(size: tuple[float, float], image: tuple[int, int], turn: int) -> Matrix:
