@@ -16,6 +16,7 @@ import numpy as np
 
 from service.recognition.ink_account.edges import cut_off
 from service.recognition.ink_account.marks import (
+    apart,
     between,
     blots,
     dashes,
@@ -93,6 +94,7 @@ def account(
     strange &= ~rules
     strange |= solid | slashes(ink, digits) | ticks(ink, digits)
     strange |= parentheses(ink, digits) | hairlines(ink, digits) | misfits(ink, digits)
+    strange |= apart(ink, digits)
     for number in signs:
         strange &= ~between(ink, number)
     # A dash ends many an amount, and is no digit. So does `/-`, whose slash looks like a 1.

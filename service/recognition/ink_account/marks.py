@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from service.recognition.ink_account.page_ink import PageInk, Which
-from service.recognition.ink_account.strokes import holes, is_straight
+from service.recognition.ink_account.strokes import holes, is_ruled, is_straight
 from service.recognition.normalize.ink_mask import Mask, connected, stroke_width
 
 THIN = 0.25  # shorter side of what is left of a printed line, at most
@@ -27,6 +27,9 @@ JUTS = 0.1  # what it juts out above and below that ink, the same
 WIDE = 0.6  # width of an image, in its heights, from which a stroke over all of one is a fold
 FEWEST = 2  # others that a hairline at a string's end is compared with, at least
 THINNER = 0.9  # stroke of the thinnest other one, that a hairline is thick at most
+RULED_THIN = 0.92  # the others' usual stroke, that a ruled one is thick at most
+APART, APART_OTHERS = 0.55, 3.0  # paper before what stands apart, at least, and in other gaps
+LEAST_GAP = 0.05  # of those, at least
 
 HIGHER = 1.1  # height of a parenthesis, at least, in heights of the digits
 BULGE = 0.09  # by which the middle half of its stroke lies off its chord, in its heights, at least
@@ -134,8 +137,8 @@ def slashes(ink: PageInk, digits: str) -> Which:
 def hairlines(ink: PageInk, digits: str) -> Which:
     """Return which components, read as the first digit or the last, a 1, another pen drew.
 
-    They are far thinner than all others, and thinner than the thinnest: slashes, parentheses,
-    staples.
+    They are far thinner than all others, and thinner than the thinnest, or a little thinner and as
+    straight and even as if ruled: slashes, parentheses, staples.
     """
     found = np.zeros(len(ink.area), np.bool_)
     row = np.flatnonzero(ink.theirs & ink.counts)
@@ -143,11 +146,37 @@ def hairlines(ink: PageInk, digits: str) -> Which:
         return found
     ends = {int(row[ink.left[row].argmin()]), int(row[ink.right[row].argmax()])}
     ones = ends.intersection(_ones(ink, digits))
-    others = [stroke_width(ink.ink_of(which)) for which in row.tolist() if which not in ones]
-    if ones and len(others) >= FEWEST:
+    inks = [ink.ink_of(which) for which in row.tolist() if which not in ones]
+    if ones and len(inks) >= FEWEST:
+        others = [stroke_width(each) for each in inks]
         limit = min(HAIR * float(np.median(others)), THINNER * min(others))
+        ruled = RULED_THIN * float(np.median([_thick(each) for each in inks]))
         for which in ones:
-            found[which] = stroke_width(ink.ink_of(which)) <= limit
+            own = ink.ink_of(which)
+            found[which] = stroke_width(own) <= limit or (_thick(own) <= ruled and is_ruled(own))
+    return found
+
+
+def _thick(own: Mask) -> float:
+    """Return how wide strokes of ink in its box are, also those along the box's edges, pixels."""
+    return stroke_width(np.pad(own, 1))
+
+
+def apart(ink: PageInk, digits: str) -> Which:
+    """Return which component, read as the first digit or the last, a 1, stands far from the others.
+
+    A slash, a staple or a letter beside digits looks like a 1. Its place tells it.
+    """
+    found = np.zeros(len(ink.area), np.bool_)
+    row = np.flatnonzero(ink.theirs & ink.counts)
+    if len(row) < 1 + FEWEST or "1" not in (digits[0], digits[-1]):
+        return found
+    ones = set(_ones(ink, digits))
+    row = row[np.argsort(ink.left[row], kind="stable")]
+    gaps = (ink.left[row][1:] - np.maximum.accumulate(ink.right[row])[:-1]) / ink.unit
+    for place, gap, others in ((0, gaps[0], gaps[1:]), (-1, gaps[-1], gaps[:-1])):
+        if gap >= max(APART, APART_OTHERS * max(float(others.max()), LEAST_GAP)):
+            found[row[place]] = int(row[place]) in ones
     return found
 
 

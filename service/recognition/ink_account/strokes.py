@@ -2,6 +2,7 @@
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from service.recognition.normalize.ink_mask import Mask
 
@@ -13,8 +14,23 @@ SWAY = 0.04  # of the band's height, by which a stroke through ink may lie off t
 INKED = 0.97  # share of that line that has ink, at least
 EITHER = 0.2  # share of the ink on either side of that stroke, at least
 
+# Of the band's height: that the ends of an even stroke are high, at most; what is at least free of
+# other ink at either end; how high that may be, and how far off the line; and by how much its
+# thickness may vary there.
+HIGH_END, FREE, FREE_HIGH, FREE_SWAY, UNEVEN = 0.2, 0.03, 0.16, 0.06, 0.03
+FREE_THICK = 1.6  # thicknesses of the stroke, that is as well
+
 # Of a frame: width of a line, at most, its own, at least, and the share of a line that has ink.
 SIDE, WIDE, LINED = 0.08, 0.4, 0.75
+
+# Of two level strokes, one above the other, of the band's height: how much of their ends is looked
+# at, how far those at the left lie off those at the right, how far they lie apart, at most; and the
+# share of columns that hold the two and nothing else, at least.
+PAIR, PAIR_LEVEL, PAIR_APART, PAIRED = 0.05, 0.1, 0.4, 0.7
+
+# Of a ruled stroke, of its height: spread of its middle off a straight line and of its width, at
+# most; its ends, that are not looked at; and how many pixels high it must be.
+RULED, RULED_WIDTH, RULED_ENDS, LEAST_RULED = 0.012, 0.015, 0.08, 12
 
 ROUND = 0.95  # share of a circle that has ink, at least
 OFF_ROUND = 0.05  # of its diameter, by which that ink may lie off it
@@ -42,17 +58,122 @@ def goes_through(own: Mask, unit: float) -> bool:
         own: (height, width) connected ink, in its box.
         unit: height of the text's band, pixels.
     """
-    end, sway = max(round(ENDS * unit), 1), max(round(SWAY * unit), 1)
-    ends = [np.flatnonzero(columns.any(axis=1)) for columns in (own[:, :end], own[:, -end:])]
+    ends = _ends(own, unit)
     if max(int(np.ptp(each)) for each in ends) > max(NARROW * unit, NARROW_PIXELS):
         return False
+    return _either_side(own, unit, ends) >= EITHER
+
+
+def even_stroke(own: Mask, unit: float, either: float) -> float | None:
+    """Measure an even straight stroke from the left end of ink to its right one, with both free.
+
+    A ruler or a quick hand draws it through a digit; the digit's own strokes end in others, and
+    swell and taper.
+
+    Args:
+        own: (height, width) connected ink, in its box.
+        unit: height of the text's band, pixels.
+        either: share of the ink that lies on either side of it, at least.
+
+    Returns:
+        Its thickness in pixels; None where there is no such stroke.
+    """
+    ends = _ends(own, unit)
+    if max(int(np.ptp(each)) + 1 for each in ends) > HIGH_END * unit:
+        return None
+    if _either_side(own, unit, ends) < either:
+        return None
+    near = 2 * max(round(ENDS * unit), 1)
+    thick = float(np.median(own[:, np.r_[:near, -near:0]].sum(axis=0)))
+    first = own.argmax(axis=0)
+    high = len(own) - own[::-1].argmax(axis=0) - first
+    off = first + (high - 1) / 2 - _between(ends, own.shape[1])
+    free = high <= max(FREE_HIGH * unit, FREE_THICK * thick + 1)
+    free &= np.abs(off) <= max(FREE_SWAY * unit, 2)
+    if free.all():
+        return None
+    left, right = int(free.argmin()), int(free[::-1].argmin())
+    if min(left, right) < FREE * unit:
+        return None
+    uneven = float(np.concatenate([high[:left], high[len(high) - right :]]).std())
+    return thick if uneven <= UNEVEN * unit else None
+
+
+def ends_in_pairs(own: Mask, unit: float) -> bool:
+    """Tell ink that ends at its left and at its right in the same two level strokes.
+
+    Args:
+        own: (height, width) connected ink, in its box.
+        unit: height of the text's band, pixels.
+    """
+    near = max(round(PAIR * unit), 2)
+    if own.shape[1] < 4 * near:
+        return False
+    left, right = _pair(own[:, 1 : 1 + near]), _pair(own[:, -1 - near : -1])
+    if left is None or right is None:
+        return False
+    off = max(abs(left[0] - right[0]), abs(left[1] - right[1]))
+    apart = max(left[1] - left[0], right[1] - right[0])
+    return bool(off <= PAIR_LEVEL * unit and apart <= PAIR_APART * unit)
+
+
+def _pair(columns: Mask) -> tuple[float, float] | None:
+    """Return the middles of the upper and the lower stroke of columns that hold two, rows."""
+    edges = np.diff(np.pad(columns, ((1, 1), (0, 0))).view(np.int8), axis=0)
+    two = np.count_nonzero(edges == 1, axis=0) == 2
+    if np.count_nonzero(two) < max(2.0, PAIRED * columns.shape[1]):
+        return None
+    rows = np.nonzero(edges[:, two].T)[1].reshape(-1, 4).mean(axis=0)  # of each column in order
+    return float(rows[:2].mean()), float(rows[2:].mean())
+
+
+def is_ruled(own: Mask) -> bool:
+    """Tell an upright or a leaning stroke that is as straight and as even as a hand hardly draws.
+
+    Args:
+        own: (height, width) connected ink, in its box.
+    """
+    height, width = own.shape
+    if height < LEAST_RULED:
+        return False
+    cut = int(RULED_ENDS * height)
+    rows = own[cut : height - cut]
+    first, last = rows.argmax(axis=1), width - rows[:, ::-1].argmax(axis=1)
+    place = np.linspace(-1, 1, len(rows))
+    middle = (first + last) / 2
+    slope = place @ (middle - middle.mean()) / (place @ place)
+    off = float((middle - middle.mean() - slope * place).std())
+    even = float((last - first).std()) <= RULED_WIDTH * height
+    return even and bool(off <= RULED * height)
+
+
+def _ends(own: Mask, unit: float) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Return the rows of connected ink at its left end and at its right one."""
+    end = max(round(ENDS * unit), 1)
+    left, right = own[:, :end], own[:, -end:]
+    return np.flatnonzero(left.any(axis=1)), np.flatnonzero(right.any(axis=1))
+
+
+def _between(
+    ends: tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]], width: int
+) -> npt.NDArray[np.float64]:
+    """Return the rows of the straight line that joins two ends, (width,)."""
+    return np.linspace(float(ends[0].mean()), float(ends[1].mean()), width)
+
+
+def _either_side(
+    own: Mask, unit: float, ends: tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]
+) -> float:
+    """Return the share of ink on that side of the line of its ends that has less of it.
+
+    It is 0 where the line has breaks.
+    """
+    sway = max(round(SWAY * unit), 1)
     rows, columns = np.nonzero(own)
-    first, last = (float(each.mean()) for each in ends)
-    line = np.rint(np.linspace(first, last, own.shape[1])).astype(np.intp)
-    below = rows - line[columns]
-    inked = len(np.unique(columns[np.abs(below) <= sway]))
-    sides = np.count_nonzero(below < -sway), np.count_nonzero(below > sway)
-    return bool(inked >= INKED * own.shape[1] and min(sides) >= EITHER * len(rows))
+    below = rows - np.rint(_between(ends, own.shape[1])).astype(np.intp)[columns]
+    if len(np.unique(columns[np.abs(below) <= sway])) < INKED * own.shape[1]:
+        return 0.0
+    return min(np.count_nonzero(below < -sway), np.count_nonzero(below > sway)) / len(rows)
 
 
 def holes(own: Mask) -> int:

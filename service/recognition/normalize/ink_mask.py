@@ -13,6 +13,9 @@ LEAST_CONTRAST = 12  # gray levels between ink and paper, below which no ink is 
 TRACE = 2.0  # gray levels of smoothed ink, from which a page without ink is not blank, either
 ABOVE_NOISE = 8.0  # standard deviations of smoothed noise, the same
 STROKES = 0.005  # of a page's area, that traces cover at least
+# Of traces that hang together over a good part of the height, as noise does not: the same, their
+# height as a share of the page's, and in widths over which the noise is smoothed, at least.
+ABOVE_IN_SHAPE, SHAPE, SHAPE_SIDES = 4.0, 0.25, 3
 
 Mask = npt.NDArray[np.bool_]  # (height, width)
 Labels = npt.NDArray[np.integer]  # (height, width) numbers of components
@@ -114,5 +117,9 @@ def _has_traces(ink: Gray) -> bool:
     smooth = cv2.blur(above, (side, side), borderType=cv2.BORDER_CONSTANT)
     low, median, high = np.quantile(smooth, [0.16, 0.5, 1 - STROKES]).tolist()
     noise = max(1.4826 * float(np.median(np.abs(above - smooth))) / side, median - low)
-    peak = high - median
-    return bool(peak >= max(TRACE, ABOVE_NOISE * noise))
+    if high - median >= max(TRACE, ABOVE_NOISE * noise):
+        return True
+    shapes = smooth >= median + max(TRACE, ABOVE_IN_SHAPE * noise)
+    _, stats = connected(shapes.view(np.uint8))
+    tall = int(stats[1:, cv2.CC_STAT_HEIGHT].max(initial=0))
+    return bool(tall >= max(SHAPE * len(ink), SHAPE_SIDES * side))
