@@ -186,7 +186,8 @@ class WorkerProcess(asyncio.SubprocessProtocol):
         self._write_on()
 
     def _write_on(self) -> None:
-        while self._unwritten and self._can_write:
+        # A pipe that is closed takes each piece, and asyncio logs them.
+        while self._unwritten and self._can_write and not self._stdin.is_closing():
             piece = self._unwritten.popleft()
             if len(piece) > PIECE_BYTES:
                 self._unwritten.appendleft(piece[PIECE_BYTES:])

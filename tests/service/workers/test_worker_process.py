@@ -13,6 +13,10 @@ class FullPipe:
     def __init__(self, worker):
         self.worker = worker
         self.written = []
+        self.closed = False
+
+    def is_closing(self):
+        return self.closed
 
     def write(self, piece):
         self.written.append(bytes(piece))
@@ -33,3 +37,13 @@ async def test_of_a_request_no_more_is_copied_than_a_piece_until_the_worker_has_
         assert len(pipe.written) == pieces + 1
     assert b"".join(pipe.written) == b"".join(pack({}, body))
     assert max(map(len, pipe.written)) <= PIECE_BYTES
+
+
+@in_a_loop
+async def test_nothing_is_written_to_a_worker_that_has_closed_its_pipe():
+    worker = WorkerProcess(owner=None)
+    worker._stdin = pipe = FullPipe(worker)
+    worker._write({}, bytes(4 * PIECE_BYTES))
+    pieces, pipe.closed = len(pipe.written), True
+    worker.resume_writing()
+    assert len(pipe.written) == pieces
