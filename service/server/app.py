@@ -153,8 +153,8 @@ class Server:
         self._run(give_back(lambda: self.backend.held.total))
         if settings.watch_model:
             files = settings.model_files
-            self._run(self._watch(lambda: stamp(files), self.reload))
-            self._run(self._watch(self.forms.stamp, self.reload_forms))
+            self._run(watch(lambda: stamp(files), self.reload))
+            self._run(watch(self.forms.stamp, self.reload_forms))
         return self.port
 
     async def stop(self) -> None:
@@ -235,18 +235,6 @@ class Server:
                 return isinstance(error, BadForm)
             logger.info("forms reloaded", extra={"forms": len(self.forms.listed.forms)})
             return True
-
-    async def _watch(
-        self, look: Callable[[], Stamp], reload: Callable[[], Awaitable[bool]]
-    ) -> None:
-        """Reload whenever what is looked at has changed."""
-        known = look()
-        while True:
-            await asyncio.sleep(WATCH_SECONDS)
-            if (seen := look()) != known:
-                await asyncio.sleep(WATCH_SECONDS)  # until it is written to its end
-                if look() == seen and await reload():
-                    known = seen  # what could not be read is read again
 
     def _interceptors(self) -> list[grpc.aio.ServerInterceptor]:
         shedders = [
@@ -373,3 +361,19 @@ async def serve(
     ready(server)
     await stopping
     await server.stop()
+
+
+async def watch(look: Callable[[], Stamp], reload: Callable[[], Awaitable[bool]]) -> None:
+    """Reload whenever files have changed, until cancelled; what could not be read is read again.
+
+    Args:
+        look: returns the files' stamp.
+        reload: reads them, and returns whether that worked.
+    """
+    known = look()
+    while True:
+        await asyncio.sleep(WATCH_SECONDS)
+        if (seen := look()) != known:
+            await asyncio.sleep(WATCH_SECONDS)  # until it is written to its end
+            if look() == seen and await reload():
+                known = seen

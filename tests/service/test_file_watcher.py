@@ -91,15 +91,11 @@ async def test_a_model_that_could_not_be_read_when_it_changed_is_read_again(tmp_
     path.write_bytes(b"old")
     outcomes, loaded = [False, False, True], []
 
-    class Server:
-        class settings:  # noqa: N801 - as the server's attribute
-            model_files = (path,)
+    async def reload():
+        loaded.append(outcomes.pop(0))
+        return loaded[-1]
 
-        async def reload(self):
-            loaded.append(outcomes.pop(0))
-            return loaded[-1]
-
-    watching = asyncio.create_task(app.Server._watch_model(Server()))
+    watching = asyncio.create_task(app.watch(lambda: stamp([path]), reload))
     await asyncio.sleep(0.05)
     path.write_bytes(b"new one")
     while outcomes:
