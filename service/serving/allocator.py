@@ -1,4 +1,4 @@
-"""glibc's allocator, told to give back what large messages took.
+"""glibc's allocator, set to give back what large messages took.
 
 By default a freed block of some megabytes raises the size from which blocks have mappings of their
 own, so that later ones lie in heaps, and what is freed between small blocks stays with the process:
