@@ -121,8 +121,8 @@ class Print:
         """
         if len(self.places) < FEWEST_PATCHES:
             raise BadForm(
-                f"reference: {len(self.places)} places of its print, outside the fields, can be "
-                f"distinguished from what is around them; at least {FEWEST_PATCHES} are needed. Print "
+                f"reference: {len(self.places)} places of its print, outside the fields, are "
+                f"unlike what is around them; at least {FEWEST_PATCHES} are needed. Print "
                 "titles, labels or marks, or register by ArUco markers without a reference",
                 "form.reference",
             )
