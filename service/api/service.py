@@ -64,8 +64,8 @@ class RecognitionService:
     def recognize_lines(self, request: pb.RecognizeRequest) -> list[RecognizedLine]:
         """Recognize each line of ink of a page, top to bottom; a page without any is one line.
 
-        A line is read as an image of its own: the page's rows around it. Its response is in pixels
-        of the page nevertheless.
+        A line is read as an image of its own: the page's rows nearest to it. Its response is in
+        pixels of the page nevertheless.
 
         Raises:
             InputError: the image cannot be decoded within the limits, or an option is invalid.

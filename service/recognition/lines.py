@@ -11,8 +11,6 @@ from service.recognition.normalize import Box, Line
 from service.recognition.normalize.band import weighted_median
 from service.recognition.normalize.ink_mask import boxes
 
-AROUND = 0.5  # of a line's height that is read above and below it, where its neighbors leave room
-
 Numbers = npt.NDArray[np.float64]
 
 
@@ -36,6 +34,8 @@ def find_lines(line: Line) -> list[FoundLine]:
     left, top, width, height, area = found.T
     unit = weighted_median(height, area)
     tall = (height >= LINE_SIDE * unit) & (area >= LINE_AREA * unit**2)
+    if not tall.any():
+        return []
     left, top, width, height = (each[tall] for each in (left, top, width, height))
     owner = _owners(top, top + height)
     spans = []
@@ -72,11 +72,12 @@ def _in_source(line: Line, x: tuple[float, float], y: tuple[float, float]) -> Bo
 
 
 def _with_room(spans: list[Box], index: int, height: int) -> FoundLine:
-    """Return a line with the rows around it, to the middle of the gap to each neighbor at most."""
+    """Return a line with all rows that are nearer to it than to a neighbor.
+
+    So no ink of the page is lost: what is too low to be a line is accounted for in one.
+    """
     box = spans[index]
-    room = AROUND * (box.bottom - box.top)
     above = (spans[index - 1].bottom + box.top) / 2 if index else 0.0
     below = (spans[index + 1].top + box.bottom) / 2 if index + 1 < len(spans) else float(height)
-    top = max(min(above, box.top), box.top - room, 0.0)
-    bottom = min(max(below, box.bottom), box.bottom + room, float(height))
+    top, bottom = max(min(above, box.top), 0.0), min(max(below, box.bottom), float(height))
     return FoundLine(box, int(top), max(int(np.ceil(bottom)), int(top) + 1))

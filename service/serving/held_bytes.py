@@ -18,9 +18,8 @@ class HeldBytes:
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self.of_large = max(
-            int(LARGE_SHARE * limit), 1
-        )  # past it, no further large message is received
+        # Past it, no further large message is received.
+        self.of_large = max(int(LARGE_SHARE * limit), 1)
         self.held = 0  # of whole messages, and for those that are expected
         self.arriving = 0  # that came of other messages, as last seen
         self._waiting: dict[int, deque[asyncio.Event]] = {limit: deque(), self.of_large: deque()}

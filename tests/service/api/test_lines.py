@@ -2,13 +2,16 @@
 
 from itertools import pairwise
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
 from service.api.options import to_request
 from service.api.service import RecognitionService
+from service.recognition.lines import find_lines
 from service.recognition.model import ModelFiles
+from service.recognition.normalize import normalize
 from service.recognition.recognizer import Recognizer
 from tests.conftest import STRIPS
 
@@ -76,3 +79,18 @@ def test_a_page_without_ink_is_one_line_of_nothing(service):
     (line,) = service.recognize_lines(to_request(np.full((90, 300), 240, np.uint8)))
     assert line.response.text == ""
     assert (line.box.left, line.box.top, line.box.right, line.box.bottom) == (0, 0, 300, 90)
+
+
+def test_a_page_of_a_thin_stroke_alone_has_no_lines():
+    gray = np.full((200, 80), 240, np.uint8)
+    gray[20:170, 40:42] = 20
+    assert find_lines(normalize(gray)) == []
+
+
+def test_every_row_of_a_page_belongs_to_a_line():
+    gray = np.full((300, 300), 240, np.uint8)
+    for text, bottom in (("4711", 80), ("9250", 270)):
+        cv2.putText(gray, text, (40, bottom), cv2.FONT_HERSHEY_SIMPLEX, 2, 20, 4)
+    first, last = find_lines(normalize(gray))
+    assert (first.top, last.bottom) == (0, 300)
+    assert first.bottom >= last.top
