@@ -47,9 +47,9 @@ docs: .venv/all  ## derive the tables of docs/ from the code: settings, options,
 	$(BIN)/python docs/generate.py
 
 train: .venv/all  ## train both networks (DATA_DIR=, HANDS=, STRIPS= folders) and write them; interrupted, it goes on
-	$(BIN)/digitstrip-train fit runs/first $(LEARNED)
+	$(BIN)/digitstrip-train fit runs/first --epochs 20 $(LEARNED)
 	$(BIN)/digitstrip-train export runs/first runs/first.onnx
-	$(BIN)/digitstrip-train fit runs/shipped --init runs/first.onnx --strip-epochs 24 $(LEARNED) $(CUT)
+	$(BIN)/digitstrip-train fit runs/shipped --init runs/first.onnx --strip-epochs 24 --set lines.scanned=0.22 $(LEARNED) $(CUT)
 	$(BIN)/digitstrip-train export runs/shipped service/model.onnx
 	$(BIN)/digitstrip-train fit runs/second --network context $(LEARNED) $(CUT)
 	$(BIN)/digitstrip-train export runs/second service/second_reader.onnx

@@ -54,19 +54,19 @@ class SequenceConfig:
     What has no comment is as in `Config`.
     """
 
-    epochs: int = 72
+    epochs: int = 60
     steps: int = 250  # batches in an epoch
     lines: int = 40  # in a batch
-    scanned: float = 0.3  # share of a batch's lines that are scans, where there are any
-    cut: float = 0.15  # share of the others set from scans' digits, where they could be cut
+    scanned: float = 0.22  # share of a batch's lines that are scans, where there are any
+    cut: float = 0.12  # share of the others set from scans' digits, where they could be cut
     composed: float = 0.22  # share of those left that are digits set side by side, not written
     cells: float = 0.35  # share of those left that are in cells of forms
     digitized: float = 0.3  # share of those left that are strokes of a digitizer's pen
     untouched: float = 0.5  # share of composed lines whose digits are as they were found
     touching: float = 0.3  # share of composed lines with many ones, and neighbors that touch
-    windows: int = 160  # single windows in a batch, so that stage one is not forgotten
+    windows: int = 192  # single windows in a batch, so that stage one is not forgotten
     window_weight: float = 1.0  # of their loss
-    mnist: float = 0.65  # share of batches' windows, and of composed lines, of MNIST's digits alone
+    mnist: float = 0.8  # share of batches' windows, and of composed lines, of MNIST's digits alone
     held_out_lines: int = 300  # of each kind, that an epoch is judged by
 
     learning_rate: float = 1e-3
@@ -75,7 +75,7 @@ class SequenceConfig:
     weight_decay: float = 0.01
     dropout: float = 0.2
     average: float = 0.999
-    bfloat16: bool = False  # whether activations are rounded to 16 bits
+    bfloat16: bool = True  # whether activations are rounded to 16 bits
     kept: float = 0.0  # share of the weights gone on from, in the mean of those and the new ones
 
     upright: float = 1.25  # share of the line's slant that is taken away: 0 to this
@@ -97,22 +97,24 @@ class SequenceConfig:
     @classmethod
     def further(cls) -> "SequenceConfig":
         """Return the knobs for going on with a model that can read lines already."""
-        return cls(epochs=4, scanned=0.5, learning_rate=6e-4, average=0.998)
+        return cls(
+            epochs=4, scanned=0.5, windows=160, learning_rate=6e-4, average=0.998, bfloat16=False
+        )  # fmt: skip
 
     @classmethod
     def adapting(cls) -> "SequenceConfig":
         """Return the knobs for going on with what the readers agree on, without labels."""
         return cls(
             epochs=3, steps=200, lines=32, scanned=0.4, cut=0.4, windows=64, learning_rate=6e-4,
-            average=0.995, held_out_lines=100, bfloat16=True,
+            average=0.995, held_out_lines=100,
         )  # fmt: skip
 
     @classmethod
     def from_scratch(cls) -> "SequenceConfig":
         """Return the knobs for a network that learns from lines alone, without a first stage."""
         return cls(
-            epochs=88, lines=48, scanned=0.28, windows=32, window_weight=0.5, mnist=0.5,
-            learning_rate=1.5e-3, weight_decay=0.02, dropout=0.1, bfloat16=True,
+            epochs=80, lines=48, windows=64, window_weight=0.75, mnist=0.75, learning_rate=1.5e-3,
+            weight_decay=0.02, dropout=0.1,
         )  # fmt: skip
 
     def to_dict(self) -> KnobValues:
