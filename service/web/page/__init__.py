@@ -1,4 +1,4 @@
-"""The page that is served at `/`: HTML, style sheet and modules by hand, without a build step."""
+"""The pages that are served at `/` and `/form`: HTML, styles and scripts without a build."""
 
 from starlette.routing import Route
 
@@ -9,6 +9,9 @@ FILES = (
     "app.js",
     "constraints.js",
     "dom.js",
+    "editor.js",
+    "form.css",
+    "forms.js",
     "icon.svg",
     "pad.js",
     "reading.js",
@@ -16,6 +19,7 @@ FILES = (
     "sources.js",
     "strip.js",
     "style.css",
+    "toml.js",
     "words.js",
     "examples/account-small.png",
     "examples/amount-blue-ink.jpg",
@@ -28,5 +32,6 @@ FILES = (
 def page_routes() -> list[Route]:
     """Return a route for each of the page's files."""
     return resource_routes(
-        __name__, {"/": "index.html", **{f"/page/{name}": name for name in FILES}}
+        __name__,
+        {"/": "index.html", "/form": "form.html", **{f"/page/{name}": name for name in FILES}},
     )

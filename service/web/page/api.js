@@ -40,6 +40,22 @@ export async function recognize(blob, options, signal) {
   };
 }
 
+/**
+ * Read a page of a form.
+ *
+ * `form` is the part of the request that says which: a name that the server has, or a template.
+ */
+export async function recognizeForm(blob, form, { page, acceptErrors }, signal) {
+  const began = performance.now();
+  const image = { encoded: await base64(blob), page: page - 1 };
+  const rate = acceptErrors === null ? {} : { acceptedErrorRate: acceptErrors };
+  const answer = await call("RecognizeForm", { image, ...form, ...rate }, signal);
+  return { response: await answer.json(), total: performance.now() - began };
+}
+
+/** Return the forms that the server has. */
+export const listForms = async () => (await (await call("ListForms", {})).json()).forms ?? [];
+
 export const getModel = async () => (await call("GetModel", {})).json();
 
 export async function isReady() {
@@ -80,7 +96,7 @@ async function call(method, message, signal) {
   throw new Refused(answer.status, body, Number(answer.headers.get("Retry-After") ?? 0));
 }
 
-async function base64(blob) {
+export async function base64(blob) {
   const bytes = new Uint8Array(await blob.arrayBuffer());
   let binary = "";
   for (let at = 0; at < bytes.length; at += 0x8000)

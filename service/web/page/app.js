@@ -1,8 +1,9 @@
 // The page: what happens from an image to its reading, and the states on the way.
 
-import { getModel, isReady, Offline, recognize, Refused, token } from "./api.js";
+import { getModel, isReady, listForms, Offline, recognize, recognizeForm, Refused, token } from "./api.js";
 import { asParameters, markFault, offerRates, onChange, options } from "./constraints.js";
 import { $, el } from "./dom.js";
+import { formSentence, showForm } from "./forms.js";
 import { onWriting } from "./pad.js";
 import { asSentence, showReading } from "./reading.js";
 import { asCurl, asPython } from "./snippets.js";
@@ -42,10 +43,14 @@ async function readAgain() {
   const mine = (running = new AbortController());
   const slow = setTimeout(() => state("reading", "Reading …"), 120);
   try {
-    const found = await recognize(image.blob, wanted, mine.signal);
+    const form = $("form-name").value;
+    const found = form
+      ? await recognizeForm(image.blob, { formName: form }, wanted, mine.signal)
+      : await recognize(image.blob, wanted, mine.signal);
     if (mine.signal.aborted) return;
     [result, rate] = [found, wanted.acceptErrors];
-    show();
+    if (form) showPage();
+    else show();
   } catch (error) {
     if (!mine.signal.aborted) failed(error);
   } finally {
@@ -53,10 +58,22 @@ async function readAgain() {
   }
 }
 
+/** Show a page of a form. */
+function showPage() {
+  const { response } = result;
+  $("notice").hidden = $("reading").hidden = true;
+  $("form-reading").hidden = false;
+  $("fault").textContent = "";
+  $("form-reading").inert = false;
+  const unsure = (response.fields ?? []).some((field) => field.decision !== "DECISION_ACCEPT");
+  state(unsure ? "unsure" : "read", formSentence(response));
+  showForm($("form-reading"), result, image.bitmap);
+}
+
 function show() {
   const { response } = result;
   const unsure = response.decision === "DECISION_REVIEW";
-  $("notice").hidden = true;
+  $("notice").hidden = $("form-reading").hidden = true;
   $("reading").hidden = false;
   $("fault").textContent = "";
   $("reading").inert = false;
@@ -88,7 +105,7 @@ function failed(error) {
 function doubtful(text) {
   $("fault").textContent = text;
   $("notice").hidden = true;
-  $("reading").inert = true;
+  $("reading").inert = $("form-reading").inert = true;
   document.body.dataset.state = "refused";
 }
 
@@ -120,7 +137,7 @@ async function lookAgain() {
 }
 
 function notice(title, text) {
-  $("reading").hidden = true;
+  $("reading").hidden = $("form-reading").hidden = true;
   $("notice").hidden = false;
   $("notice-title").textContent = title;
   $("notice-text").textContent = text;
@@ -146,11 +163,26 @@ async function greet() {
   } catch {
     $("server").replaceChildren();
   }
+  offerForms(await listForms().catch(() => []));
+}
+
+/** Let a form be chosen, if the server has any; the choice stays if it is still there. */
+function offerForms(forms) {
+  const chosen = $("form-name").value;
+  const options = forms.map(({ name, form }) => new Option(name === form ? name : `${form} (${name})`, name));
+  $("form-name").replaceChildren(new Option("one string of digits", ""), ...options);
+  $("form-name").value = forms.some(({ name }) => name === chosen) ? chosen : "";
+  document.body.classList.toggle("as-form", Boolean($("form-name").value));
+  $("form-field").hidden = !forms.length;
 }
 
 onImage(read);
 onWriting(read);
 onChange(readAgain);
+$("form-name").addEventListener("change", () => {
+  document.body.classList.toggle("as-form", Boolean($("form-name").value));
+  readAgain();
+});
 $("retry").addEventListener("click", readAgain);
 $("whole").addEventListener("click", () => {
   whole = !whole;
@@ -173,5 +205,5 @@ for (const button of document.querySelectorAll("[data-copy]")) {
   });
 }
 new ResizeObserver(() => result && !$("reading").hidden && draw()).observe($("scroll"));
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => result && draw());
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => result && !$("reading").hidden && draw());
 greet();

@@ -1,7 +1,7 @@
 // What a person knows of the string: a form, and the options that it makes.
 
 import { $ } from "./dom.js";
-import { asRate } from "./words.js";
+import { asRate, checkOptions } from "./words.js";
 
 const LENGTH = /^(\d{1,9})(?:(-)(\d{1,9})?)?$/;
 const RATE = /^(\d+(?:\.\d*)?|\.\d+)(%?)$/;
@@ -12,6 +12,8 @@ const OF_FIELDS = {
   accepted_error_rate: "accept-errors",
   "image.page": "page",
 };
+
+$("check").replaceChildren(...checkOptions());
 
 /** Return the options, or null where a field is malformed; it is marked then. */
 export function options() {
@@ -65,7 +67,8 @@ export function offerRates(thresholds) {
   if (!rates.length) $("accept-errors").value = "";
 }
 
-const value = (id) => $(id).value.trim();
+/** Return what a field says: nothing where a form says what is known instead. */
+const value = (id) => ($(id).closest(".of-string") && $("form-name").value ? "" : $(id).value.trim());
 
 function lengthOf(text) {
   if (!text) return null;

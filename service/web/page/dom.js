@@ -10,6 +10,14 @@ export function el(name, className = "", ...children) {
   return made;
 }
 
+/** Return a new element of a drawing, with its attributes. */
+export function drawn(name, attributes = {}, ...children) {
+  const made = document.createElementNS("http://www.w3.org/2000/svg", name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, String(value));
+  made.append(...children);
+  return made;
+}
+
 /** Return a color that the style sheet names. */
 export const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 

@@ -8,6 +8,9 @@ const REASONS = {
   CUT_OFF: "Digits go on beyond an edge of the image.",
   CONSTRAINT: "The string does not satisfy what you know of it.",
   LOW_CONFIDENCE: "The confidence is too low for so few errors.",
+  MISREGISTERED: "Its place on the page is not known.",
+  BLANK: "There is no digit in it, and there must be.",
+  ON_PRINT: "A stroke may run along a printed line.",
 };
 
 const OUTCOMES = {
@@ -24,6 +27,12 @@ const CHANNELS = {
   BLUE: "blue alone",
   DROP_OUT: "the form's color removed",
 };
+
+/** Check digits: what they are called, by the schema's word. */
+const CHECKS = { luhn: "Luhn", mod97: "MOD 97-10", isbn10: "ISBN-10", isbn13: "ISBN-13", verhoeff: "Verhoeff" };
+
+/** Return the choices of a check digit, none first. */
+export const checkOptions = () => [["", "none"], ...Object.entries(CHECKS)].map(([value, name]) => new Option(name, value));
 
 /** Return a constant's word, without the name of its enum: DECISION_ACCEPT is ACCEPT. */
 export const bare = (name, prefix) => (name ?? "").replace(prefix, "");

@@ -48,3 +48,38 @@ def packages(tmp_path_factory):
     shutil.copytree(support, folder, ignore=shutil.ignore_patterns("node_modules"))
     npm_ci(folder)
     return folder
+
+
+@pytest.fixture
+def visit(browser):
+    """Open the page; at the end, it has neither failed nor called anybody else."""
+    opened = []
+
+    def visit(url, width=1280, dark=False, bypass_csp=False):
+        context = browser.new_context(
+            viewport={"width": width, "height": 800},
+            color_scheme="dark" if dark else "light",
+            reduced_motion="reduce",
+            bypass_csp=bypass_csp,
+        )
+        context.set_default_timeout(20_000)
+        page = context.new_page()
+        page.home, page.faults, page.others = url, [], []
+        page.on("pageerror", lambda error: page.faults.append(str(error)))
+        page.on("console", lambda line: page.faults.append(line.text) if of_us(line) else None)
+        page.on("dialog", lambda dialog: page.faults.append(dialog.message))
+        page.on("request", lambda asked: page.others.append(asked.url))
+        opened.append((context, page))
+        page.goto(url)
+        return page
+
+    yield visit
+    for context, page in opened:
+        assert not page.faults
+        assert not [each for each in page.others if not each.startswith((page.home, "blob:"))]
+        context.close()
+
+
+def of_us(line):
+    """Whether a line of the console is a fault; that a server refuses or is gone is none."""
+    return line.type in ("error", "warning") and "Failed to load resource" not in line.text

@@ -21,41 +21,6 @@ SETTLED = "body[data-state=read], body[data-state=unsure]"
 WIDTHS = (320, 768, 1280)
 
 
-@pytest.fixture
-def visit(browser):
-    """Open the page; at the end, it has neither failed nor called anybody else."""
-    opened = []
-
-    def visit(url, width=1280, dark=False, bypass_csp=False):
-        context = browser.new_context(
-            viewport={"width": width, "height": 800},
-            color_scheme="dark" if dark else "light",
-            reduced_motion="reduce",
-            bypass_csp=bypass_csp,
-        )
-        context.set_default_timeout(20_000)
-        page = context.new_page()
-        page.home, page.faults, page.others = url, [], []
-        page.on("pageerror", lambda error: page.faults.append(str(error)))
-        page.on("console", lambda line: page.faults.append(line.text) if of_us(line) else None)
-        page.on("dialog", lambda dialog: page.faults.append(dialog.message))
-        page.on("request", lambda asked: page.others.append(asked.url))
-        opened.append((context, page))
-        page.goto(url)
-        return page
-
-    yield visit
-    for context, page in opened:
-        assert not page.faults
-        assert not [each for each in page.others if not each.startswith((page.home, "blob:"))]
-        context.close()
-
-
-def of_us(line):
-    """Whether a line of the console is a fault; that a server refuses or is gone is none."""
-    return line.type in ("error", "warning") and "Failed to load resource" not in line.text
-
-
 def take(page, name=NAME):
     """Have an example read."""
     page.click(f'[data-example="{name}"]')
@@ -76,6 +41,7 @@ def test_every_file_of_the_page_is_served_and_no_other():
     here = {each.name for each in folder.iterdir() if each.is_file()} - {
         "__init__.py",
         "index.html",
+        "form.html",
     }
     here |= {f"examples/{each.name}" for each in folder.joinpath("examples").iterdir()}
     assert set(FILES) == here
@@ -88,8 +54,9 @@ def test_the_pages_examples_are_those_of_the_repository():
 
 
 def test_nothing_in_the_page_is_inline(web):
-    html = call(web.web, "/").body.decode()
-    assert not re.search(r"<script(?![^>]* src=)|<style| style=| on\w+=|https?:", html)
+    for path in ("/", "/form"):
+        html = call(web.web, path).body.decode()
+        assert not re.search(r"<script(?![^>]* src=)|<style| style=| on\w+=|https?:", html)
     for name in FILES:
         if name.endswith(".js"):
             code = files("service.web.page").joinpath(name).read_text()
