@@ -26,7 +26,7 @@ from service.recognition.calibration import Calibration, Threshold
 from service.recognition.model import SHIPPED_MODEL, ModelFiles, digest_of
 from service.recognition.model_metadata import Pairing
 from service.recognition.recognizer import Recognizer
-from tests.support.browser import chromium, install_axe
+from tests.support.browser import chromium
 from tests.support.npm import npm_ci
 
 ROOT = Path(__file__).parent.parent
@@ -174,9 +174,19 @@ def browser():
 
 
 @pytest.fixture(scope="session")
-def axe(tmp_path_factory):
+def packages(tmp_path_factory):
+    """A folder with the packages that tests take from npm."""
+    folder = tmp_path_factory.mktemp("npm") / "node"
+    support = ROOT / "tests" / "support" / "node"
+    shutil.copytree(support, folder, ignore=shutil.ignore_patterns("node_modules"))
+    npm_ci(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def axe(packages):
     """The script of axe-core."""
-    return install_axe(tmp_path_factory.mktemp("axe"))
+    return (packages / "node_modules" / "axe-core" / "axe.min.js").read_text("utf-8")
 
 
 @pytest.fixture

@@ -1,12 +1,10 @@
 """Debian's Chromium, driven by Playwright, and axe-core, which looks for what keeps people out."""
 
 import shutil
-import subprocess
 from contextlib import contextmanager
 
 import pytest
 
-AXE = "axe-core@4.14.1"  # of npm
 # Quiet: it opens no connection but to the page that a test is about.
 FLAGS = (
     "--no-sandbox",
@@ -30,18 +28,6 @@ def chromium():
             yield browser
         finally:
             browser.close()
-
-
-def install_axe(folder):
-    """Return axe-core's script, or skip the tests that need it."""
-    if not shutil.which("npm"):
-        pytest.skip("accessibility is tested where npm is installed")
-    quiet = ("--no-save", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier")
-    command = ["npm", "install", *quiet, "--prefix", str(folder), AXE]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
-    if ended.returncode:
-        pytest.skip("accessibility is tested where npm reaches its registry")
-    return (folder / "node_modules" / "axe-core" / "axe.min.js").read_text("utf-8")
 
 
 def violations(page, axe):

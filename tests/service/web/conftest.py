@@ -1,9 +1,6 @@
-import shutil
-
 import pytest
 
-from tests.conftest import ROOT, until
-from tests.support.npm import npm_ci
+from tests.conftest import until
 from tests.support.observed import Observed
 
 
@@ -38,16 +35,6 @@ def start_web(tmp_path):
     yield start_web
     for server in started:
         server.stop()
-
-
-@pytest.fixture(scope="session")
-def packages(tmp_path_factory):
-    """A folder with the packages that tests take from npm."""
-    folder = tmp_path_factory.mktemp("npm") / "node"
-    support = ROOT / "tests" / "support" / "node"
-    shutil.copytree(support, folder, ignore=shutil.ignore_patterns("node_modules"))
-    npm_ci(folder)
-    return folder
 
 
 @pytest.fixture

@@ -44,3 +44,46 @@ def test_the_protocols_own_client_reads_an_image_and_an_error(
     assert said["labels"][-1] == "none"
     assert said["error"]["code"] == "InvalidArgument"
     assert said["error"]["details"][0] == {"reason": "UNKNOWN_FORMAT", "domain": "digitstrip"}
+
+
+IMPORTED = ("@bufbuild/protobuf", "@connectrpc/connect", "@connectrpc/connect-web")
+
+
+def import_map(packages):
+    """Where a browser finds the modules that packages export, below /npm/."""
+    found = {}
+    for name in IMPORTED:
+        package = json.loads((packages / "node_modules" / name / "package.json").read_text())
+        for path, files in package["exports"].items():
+            found[name + path.removeprefix(".")] = f"/npm/{name}/{files['import']}"
+    return {"imports": found}
+
+
+@pytest.mark.parametrize("form", ["json", "proto"])
+def test_the_protocols_client_for_browsers_reads_an_image_and_an_error(
+    web, packages, descriptors, truths, browser, form
+):
+    html = (
+        f'<script type="importmap">{json.dumps(import_map(packages))}</script>'
+        '<script type="module" src="/npm/browser.js"></script>'
+    )
+
+    def module(route):
+        name = route.request.url.partition("/npm/")[2]
+        path = packages / (name if name == "browser.js" else f"node_modules/{name}")
+        route.fulfill(body=path.read_bytes(), content_type="text/javascript")
+
+    context = browser.new_context()
+    page = context.new_page()
+    page.route("**/npm/**", module)
+    page.route("**/client", lambda route: route.fulfill(body=html, content_type="text/html"))
+    page.goto(f"{web.web}/client")
+    page.wait_for_function("typeof window.read === 'function'")
+    said = page.evaluate(
+        "([descriptors, image, proto]) => read(descriptors, image, proto)",
+        [list(descriptors.read_bytes()), list((STRIPS / NAME).read_bytes()), form == "proto"],
+    )
+    context.close()
+    assert said["text"] == truths[NAME]
+    assert said["code"] == "InvalidArgument"
+    assert said["details"][0] == {"reason": "UNKNOWN_FORMAT", "domain": "digitstrip"}
