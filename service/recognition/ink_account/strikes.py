@@ -5,13 +5,19 @@ import numpy as np
 import numpy.typing as npt
 
 from service.recognition.ink_account.page_ink import PageInk
-from service.recognition.ink_account.strokes import ends_in_pairs, even_stroke, goes_through
+from service.recognition.ink_account.strokes import (
+    ends_in_pairs,
+    even_stroke,
+    goes_through,
+    is_level,
+)
 from service.recognition.normalize.ink_mask import Mask, connected, stroke_width
 from service.recognition.normalize.pieces import PIECE
 
 STRIKE = 1.2  # length of a level stroke through the digits' middle, at least
 STRUCK = 0.7  # share of the digits' whole width that it has, at least
 SPANNED, SURELY = 0.95, 1.8  # share of the ink's that a shorter one has, at least: bars add up
+NO_BARS = 2.5  # length from which bars that add up are none: those of three digits
 TILTS = (0.0, -0.03, 0.03, -0.06, 0.06)  # of such a stroke, tangents
 MIDDLE = 0.25  # of the band at its top and bottom that is not its middle
 
@@ -77,7 +83,12 @@ def _along(ink: PageInk, mask: Mask) -> bool:
     if not len(_runs(reached, length)):  # in no row, then
         return False
     thick = _thick(ink.unit)
-    return any(len(_runs(cv2.dilate(_level(part, tilt), thick) > 0, length)) for tilt in TILTS)
+    for tilt in TILTS:
+        level = _level(part, tilt)
+        for row, start, stop in _runs(cv2.dilate(level, thick) > 0, length).tolist():
+            if _is_one(level[:, start:stop], row, ink.unit):
+                return True
+    return False
 
 
 def _through(ink: PageInk, mask: Mask, digits: str) -> bool:
@@ -165,9 +176,17 @@ def _juts_out(
             free = sum(
                 _is_free(sheared[:, at : at + end], first + row, near) for at in (start, stop - end)
             )
-            if any(free >= ends and stop - start >= each * scale for ends, each in least.items()):
+            long = any(
+                free >= ends and stop - start >= each * scale for ends, each in least.items()
+            )
+            if long and _is_one(sheared[:, start:stop], first + row, unit):
                 return True
     return False
+
+
+def _is_one(columns: npt.NDArray[np.uint8], row: int, unit: float) -> bool:
+    """Tell one stroke along a row from bars of several digits that add up."""
+    return columns.shape[1] >= NO_BARS * unit or is_level(columns > 0, row, unit)
 
 
 def _level(part: npt.NDArray[np.uint8], tilt: float) -> npt.NDArray[np.uint8]:

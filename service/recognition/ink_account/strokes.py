@@ -20,6 +20,10 @@ EITHER = 0.2  # share of the ink on either side of that stroke, at least
 HIGH_END, FREE, FREE_HIGH, FREE_SWAY, UNEVEN = 0.2, 0.03, 0.16, 0.06, 0.03
 FREE_THICK = 1.6  # thicknesses of the stroke, that is as well
 
+# Of a level stroke, of the band's height: how high it is where it crosses paper, at most, or
+# pixels; in how many columns it must; and spread of those off a straight line, at most.
+THIN, THIN_PIXELS, LEAST_THIN, LEVEL_SWAY = 0.16, 3, 3, 0.03
+
 # Of a frame: width of a line, at most, its own, at least, and the share of a line that has ink.
 SIDE, WIDE, LINED = 0.08, 0.4, 0.75
 
@@ -145,6 +149,33 @@ def is_ruled(own: Mask) -> bool:
     off = float((middle - middle.mean() - slope * place).std())
     even = float((last - first).std()) <= RULED_WIDTH * height
     return even and bool(off <= RULED * height)
+
+
+def is_level(part: Mask, row: int, unit: float) -> bool:
+    """Tell one straight stroke from the bars of several digits, one behind the other.
+
+    Where a stroke crosses paper it is thin, and there it lies on one line. Bars of digits that
+    touch lie a little above and below one another.
+
+    Args:
+        part: (height, width) ink, and nothing but columns that have some near the row.
+        row: along which it goes.
+        unit: height of the text's band, pixels.
+    """
+    near = max(round(SWAY * unit), 1)
+    first, last = max(row - near, 0), min(row + near + 1, len(part))
+    rows = np.arange(len(part))[:, np.newaxis]
+    far = np.where(part[first:last], np.abs(rows[first:last] - row), len(part))
+    within = first + far.argmin(axis=0)  # the row of each column's ink that is next to it
+    top = np.where(~part & (rows < within), rows, -1).max(axis=0) + 1
+    bottom = np.where(~part & (rows > within), rows, len(part)).min(axis=0)
+    thin = np.flatnonzero(bottom - top <= max(THIN * unit, THIN_PIXELS))
+    if len(thin) < LEAST_THIN:
+        return True  # it is seen nowhere by itself
+    middle = (top[thin] + bottom[thin]) / 2
+    place = thin - thin.mean()
+    slope = place @ (middle - middle.mean()) / (place @ place)
+    return float((middle - middle.mean() - slope * place).std()) <= LEVEL_SWAY * unit
 
 
 def _ends(own: Mask, unit: float) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:

@@ -528,6 +528,17 @@ def test_bars_of_digits_that_touch_are_no_stroke_through_both():
     assert accounted(page, "44", [54, 82]).reasons == ()
 
 
+@pytest.mark.parametrize(("bend", "reasons"), [(8, ()), (0, (Reason.STRUCK_OUT,))])
+def test_bent_bars_of_digits_that_touch_are_no_stroke_and_a_level_one_is(bend, reasons):
+    page = paper()
+    for left in (40, 70):
+        page = stroke(page, (left + 4, 12), (left, 34 + bend // 2), 4)
+        page = stroke(page, (left, 34 + bend // 2), (left + 15, 34 - bend // 2), 4)
+        page = stroke(page, (left + 15, 34 - bend // 2), (left + 30, 34 + bend // 2), 4)
+        page = stroke(page, (left + 20, 20), (left + 18, 52), 4)
+    assert accounted(page, "44", [55, 85]).reasons == reasons
+
+
 def test_a_ruled_stroke_of_a_thinner_pen_beside_digits_is_no_1():
     page = zero(zero(zero(paper(200), 40), 80), 120)
     page = cv2.erode(page, np.ones((3, 3), np.uint8))  # a thicker pen's
