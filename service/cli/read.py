@@ -87,15 +87,9 @@ def read(
     max_decoding_bytes: MaxDecodingBytesOption = Limits.max_decoding_bytes,
 ) -> None:
     """Read images in this process, without a server."""
-    from service.api.images import to_image
     from service.api.options import to_request
     from service.api.requests import to_options
     from service.api.service import RecognitionService, RecognizedLine
-    from service.cli.explain_plot import draw_steps
-    from service.cli.form_plot import draw_reading
-    from service.forms.service import Forms, FormService
-    from service.imaging.decode import decode
-    from service.imaging.page import Page
     from service.pb import recognizer_pb2 as pb
     from service.recognition.calibration import not_calibrated
     from service.recognition.model import ModelFiles
@@ -109,38 +103,25 @@ def read(
         raise typer.BadParameter(
             "--form, --picture and --explain are of a page or of one line", param_hint="--lines"
         )
-    forms, template = Forms(limits), None
     if form is not None:
+        from service.forms.service import Forms
+
         if (length, pattern, allowed, check, explain) != (None,) * 5:
             raise typer.BadParameter(
                 "what a field must satisfy stands in the template, and --explain is of one line",
                 param_hint="--form",
             )
+        forms = Forms(limits)
         template = forms.load(form)
     recognizer = Recognizer.load(ModelFiles.read(model, second_reader))
     if not recognizer.calibration.source:
         err.print(not_calibrated(recognizer.scorer.digest))
     service = RecognitionService(recognizer, limits)
-    if template is not None:
-        form_service = FormService(service, forms)
-        requested = pb.RecognizeFormRequest(
-            form=template,
-            alternatives=options.get("alternatives", 0),
-            accepted_error_rate=options.get("accepted_error_rate"),
-        )
+    if form is not None:
+        from service.cli.form_reading import form_reader
 
-        def read_form_page(content: "Content", page: int) -> pb.RecognizeFormResponse:
-            request = pb.RecognizeFormRequest(image=to_image(content, page))
-            request.MergeFrom(requested)
-            return form_service.recognize(request).response
-
-        def overlay(
-            content: "Content", page: int, response: pb.RecognizeFormResponse
-        ) -> "Image.Image":
-            gray = decode(content, page, limits).gray if isinstance(content, bytes) else content
-            return draw_reading(gray, response)
-
-        report(files, read_form_page, print_form, limits, dpi, as_json, [(picture, overlay)])
+        read_form, draw = form_reader(service, forms, template, options)
+        report(files, read_form, print_form, limits, dpi, as_json, [(picture, draw)])
 
     def request_of(content: "Content", page: int) -> pb.RecognizeRequest:
         return to_request(content, page, include_scores=picture is not None, **options)
@@ -155,6 +136,10 @@ def read(
         return service.recognize(request_of(content, page)).response
 
     def steps(content: "Content", page: int, _: pb.RecognizeResponse) -> "Image.Image":
+        from service.cli.explain_plot import draw_steps
+        from service.imaging.decode import decode
+        from service.imaging.page import Page
+
         decoded = decode(content, page, limits) if isinstance(content, bytes) else Page(content)
         return draw_steps(decoded, service.recognizer, to_options(request_of(content, page)))
 

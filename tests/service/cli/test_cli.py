@@ -243,13 +243,13 @@ def test_a_picture_that_cannot_be_written_is_reported_in_a_sentence(run, tmp_pat
     assert b"Traceback" not in ended.stderr
 
 
-def test_reading_imports_neither_torch_nor_training_nor_grpc(run):
+def test_reading_a_strip_imports_nothing_that_others_need(run):
     program = (
         "import sys; from service.cli.main import main\n"
         "sys.argv = ['digitstrip', 'read', sys.argv[1]]\n"
         "try: main()\n"
         "except SystemExit: pass\n"
-        "print(sorted({'torch', 'training', 'grpc'} & set(sys.modules)))"
+        "print(sorted({'torch', 'training', 'grpc', 'service.forms'} & set(sys.modules)))"
     )
     ended = subprocess.run(
         [sys.executable, "-c", program, STRIPS / NAME], capture_output=True, cwd=ROOT, check=True
