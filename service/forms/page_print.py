@@ -26,6 +26,7 @@ LEAST_DARK = 25  # gray levels that it is darker than the paper around it
 FEWEST_PATCHES = 12  # that can tell a form from another
 MOST_WRITTEN = 0.27  # share of a patch that lies in fields
 LEAST_CORRELATION = 0.55  # of a patch with what a page has there
+BESIDE_MM = 0.8  # beyond a box's print that is compared with it
 LEAST_LIKENESS = 0.25  # of a box with print, written over
 AS_GOOD = 0.03  # correlation by which another place must be better than the expected one
 LEAST_CONTRAST = 6.0  # standard deviation of a patch, gray levels
@@ -171,8 +172,11 @@ class Print:
             return Offset(printed=False)
         padded = cv2.copyMakeBorder(page, far, far, far, far, cv2.BORDER_REPLICATE)
         around = np.asarray(padded[top : bottom + 2 * far, left : right + 2 * far], np.uint8)
+        # Only print and the paper beside it count: what is written in a box outweighs its rules.
+        beside = np.ones((2 * max(round(BESIDE_MM * self.scale), 1) + 1,) * 2, np.uint8)
+        counted = np.asarray(cv2.dilate(thin_print(wanted, self.scale), beside), np.uint8)
         scores = self._scores(
-            np.asarray(cv2.GaussianBlur(around, (0, 0), SMOOTH), np.uint8), wanted
+            np.asarray(cv2.GaussianBlur(around, (0, 0), SMOOTH), np.uint8), wanted, counted
         )
         row, column = np.unravel_index(int(scores.argmax()), scores.shape)
         if scores[row, column] < LEAST_LIKENESS:
@@ -231,8 +235,10 @@ class Print:
             [x - half - left, y - half - top]
         )
 
-    def _scores(self, around: Gray, patch: Gray) -> npt.NDArray[np.float32]:
-        scores = cv2.matchTemplate(around, patch, cv2.TM_CCOEFF_NORMED)
+    def _scores(
+        self, around: Gray, patch: Gray, counted: Gray | None = None
+    ) -> npt.NDArray[np.float32]:
+        scores = cv2.matchTemplate(around, patch, cv2.TM_CCOEFF_NORMED, mask=counted)
         # Where there is nothing at all, the correlation is none, or any number.
         return np.clip(np.nan_to_num(scores, nan=0, posinf=0, neginf=0), -1, 1)
 

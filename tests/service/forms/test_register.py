@@ -111,6 +111,20 @@ def test_half_a_page_is_misregistered_or_reads_what_is_there(drawing, forms):
             assert not registration.trusts(each.name)
 
 
+def test_bold_writing_in_a_bare_box_does_not_hide_where_it_lies(tmp_path):
+    """On a large page print is few pixels, and strokes are many."""
+    drawing = random_form(np.random.default_rng(5), (210, 297))
+    page = drawing.gray.copy()
+    scale = page.shape[1] / 210
+    for (left, top, width, height), cells in drawing.boxes.values():
+        for x in np.arange(left + 2, left + min(width, 20), 5) if not cells else ():
+            zigzag = [(x, top + 2), (x + 2.5, top + 2.5), (x, top + height - 2), (x + 3, top + 5)]
+            points = np.rint(np.array(zigzag) * scale).astype(np.int32)
+            cv2.polylines(page, [points], False, 20, round(0.9 * scale))
+    form = made(tmp_path, drawing, "none")
+    assert not register(page, form).doubtful
+
+
 def test_a_field_that_another_edition_has_elsewhere_is_not_trusted(tmp_path):
     """Most of the print is in its place; that around the field is not."""
 
