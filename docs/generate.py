@@ -88,8 +88,9 @@ def commands(name: str, program: typer.Typer) -> Iterator[str]:
         assert command is not None
         parameters = [_Parameter.of(each) for each in signature(command).parameters.values()]
         usage = [each.names for each in parameters if each.argument]
-        yield f"### {name} {command.__name__}\n"
-        yield "    " + " ".join([name, command.__name__, *usage, "[OPTIONS]"]) + "\n"
+        full_name = f"{name} {command.__name__.replace('_', '-')}"
+        yield f"### {full_name}\n"
+        yield "    " + " ".join([full_name, *usage, "[OPTIONS]"]) + "\n"
         yield _one_line_paragraphs(command.__doc__ or "") + "\n"
         yield "| option | default | what it is |"
         yield "|---|---|---|"

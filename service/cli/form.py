@@ -19,7 +19,7 @@ from service.imaging.limits import Limits
 if TYPE_CHECKING:
     from service.forms.register import Registration
 
-app = typer.Typer(no_args_is_help=True, help="Check templates of forms.")
+app = typer.Typer(no_args_is_help=True, help="Make and check templates of forms.")
 
 TemplateArgument = Annotated[
     Path, typer.Argument(metavar="FORM", help="The form's template, a .toml file.")
@@ -33,10 +33,21 @@ BoxesOption = Annotated[
     ),
 ]
 
+OutputOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="FORM",
+        help="The template, a .toml file; the reference, a .png, is written beside it. Default: "
+        "named after FILE, in this folder. Neither may exist.",
+    ),
+]
+
 
 @app.callback()
 def callback() -> None:
-    """Check templates of forms."""
+    """Make and check templates of forms."""
 
 
 @app.command()
@@ -100,3 +111,79 @@ def check(
         typer.echo("\t".join(each for each in columns if each))
         failed += registration.status is Status.MISREGISTERED or bool(registration.doubtful)
     raise typer.Exit(Exit.SOME_FAILED if failed else Exit.ALL_READ)
+
+
+@app.command()
+def from_pdf(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A blank form, a PDF document.")],
+    output: OutputOption = None,
+    page: Annotated[int, typer.Option(min=1, help="The form's page, from 1.")] = 1,
+    dpi: DpiOption = 300,
+) -> None:
+    """Make a template of a PDF's text fields; its page as it prints is the reference.
+
+    Names, boxes, maximum lengths and combs are those of the document. Fields of several lines, and
+    all others, are left out.
+    """
+    from service.errors import InputError
+    from service.forms.drafts import DraftField, distinct, write_draft
+    from service.forms.places import Box
+    from service.inputs.documents import Document, is_pdf
+    from service.inputs.pdf_fields import text_fields
+
+    limits = Limits()
+    encoded = _encoded(file)
+    if not is_pdf(encoded):
+        raise InputError(f"{file} is no PDF; of an image, `digitstrip form from-image` makes one")
+    found = text_fields(encoded, page - 1)
+    gray, _ = Document(encoded, limits, dpi).page(page - 1)
+    assert not isinstance(gray, bytes)  # a PDF's page is drawn
+    names = distinct(each.name for each in found.fields)
+    fields = [
+        DraftField(name, Box(*each.box), each.longest if each.comb else None, each.longest)
+        for name, each in zip(names, found.fields, strict=True)
+    ]
+    path = output or Path(f"{file.stem}.toml")
+    reference = write_draft(path, gray, found.size, fields, limits)
+    typer.echo(f"{path}: {len(fields)} fields; {reference}")
+
+
+@app.command()
+def from_image(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A scan of the blank form.")],
+    dpi: Annotated[int, typer.Option(min=50, max=2400, help="Dots an inch of the scan.")],
+    output: OutputOption = None,
+) -> None:
+    """Make a template of the boxes and combs that are printed on a blank form.
+
+    They are named field1, field2 … from the top, for editing. The scan must be straight, and show
+    the whole page and nothing around it.
+    """
+    from service.forms.drafts import write_draft
+    from service.forms.printed_boxes import printed_fields
+    from service.forms.template import MM_PER_INCH
+    from service.imaging.decode import decode
+
+    limits = Limits()
+    gray = decode(_encoded(file), 0, limits).gray
+    scale = dpi / MM_PER_INCH
+    fields = printed_fields(gray, scale)
+    path = output or Path(f"{file.stem}.toml")
+    size = gray.shape[1] / scale, gray.shape[0] / scale
+    reference = write_draft(path, gray, size, fields, limits)
+    typer.echo(f"{path}: {len(fields)} fields; {reference}")
+
+
+def _encoded(file: Path) -> bytes:
+    """Read a file.
+
+    Raises:
+        UnreadableSource: it cannot be read; the sentence has its name.
+    """
+    from service.errors import UnreadableSource
+    from service.imaging.files import Source
+
+    try:
+        return Source(str(file)).read()
+    except UnreadableSource as error:
+        raise UnreadableSource(f"{file}: {error}", error.field) from error

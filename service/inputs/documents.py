@@ -69,14 +69,14 @@ class Document:
             if self.encoded[:2] in TIFF:
                 return count_pages(self.encoded, self.limits)
             return 1  # one page, or none that can be read: decoding it will say
-        with _opened(self.encoded) as pdf:
+        with opened_pdf(self.encoded) as pdf:
             pages = len(pdf)
         if pages == 0:
             raise EmptyImage("the PDF has no pages", "image.encoded")
         return pages
 
     def _draw(self, number: int) -> Gray:
-        with _opened(self.encoded) as pdf, closing(pdf[number]) as page:
+        with opened_pdf(self.encoded) as pdf, closing(pdf[number]) as page:
             scale = self.dpi / POINTS
             width, height = (round(size * scale) for size in page.get_size())
             if width * height > self.limits.max_pixels or width > self.limits.max_width:
@@ -110,7 +110,13 @@ def no_such_page(number: int, pages: int) -> NoSuchPage:
 
 
 @contextmanager
-def _opened(encoded: bytes | BinaryIO) -> Iterator[Any]:  # pypdfium2 has no types
+def opened_pdf(encoded: bytes | BinaryIO) -> Iterator[Any]:  # pypdfium2 has no types
+    """Open a PDF; one at a time.
+
+    Raises:
+        DamagedImage: it cannot be opened.
+        MissingExtra: pypdfium2 is not installed.
+    """
     with needs("batch", "PDF documents need pypdfium2"):
         import pypdfium2
     try:

@@ -67,6 +67,12 @@ LISTED = {  # command lines that are run in other words: the test, or why there 
     "digitstrip batch scans/ --form form.toml --output pages.csv --wide": (
         "tests/service/batch/test_forms.py::test_a_killed_run_resumes_and_ends_with_the_same_bytes"
     ),
+    "digitstrip form from-pdf blank.pdf": (
+        "tests/service/cli/test_form_drafts.py::test_a_template_of_a_pdf_checks_and_reads_a_scan"
+    ),
+    "digitstrip form from-image blank.png --dpi 300 --output card.toml": (
+        "tests/service/cli/test_form_drafts.py::test_a_template_of_a_picture_finds_boxes_and_combs"
+    ),
     "make demo": "reason: it sets up an environment from a package registry",
     "make test": "reason: it runs this test",
     "make train DATA_DIR=path/to/mnist HANDS=path/to/hands STRIPS=path/to/parish": (
