@@ -29,7 +29,7 @@ NEAR_MM = 60.0  # what is farther from a box says nothing of it
 BEYOND_MM = 0.5  # by which a box may reach over the page's edge
 END_MM, END_MARGIN_MM = 15.0, 2.0  # of a box whose print is looked for: how wide, how far out
 TURNED_MM = 0.35  # difference of what both ends are off
-FURTHER_MM = 2.0  # beyond a field's search in which its print might be
+FURTHER_MM = 4.0  # beyond a field's search in which its print might be
 FEWEST_MARKERS = 3
 
 
@@ -225,7 +225,8 @@ def _has_neighbors(box: Box, places: Points, near: npt.NDArray[np.bool_]) -> boo
 def _is_in_place(field: FormField, printed: Print, flat: Gray, limit: float) -> bool:
     """Whether both ends of a box's own print are where they should be, give or take its search.
 
-    A polynomial that follows a few wrong patches would turn the box, or squeeze it.
+    A polynomial that follows a few wrong patches would turn the box, or squeeze it. A comb that
+    lies a cell farther on has dividers where they should be, but nothing at one edge.
     """
     box = field.box.grown(END_MARGIN_MM)
     wide = min(box.width / 2, END_MM)
@@ -234,6 +235,12 @@ def _is_in_place(field: FormField, printed: Print, flat: Gray, limit: float) -> 
         for left in (box.left, box.right - wide)
     ]
     if not all(each.known for each in ends):
+        return False
+    edges = [
+        printed.offset(replace(box, left=left, width=2 * END_MARGIN_MM), flat, field.search)
+        for left in (box.left, box.right - 2 * END_MARGIN_MM)
+    ]
+    if not all(each.known for each in edges):
         return False
     moves = [np.array(each.move) for each in ends if each.printed]
     if any(np.hypot(*each) > max(field.search, limit) for each in moves):

@@ -157,6 +157,29 @@ def test_a_field_that_another_edition_has_elsewhere_is_not_trusted(tmp_path):
         assert abs(moved - 55) < 3 or not new.trusts("reading"), moved
 
 
+@pytest.mark.parametrize("pitch", [5.0, 6.0, 7.0])
+def test_a_comb_that_another_edition_has_a_cell_farther_on_is_not_trusted(pitch, tmp_path):
+    """Its dividers lie where they should; the digits would be those of other cells."""
+
+    def edition(left):
+        form = Drawing(148, 105)
+        form.text(16, 6, "Meter reading", 7)
+        form.text(16, 15, "Please write one digit a box, in dark ink, and send it back.", 2.9, 60)
+        form.text(80, 32, "Customer number", 2.8)
+        form.add("customer", (80, 37, 48, 8), 8)
+        form.text(left, 55, "Reading", 2.8)
+        form.add("reading", (left, 59, 7 * pitch, 8), 7)
+        form.text(16, 90, "For office use: do not write below this line, thank you.", 2.6, 60)
+        return form
+
+    form = made(tmp_path, edition(45), "none")
+    assert register(edition(45).gray, form).trusts("reading")
+    for cells in (-2, -1.1, -1, 1, 1.1, 2):
+        registration = register(edition(45 + cells * pitch).gray, form)
+        assert registration.status is Status.REGISTERED
+        assert not registration.trusts("reading"), cells
+
+
 def test_markers_register_without_a_reference(tmp_path):
     """Three of four are enough; two are not."""
     form = Drawing(148, 105)
