@@ -39,8 +39,8 @@ OutputOption = Annotated[
         "--output",
         "-o",
         metavar="FORM",
-        help="The template, a .toml file; the reference, a .png, is written beside it. Default: "
-        "named after FILE, in this folder. Neither may exist.",
+        help="The template, a .toml file; the reference is a .png beside it, or an image that is "
+        "there. Default: named after FILE, in this folder. Nothing is overwritten.",
     ),
 ]
 
@@ -170,7 +170,7 @@ def from_image(
     fields = printed_fields(gray, scale)
     path = output or Path(f"{file.stem}.toml")
     size = gray.shape[1] / scale, gray.shape[0] / scale
-    reference = write_draft(path, gray, size, fields, limits)
+    reference = write_draft(path, gray, size, fields, limits, file)
     typer.echo(f"{path}: {len(fields)} fields; {reference}")
 
 

@@ -30,7 +30,12 @@ class DraftField:
 
 
 def write_draft(
-    path: Path, gray: Gray, size: tuple[float, float], fields: Sequence[DraftField], limits: Limits
+    path: Path,
+    gray: Gray,
+    size: tuple[float, float],
+    fields: Sequence[DraftField],
+    limits: Limits,
+    scan: Path | None = None,
 ) -> Path:
     """Write a template and its reference, a PNG beside it; nothing is overwritten.
 
@@ -40,6 +45,7 @@ def write_draft(
         size: of the page, mm.
         fields: on it.
         limits: of the reference.
+        scan: where the blank page was read from; beside the template, it is the reference itself.
 
     Returns:
         The reference's path.
@@ -48,17 +54,20 @@ def write_draft(
         SettingsError: a file is there already, or cannot be written.
         BadForm: the template needs editing, and says where; both files are written.
     """
-    reference = path.with_suffix(".png")
+    is_beside = scan is not None and scan.resolve().parent == path.resolve().parent
+    reference = scan if scan is not None and is_beside else path.with_suffix(".png")
     if path.suffix != ".toml":
         raise SettingsError(f"--output is {path}; expected a name that ends in .toml")
     text = "\n".join(_lines(path.stem, reference.name, size, fields))
+    written = [path] if is_beside else [path, reference]
+    for each in written:
+        if each.exists():
+            raise SettingsError(f"{each} exists; choose another name by --output")
     try:
-        for each in (path, reference):
-            each.open("xb").close()  # before either is written
-        path.write_text(text, encoding="utf-8")
-        Image.fromarray(gray).save(reference)
-    except FileExistsError as error:
-        raise SettingsError(f"{error.filename} exists; choose another name by --output") from error
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+        if not is_beside:
+            Image.fromarray(gray).save(reference)
     except OSError as error:
         raise SettingsError(f"cannot write {error.filename or path}: {error.strerror}") from error
     try:

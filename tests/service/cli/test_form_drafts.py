@@ -66,7 +66,7 @@ def test_a_template_of_a_picture_finds_boxes_and_combs(run, tmp_path, example):
     shutil.copy(FORMS / "blank.png", tmp_path / "card.png")
     done = run("form", "from-image", "card.png", "--dpi", DPI, "-o", "draft.toml", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert done.stdout == b"draft.toml: 5 fields; draft.png\n"
+    assert done.stdout == b"draft.toml: 5 fields; card.png\n"
     made = load(tmp_path / "draft.toml")
     assert [each.name for each in made.fields] == [f"field{number}" for number in range(1, 6)]
     for mine, given in zip(made.fields, example.fields, strict=True):
@@ -131,7 +131,9 @@ def test_names_that_a_template_may_not_have_are_changed_and_stay_distinct(run, t
         (["from-pdf", "nowhere.pdf"], "nowhere.pdf: No such file"),
         (["from-pdf", "damaged.pdf"], "the PDF is damaged"),
         (["from-image", "white.png", "--dpi", 200], "no printed box was found"),
-        (["from-image", "blank.png", "--dpi", 200], "blank.png exists; choose another name"),
+        (["from-image", "blank.png", "--dpi", 200], "blank.toml exists; choose another name"),
+        (["from-pdf", "full.pdf", "-o", "blank.toml"], "blank.toml exists; choose another name"),
+        (["from-pdf", "full.pdf", "-o", "white.toml"], "white.png exists; choose another name"),
         (["from-image", "blank.png", "--dpi", 200, "-o", "a.txt"], "ends in .toml"),
         (["from-image", "blank.png", "--dpi", 200, "-o", "no/a.toml"], "cannot write no/a.toml"),
     ],
@@ -142,6 +144,9 @@ def test_what_makes_no_template_says_why_and_writes_nothing(
     shutil.copy(FORMS / "blank.png", tmp_path)
     Image.fromarray(np.full((800, 1100), 255, np.uint8)).save(tmp_path / "white.png")
     (tmp_path / "plain.pdf").write_bytes(acroform(blank, SIZE, []))
+    (tmp_path / "blank.toml").write_text("")
+    full = acroform(blank, SIZE, [Widget("a", (16, 27, 48, 8))])
+    (tmp_path / "full.pdf").write_bytes(full)
     (tmp_path / "damaged.pdf").write_bytes(b"%PDF-1.7\nnothing")
     before = {each: each.read_bytes() for each in tmp_path.iterdir()}
     done = run("form", *arguments, cwd=tmp_path)
