@@ -1,6 +1,7 @@
 """`digitstrip read --form`: whole pages, field by field. Loaded for that alone."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 from PIL import Image
 
@@ -8,25 +9,35 @@ from service.api.images import to_image
 from service.api.options import RecognizeOptions
 from service.api.service import RecognitionService
 from service.cli.form_plot import draw_reading
+from service.cli.output import Drawing
+from service.forms.alto import SUFFIX, Alto, to_alto
 from service.forms.service import Forms, FormService
 from service.imaging.decode import decode
+from service.imaging.page import Gray
 from service.inputs.documents import Content
 from service.pb import recognizer_pb2 as pb
 
 ReadForm = Callable[[Content, int], pb.RecognizeFormResponse]
-DrawForm = Callable[[Content, int, pb.RecognizeFormResponse], Image.Image]
+Drawings = list[Drawing[pb.RecognizeFormResponse]]
 
 
 def form_reader(
-    service: RecognitionService, forms: Forms, template: pb.Form, options: RecognizeOptions
-) -> tuple[ReadForm, DrawForm]:
-    """Return what reads a page, and what draws the fields over it.
+    service: RecognitionService,
+    forms: Forms,
+    template: pb.Form,
+    options: RecognizeOptions,
+    picture: Path | None,
+    alto: Path | None,
+) -> tuple[ReadForm, Drawings]:
+    """Return what reads a page, and what draws the fields over it, or writes them.
 
     Args:
         service: reads the fields.
         forms: that the template was loaded by.
         template: the form, with its reference.
         options: of recognition, as `to_recognize_options` returns them.
+        picture: where fields are drawn, if anywhere.
+        alto: where pages are written as ALTO, if anywhere.
     """
     form_service = FormService(service, forms)
     requested = pb.RecognizeFormRequest(
@@ -40,9 +51,16 @@ def form_reader(
         request.MergeFrom(requested)
         return form_service.recognize(request).response
 
-    def draw(content: Content, page: int, response: pb.RecognizeFormResponse) -> Image.Image:
+    def gray_of(content: Content, page: int) -> Gray:
         if isinstance(content, bytes):
-            content = decode(content, page, service.limits).gray
-        return draw_reading(content, response)
+            return decode(content, page, service.limits).gray
+        return content
 
-    return read, draw
+    def draw(content: Content, page: int, response: pb.RecognizeFormResponse) -> Image.Image:
+        return draw_reading(gray_of(content, page), response)
+
+    def write(content: Content, page: int, response: pb.RecognizeFormResponse) -> Alto:
+        height, width = gray_of(content, page).shape
+        return to_alto(response, forms.get(template), (width, height))
+
+    return read, [Drawing(picture, draw), Drawing(alto, write, SUFFIX)]

@@ -11,7 +11,7 @@ from enum import IntEnum
 from importlib.metadata import version
 from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Generic, NamedTuple, Protocol, TypeVar
 
 import typer
 from rich.console import Console
@@ -65,8 +65,31 @@ HARDLY = 0.01  # probability of all strings that are allowed, below which people
 Read = TypeVar("Read")  # what comes of a page: a response, or a form's reading
 # Reads a page, from 0, of an image, or a document's page that was drawn.
 ReadPage = Callable[["Content", int], Read]
+
+
+class Savable(Protocol):
+    """A picture, or another file of a page."""
+
+    def save(self, path: Path, /) -> None:
+        """Write it.
+
+        Raises:
+            OSError, ValueError: it cannot be written, or the name has the wrong suffix.
+        """
+
+
 # Draws such a page and what came of it.
-Draw = Callable[["Content", int, Read], "Image.Image"]
+Draw = Callable[["Content", int, Read], Savable]
+
+
+class Drawing(NamedTuple, Generic[Read]):
+    """What to draw of each page, and where."""
+
+    path: Path | None  # None is nowhere
+    draw: Draw[Read]
+    suffix: str = ".png"  # in a folder
+
+
 # Prints it: of a source and page; whether as JSON, and whether there is no other source.
 Show = Callable[[Source, int, Read, bool, bool], None]
 
@@ -102,15 +125,17 @@ class Pictures:
     Args:
         path: a file, or a folder: a name without a suffix, which is made if it is not there.
         sources: the images that are read; none of them is overwritten.
+        suffix: of files in a folder.
     """
 
-    def __init__(self, path: Path, sources: Iterable[str]) -> None:
+    def __init__(self, path: Path, sources: Iterable[str], suffix: str = ".png") -> None:
         self.path = path
+        self.suffix = suffix
         self.sources = {os.path.realpath(each) for each in sources}
         self.is_folder = path.is_dir() or not path.suffix
         self._taken: dict[str, int] = {}  # how many pictures have begun with a name
 
-    def save(self, picture: "Image.Image", source: str) -> None:
+    def save(self, picture: Savable, source: str) -> None:
         """Write the next picture of a source.
 
         Raises:
@@ -119,18 +144,18 @@ class Pictures:
         path = self.path
         if self.is_folder:
             name = "stdin" if source == STDIN else Path(source).stem
-            path = path / f"{name}.png"
+            path = path / f"{name}{self.suffix}"
         number = self._taken[path.name] = self._taken.get(path.name, 0) + 1
         if number > 1:
             path = path.with_stem(f"{path.stem}-{number}")
         if os.path.realpath(path) in self.sources:
-            raise SettingsError(f"the picture {path} would overwrite an image that is read")
+            raise SettingsError(f"{path} would overwrite an image that is read")
         try:
             if self.is_folder:
                 path.parent.mkdir(parents=True, exist_ok=True)
             picture.save(path)
         except (OSError, ValueError) as error:  # a ValueError is an unknown suffix
-            raise SettingsError(f"cannot write the picture {path}: {error}") from error
+            raise SettingsError(f"cannot write {path}: {error}") from error
 
 
 def report(
@@ -140,7 +165,7 @@ def report(
     limits: "Limits",
     dpi: int,
     as_json: bool,
-    drawings: Iterable[tuple[Path | None, Draw[Read]]],
+    drawings: Iterable[Drawing[Read]],
 ) -> None:
     """Read every page of every source and print its reading; exit 0 if all were read, 1 if not.
 
@@ -151,15 +176,15 @@ def report(
         limits: of images, for counting and drawing pages.
         dpi: dots an inch that a PDF's pages are drawn at.
         as_json: whether to print JSON.
-        drawings: what to draw of each page, and where; None is nowhere.
+        drawings: what to draw of each page.
     """
     from service.inputs.documents import Document
 
     sources = list(expand(names, SUFFIXES | DOCUMENTS))
     pictures = [
-        (Pictures(path, (source.name for source in sources)), draw)
-        for path, draw in drawings
-        if path is not None
+        (Pictures(each.path, (source.name for source in sources), each.suffix), each.draw)
+        for each in drawings
+        if each.path is not None
     ]
     failed = 0
     for source in sources:

@@ -14,6 +14,7 @@ from service.cli.limit_options import (
     MaxWidthOption,
 )
 from service.cli.output import (
+    Drawing,
     FilesArgument,
     JsonOption,
     PictureOption,
@@ -58,6 +59,14 @@ FormOption = Annotated[
         "fields.",
     ),
 ]
+AltoOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--alto",
+        metavar="FILE|FOLDER",
+        help="With --form: write each page as ALTO 4 (.xml); named as by --picture.",
+    ),
+]
 LinesOption = Annotated[
     bool,
     typer.Option("--lines", help="Read each line of ink of a page, top to bottom, with its box."),
@@ -71,6 +80,7 @@ def read(
     as_json: JsonOption = False,
     picture: PictureOption = None,
     explain: ExplainOption = None,
+    alto: AltoOption = None,
     length: LengthOption = None,
     pattern: PatternOption = None,
     allowed: AllowedOption = None,
@@ -103,6 +113,8 @@ def read(
         raise typer.BadParameter(
             "--form, --picture and --explain are of a page or of one line", param_hint="--lines"
         )
+    if alto and form is None:
+        raise typer.BadParameter("ALTO is of pages that a form is read on", param_hint="--alto")
     if form is not None:
         from service.forms.service import Forms
 
@@ -120,8 +132,8 @@ def read(
     if form is not None:
         from service.cli.form_reading import form_reader
 
-        read_form, draw = form_reader(service, forms, template, options)
-        report(files, read_form, print_form, limits, dpi, as_json, [(picture, draw)])
+        read_form, drawings = form_reader(service, forms, template, options, picture, alto)
+        report(files, read_form, print_form, limits, dpi, as_json, drawings)
 
     def request_of(content: "Content", page: int) -> pb.RecognizeRequest:
         return to_request(content, page, include_scores=picture is not None, **options)
@@ -143,5 +155,5 @@ def read(
         decoded = decode(content, page, limits) if isinstance(content, bytes) else Page(content)
         return draw_steps(decoded, service.recognizer, to_options(request_of(content, page)))
 
-    drawings = [(picture, ribbon), (explain, steps)]
-    report(files, read_page, print_reading, limits, dpi, as_json, drawings)
+    pictures = [Drawing(picture, ribbon), Drawing(explain, steps)]
+    report(files, read_page, print_reading, limits, dpi, as_json, pictures)

@@ -18,6 +18,7 @@ from service.cli.connection_options import (
     to_route,
 )
 from service.cli.output import (
+    Drawing,
     FilesArgument,
     JsonOption,
     PictureOption,
@@ -88,4 +89,4 @@ def send(
         def read_page(content: "Content", page: int) -> "pb.RecognizeResponse":
             return client.recognize(content, page, scores=picture is not None, **options)
 
-        report(files, read_page, print_reading, UNLIMITED, dpi, as_json, [(picture, ribbon)])
+        report(files, read_page, print_reading, UNLIMITED, dpi, as_json, [Drawing(picture, ribbon)])

@@ -67,6 +67,9 @@ LISTED = {  # command lines that are run in other words: the test, or why there 
     "digitstrip batch scans/ --form form.toml --output pages.csv --wide": (
         "tests/service/batch/test_forms.py::test_a_killed_run_resumes_and_ends_with_the_same_bytes"
     ),
+    "digitstrip read --form form.toml scans/ --alto xml/": (
+        "tests/service/cli/test_forms.py::test_pages_are_written_as_alto_named_after_their_files"
+    ),
     "digitstrip form from-pdf blank.pdf": (
         "tests/service/cli/test_form_drafts.py::test_a_template_of_a_pdf_checks_and_reads_a_scan"
     ),

@@ -94,3 +94,32 @@ def test_a_check_lists_the_worst_page_first(run, tmp_path):
 
 def test_a_check_of_good_pages_succeeds(run):
     assert run("form", "check", TEMPLATE, FORMS / "copy.jpg").returncode == 0
+
+
+def test_pages_are_written_as_alto_named_after_their_files(run, tmp_path):
+    done = run(
+        "read",
+        "--form",
+        TEMPLATE,
+        FORMS / "copy.jpg",
+        FORMS / "photo.jpg",
+        "--alto",
+        tmp_path / "xml",
+    )
+    assert done.returncode == 0
+    assert sorted(each.name for each in (tmp_path / "xml").iterdir()) == ["copy.xml", "photo.xml"]
+    assert b'CONTENT="26084919" WC="' in (tmp_path / "xml" / "copy.xml").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--form", TEMPLATE, FORMS / "copy.jpg", "--alto", "page.txt"), "that ends in .xml"),
+        ((FORMS / "copy.jpg", "--alto", "page.xml"), "ALTO is of pages that a form is read on"),
+    ],
+)
+def test_alto_of_another_name_or_of_no_form_is_wrong_use(arguments, sentence, run, tmp_path):
+    done = run("read", *arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert sentence in " ".join(done.stderr.decode().replace("│", " ").split())
+    assert not (tmp_path / "page.txt").exists()
