@@ -31,7 +31,7 @@ RULED_THIN = 0.92  # the others' usual stroke, that a ruled one is thick at most
 APART, APART_OTHERS = 0.55, 3.0  # paper before what stands apart, at least, and in other gaps
 LEAST_GAP = 0.05  # of those, at least
 
-HIGHER = 1.1  # height of a parenthesis, at least, in heights of the digits
+HIGH = 0.95  # height of a parenthesis, at least, in heights of the digits
 BULGE = 0.09  # by which the middle half of its stroke lies off its chord, in its heights, at least
 SMOOTH = 0.04  # by which its stroke lies off an arc anywhere, the same, at most
 LEAST_ARC = 12  # pixels of height, below which an arc cannot be made out
@@ -194,7 +194,7 @@ def ticks(ink: PageInk, digits: str) -> Which:
 def parentheses(ink: PageInk, digits: str) -> Which:
     """Return which components, read as a 1 at either end of the string, are parentheses.
 
-    They are higher than the digits, and arcs whose backs are turned away from them.
+    They are as high as the digits, and arcs whose backs are turned away from them.
     """
     found = np.zeros(len(ink.area), np.bool_)
     others = ink.theirs & ink.counts
@@ -203,7 +203,7 @@ def parentheses(ink: PageInk, digits: str) -> Which:
         backs = {0: -1, len(digits) - 1: 1}
         others[which] = False
         if number in backs and others.any():
-            high = ink.height[which] >= HIGHER * np.median(ink.height[others])
+            high = ink.height[which] >= HIGH * np.median(ink.height[others])
             found[which] = high and _back(ink.ink_of(which)) == backs[number]
         others[which] = True
     return found

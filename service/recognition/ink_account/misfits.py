@@ -2,7 +2,7 @@
 
 The digits of a string are about as high as one another. What juts out of their line above and below
 is a slash, a currency sign or a ring round them; a ring of half their height is no digit, nor is
-what holds a digit.
+what holds a digit, nor what stands on two feet.
 """
 
 import numpy as np
@@ -12,6 +12,7 @@ from service.recognition.ink_account.page_ink import PageInk, Which
 from service.recognition.ink_account.strokes import (
     STRAIGHT,
     goes_through,
+    has_feet,
     has_frame,
     has_ring,
     holes,
@@ -33,7 +34,7 @@ CLEAR = 20  # pixels of height, below which signs, rings and frames cannot be ma
 
 
 def misfits(ink: PageInk, digits: str) -> Which:
-    """Return which components are signs, or rings and frames round digits."""
+    """Return which components are signs, letters, or rings and frames round digits."""
     found = np.zeros(len(ink.area), np.bool_)
     row = np.flatnonzero(ink.theirs & ink.counts)
     for which in row.tolist():
@@ -41,15 +42,16 @@ def misfits(ink: PageInk, digits: str) -> Which:
         numbers = ink.digits_of(which)
         text = digits[numbers.start : numbers.stop]
         own = ink.ink_of(which)
-        if ink.height[which] >= CLEAR and has_frame(own, ink.unit):
-            found[which] = True
+        clear = bool(ink.height[which] >= CLEAR)
+        if clear and (has_frame(own, ink.unit) or (text == "4" and has_feet(own))):
+            found[which] = True  # a frame, or an A
         elif not len(others):
             found[which] = digits == "1" and _leans(own, LONE_LEAN, RULED)
         elif ink.height[which] <= LOW * np.median(ink.height[others]):
             found[which] = holes(own) > 0  # of a percent sign
         elif _holds(ink, which, others):
             found[which] = True
-        elif ink.height[which] >= CLEAR:
+        elif clear:
             if len(text) > 1:
                 # In the stroke of a percent sign, two digits are read.
                 found[which] = ("1" not in text and is_straight(own)) or (

@@ -36,6 +36,8 @@ PAIR, PAIR_LEVEL, PAIR_APART, PAIRED = 0.05, 0.1, 0.4, 0.7
 # most; its ends, that are not looked at; and how many pixels high it must be.
 RULED, RULED_WIDTH, RULED_ENDS, LEAST_RULED = 0.012, 0.015, 0.08, 12
 
+FEET, BETWEEN = 0.25, 0.25  # height of two feet, and of the paper between them: of all, at least
+
 ROUND = 0.95  # share of a circle that has ink, at least
 OFF_ROUND = 0.05  # of its diameter, by which that ink may lie off it
 POINTS = 120  # of the circle, that are looked at
@@ -229,6 +231,21 @@ def has_frame(own: Mask, unit: float) -> bool:
         end[:, :line].any() and end[:, -line:].any() and end.any(axis=0).mean() >= LINED
         for end in (own[:line], own[-line:])
     )
+
+
+def has_feet(own: Mask) -> bool:
+    """Tell ink that stands on two feet, as an A does and no 4.
+
+    Args:
+        own: (height, width) connected ink, in its box.
+    """
+    height, width = own.shape
+    rows = own[height - max(int(FEET * height), 2) : -1]  # one foot may be a little lower
+    columns = np.arange(width)
+    inked = np.maximum.accumulate(np.where(rows, columns, -1), axis=1)  # the last one up to each
+    before = inked[:, :-1]
+    paper = np.where(rows[:, 1:] & (before >= 0), columns[1:] - before - 1, 0)
+    return bool((paper.max(axis=1, initial=0) >= BETWEEN * height).all())
 
 
 def has_ring(own: Mask) -> bool:

@@ -297,11 +297,12 @@ def test_a_stroke_through_a_single_digit_strikes_it_out():
     assert accounted(struck, "0", [50]).reasons == (Reason.STRUCK_OUT,)
 
 
+@pytest.mark.parametrize("high", [22, 27])
 @pytest.mark.parametrize(("left", "turned"), [(20, 0), (92, 180)])
-def test_a_parenthesis_read_as_a_1_is_unexplained(left, turned):
+def test_a_parenthesis_read_as_a_1_is_unexplained(left, turned, high):
     page = seven(seven(paper(130, 72), 36), 66)
     arc = cv2.ellipse(
-        page.copy(), (left, 34), (12, 27), turned, 110, 250, (INK,) * 4, 3, cv2.LINE_AA
+        page.copy(), (left, 34), (12, high), turned, 110, 250, (INK,) * 4, 3, cv2.LINE_AA
     )
     digits, columns = ("177", [12, 48, 78]) if left < 60 else ("771", [48, 78, 100])
     assert accounted(arc, digits, columns).reasons == (Reason.UNEXPLAINED_INK,)
@@ -404,6 +405,17 @@ def test_a_leaning_piece_at_an_edge_is_no_printed_line():
     side = page.copy()
     side[24:42, -2:] = INK
     assert accounted(side, "77", [32, 72]).reasons == ()
+
+
+@pytest.mark.parametrize(("digits", "columns"), [("47", [30, 72]), ("4", [30])])
+def test_an_a_is_no_4(digits, columns):
+    page = seven(paper(), 60) if len(digits) > 1 else paper()
+    page = stroke(stroke(page, (30, 12), (16, 52)), (30, 12), (44, 52))
+    letter = stroke(page, (22, 38), (38, 38))
+    assert accounted(letter, digits, columns).reasons == (Reason.UNEXPLAINED_INK,)
+    four = stroke(stroke(paper(), (30, 12), (16, 38)), (16, 38), (44, 38))
+    four = stroke(four, (34, 12), (38, 52))
+    assert accounted(four, "4", [30]).reasons == ()
 
 
 def test_a_ring_round_digits_is_unexplained():
