@@ -19,6 +19,7 @@ from service.client.ended_with import EndedWith
 from service.client.in_flight import Answer, Outstanding
 from service.client.retry import Tries
 from service.errors import ServerUnavailable
+from service.grpc_operations import to_its_end
 from service.pb import recognizer_pb2 as pb
 
 Pair = tuple[str, pb.RecognizeRequest]  # the caller's name for it, and the image
@@ -153,9 +154,10 @@ class AsyncStream:
             while await self._something_to_do():
                 call = self._open_call(self._requests(self._outstanding.call))
                 ended = EndedWith(call)
+                answers = aiter(call)  # not `read`, which passes over what came before a failure
                 failure: Exception | None = None
                 try:
-                    async for answer in call:
+                    while (answer := await to_its_end(anext(answers, None))) is not None:
                         tries = None
                         outcome = self._outstanding.answered(answer)
                         await self._notify()

@@ -9,12 +9,13 @@ import asyncio
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 import grpc
 from google.protobuf.message import DecodeError
 
 from service.errors import DigitstripError, MalformedMessage, Overloaded, TimedOut
+from service.grpc_operations import to_its_end
 from service.server.connections import Connections
 from service.server.refusal import Refused, method_name, refuse
 from service.serving.held_bytes import RETRY_SECONDS, HeldBytes, Hold
@@ -31,7 +32,6 @@ BEGIN_SECONDS = 0.05  # in which such a message begins to come, or the stream wa
 EXPECTED_SECONDS = 5.0  # for which room is held for a message; then only what came counts
 MOST_BYTES = 2**31  # of a message, whatever the settings
 
-Result = TypeVar("Result")
 Message = Any  # what a method's deserializer makes: protobuf's class, or the bytes as they are
 
 
@@ -382,23 +382,6 @@ class _Wait:
     def expected_bytes(self) -> int:
         """The bytes that are held for the message."""
         return self.expected.size if self.expected is not None else 0
-
-
-async def to_its_end(operation: Awaitable[Result]) -> Result:
-    """Await an operation of grpc.aio, which goes on to its end even if this is cancelled.
-
-    What gRPC received, or was to send, is freed by who awaits it: where nobody does any more, it
-    stays for good (in grpcio 1.85.1), as of each caller who leaves as a message is becoming whole.
-    """
-    going = asyncio.ensure_future(operation)
-    going.add_done_callback(_seen)
-    return await asyncio.shield(going)
-
-
-def _seen(operation: asyncio.Future[Any]) -> None:
-    """Take an error as seen, or asyncio would log those of calls that have ended."""
-    if not operation.cancelled():
-        operation.exception()
 
 
 async def _respond(responses: Any, context: grpc.aio.ServicerContext) -> None:  # noqa: ANN401 - as above

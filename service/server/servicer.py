@@ -14,8 +14,9 @@ from service.api.wire import (
     split_stream_request,
 )
 from service.errors import DigitstripError, ServerStopping
+from service.grpc_operations import to_its_end
 from service.pb import recognizer_pb2 as pb
-from service.server.receiving import ENDED_SECONDS, Receiver, to_its_end
+from service.server.receiving import ENDED_SECONDS, Receiver
 from service.server.refusal import refuse
 from service.serving.backend import Backend
 from service.serving.held_bytes import Hold
