@@ -471,6 +471,14 @@ def test_a_digit_at_one_side_is_cut_off_where_the_other_side_has_room():
     assert accounted(page, "770", [38, 78, 130]).reasons == ()
 
 
+def test_one_stroke_that_crosses_an_edge_cuts_a_digit_off_where_there_is_paper_all_round():
+    page = padded(seven(seven(paper(), 20), 60), above=8, below=8, right=20)
+    assert accounted(page, "77", [32, 72]).reasons == ()
+    cut = page[:, 23:]
+    assert accounted(cut, "77", [10, 49]).reasons == (Reason.CUT_OFF,)
+    assert accounted(cut[12:], "77", [10, 49]).reasons == ()  # close to the digits above, too
+
+
 def test_a_hair_in_which_a_digit_is_read_is_too_little_ink():
     hair = paper(120, 90)
     hair[:, 60] = INK
