@@ -35,11 +35,12 @@ class CsvFormat(NamedTuple):
 
 
 class FormJob(NamedTuple):
-    """The form that all pages of a run are."""
+    """The form that all pages of a run are, or the forms of which each is one."""
 
     form: pb.Form
     names: tuple[str, ...]  # of its fields
     wide: bool = False  # whether a row is a page, not a field
+    others: tuple[pb.Form, ...] = ()  # that a page may be as well
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,12 @@ def check(job: Job) -> None:
             raise SettingsError(
                 f"{named[0]} is for images of one line; leave it out, or leave out --form"
             )
+        if job.form.others and (job.form.wide or job.services):
+            raise SettingsError(
+                "--wide has columns for the fields of one form; leave it out, or give one --form"
+                if job.form.wide
+                else "services read pages of one form; give one --form, or leave out --address"
+            )
     if "://" in str(job.output) or ":/" in str(job.output):
         raise SettingsError(f"the output {job.output} is a URL; expected a local file")
 
@@ -118,6 +125,10 @@ def plan_of(job: Job) -> Plan:
         services=job.services,
         request=job.request.SerializeToString(deterministic=True),
         form=b"" if job.form is None else job.form.form.SerializeToString(deterministic=True),
+        other_forms=tuple(
+            each.SerializeToString(deterministic=True)
+            for each in (job.form.others if job.form else ())
+        ),
         dpi=job.dpi,
         seconds=job.seconds,
         limits=job.limits,
@@ -175,5 +186,5 @@ def settings_of(job: Job, plan: Plan) -> dict[str, Setting]:
         "limits": " ".join(map(str, astuple(plan.limits))),
     }
     if plan.form:
-        settings["form"] = hashlib.sha256(plan.form).hexdigest()
+        settings["form"] = hashlib.sha256(b"".join([plan.form, *plan.other_forms])).hexdigest()
     return settings

@@ -52,11 +52,12 @@ SpreadsheetOption = Annotated[
     ),
 ]
 FormOption = Annotated[
-    Path | None,
+    list[Path] | None,
     typer.Option(
         "--form",
         metavar="FORM",
-        help="Read whole pages, field by field, by a form's template (.toml): a row a field.",
+        help="Read whole pages, field by field, by a form's template (.toml): a row a field. Given "
+        "several times, or a folder, each page is one of these forms.",
     ),
 ]
 WideOption = Annotated[

@@ -57,6 +57,7 @@ class Plan:
     services: Services | None = None  # that read instead
     request: bytes = b""  # a serialized pb.RecognizeRequest without an image, for every item
     form: bytes = b""  # a serialized pb.Form that every page is; empty: one line of digits
+    other_forms: tuple[bytes, ...] = ()  # that a page may be as well
     dpi: int = DPI  # of a PDF's pages
     seconds: float = 300.0  # timeout of one item
     concurrency: int = 1  # items that one worker reads at a time

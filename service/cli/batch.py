@@ -118,7 +118,7 @@ def batch(
     request.include_scores = scores
     limits = Limits(max_bytes, max_pixels, max_width, max_pages, max_decoding_bytes)
     form_job = None
-    if form is not None:
+    if form:
         if (length, pattern, allowed, check) != (None,) * 4:
             raise typer.BadParameter(
                 "what a field must satisfy stands in the template", param_hint="--form"
@@ -161,8 +161,8 @@ def batch(
     raise typer.Exit(Exit.SOME_FAILED if failed else Exit.ALL_READ)
 
 
-def to_form_job(path: Path, limits: Limits, wide: bool) -> "FormJob":
-    """Read a form's files for a run.
+def to_form_job(paths: list[Path], limits: Limits, wide: bool) -> "FormJob":
+    """Read the files of a form, or of several, for a run.
 
     Raises:
         BadForm: a sentence for every mistake.
@@ -171,5 +171,6 @@ def to_form_job(path: Path, limits: Limits, wide: bool) -> "FormJob":
     from service.forms.service import Forms
 
     forms = Forms(limits)
-    message = forms.load(path)
-    return FormJob(message, tuple(each.name for each in forms.get(message).fields), wide)
+    messages = forms.load_all(paths)
+    names = tuple(each.name for each in forms.get(messages[0]).fields)
+    return FormJob(messages[0], names, wide, tuple(messages[1:]))

@@ -1,6 +1,6 @@
 """`digitstrip read --form`: whole pages, field by field. Loaded for that alone."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from PIL import Image
@@ -24,7 +24,7 @@ Drawings = list[Drawing[pb.RecognizeFormResponse]]
 def form_reader(
     service: RecognitionService,
     forms: Forms,
-    template: pb.Form,
+    templates: Sequence[pb.Form],
     options: RecognizeOptions,
     picture: Path | None,
     alto: Path | None,
@@ -34,14 +34,15 @@ def form_reader(
     Args:
         service: reads the fields.
         forms: that the template was loaded by.
-        template: the form, with its reference.
+        templates: of the forms of which each page is one, with their references.
         options: of recognition, as `to_recognize_options` returns them.
         picture: where fields are drawn, if anywhere.
         alto: where pages are written as ALTO, if anywhere.
     """
     form_service = FormService(service, forms)
+    built = [forms.get(each) for each in templates]
+    by_name = {each.name: each for each in built}
     requested = pb.RecognizeFormRequest(
-        form=template,
         alternatives=options.get("alternatives", 0),
         accepted_error_rate=options.get("accepted_error_rate"),
     )
@@ -49,7 +50,7 @@ def form_reader(
     def read(content: Content, page: int) -> pb.RecognizeFormResponse:
         request = pb.RecognizeFormRequest(image=to_image(content, page))
         request.MergeFrom(requested)
-        return form_service.recognize(request).response
+        return form_service.recognize_one_of(request, built).response
 
     def gray_of(content: Content, page: int) -> Gray:
         if isinstance(content, bytes):
@@ -61,6 +62,6 @@ def form_reader(
 
     def write(content: Content, page: int, response: pb.RecognizeFormResponse) -> Alto:
         height, width = gray_of(content, page).shape
-        return to_alto(response, forms.get(template), (width, height))
+        return to_alto(response, by_name[response.form], (width, height))
 
     return read, [Drawing(picture, draw), Drawing(alto, write, SUFFIX)]

@@ -253,9 +253,17 @@ def print_lines(
 
 
 def print_form(
-    source: Source, page: int, response: "pb.RecognizeFormResponse", as_json: bool, alone: bool
+    source: Source,
+    page: int,
+    response: "pb.RecognizeFormResponse",
+    as_json: bool,
+    alone: bool,
+    named: bool = False,
 ) -> None:
-    """Print a form's reading: JSON, or a line a field with the columns of `print_reading`."""
+    """Print a form's reading: JSON, or a line a field with the columns of `print_reading`.
+
+    Of several forms, the one that was chosen is named.
+    """
     from service.api.json_records import decision_word, reason_words
     from service.forms.json_records import page_record, registration_word
 
@@ -265,7 +273,8 @@ def print_form(
     name = f"{source.name}#{page + 1}" if page else source.name
     for each in response.fields:
         decision, reasons = decision_word(each), reason_words(each)
-        columns = [*([] if alone and not page else [name]), each.name, each.reading.text]
+        columns = [*([] if alone and not page else [name]), *([response.form] if named else [])]
+        columns += [each.name, each.reading.text]
         columns += [decision] if decision else []
         columns += [" ".join(reasons)] if reasons else []
         typer.echo("\t".join(columns))

@@ -1,5 +1,6 @@
 """`digitstrip read`: images in this process, without a server."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -51,12 +52,12 @@ ExplainOption = Annotated[
     ),
 ]
 FormOption = Annotated[
-    Path | None,
+    list[Path] | None,
     typer.Option(
         "--form",
         metavar="FORM",
         help="Read whole pages, field by field, by a form's template (.toml); --picture draws the "
-        "fields.",
+        "fields. Given several times, or a folder, each page is one of these forms.",
     ),
 ]
 AltoOption = Annotated[
@@ -109,13 +110,13 @@ def read(
         length, pattern, allowed, check, alternatives, accept_errors, as_json
     )
     limits = Limits(max_bytes, max_pixels, max_width, max_pages, max_decoding_bytes)
-    if lines and (form, picture, explain) != (None,) * 3:
+    if lines and (form or picture or explain):
         raise typer.BadParameter(
             "--form, --picture and --explain are of a page or of one line", param_hint="--lines"
         )
-    if alto and form is None:
+    if alto and not form:
         raise typer.BadParameter("ALTO is of pages that a form is read on", param_hint="--alto")
-    if form is not None:
+    if form:
         from service.forms.service import Forms
 
         if (length, pattern, allowed, check, explain) != (None,) * 5:
@@ -124,16 +125,17 @@ def read(
                 param_hint="--form",
             )
         forms = Forms(limits)
-        template = forms.load(form)
+        templates = forms.load_all(form)
     recognizer = Recognizer.load(ModelFiles.read(model, second_reader))
     if not recognizer.calibration.source:
         err.print(not_calibrated(recognizer.scorer.digest))
     service = RecognitionService(recognizer, limits)
-    if form is not None:
+    if form:
         from service.cli.form_reading import form_reader
 
-        read_form, drawings = form_reader(service, forms, template, options, picture, alto)
-        report(files, read_form, print_form, limits, dpi, as_json, drawings)
+        show = partial(print_form, named=len(templates) > 1)
+        read_form, drawings = form_reader(service, forms, templates, options, picture, alto)
+        report(files, read_form, show, limits, dpi, as_json, drawings)
 
     def request_of(content: "Content", page: int) -> pb.RecognizeRequest:
         return to_request(content, page, include_scores=picture is not None, **options)

@@ -39,6 +39,21 @@ def read_form(path: Path, limits: Limits | None = None) -> pb.Form:
     return form
 
 
+def templates(paths: Iterable[Path]) -> Iterator[Path]:
+    """Yield templates, and those of folders: their `*.toml`, by name.
+
+    Raises:
+        BadForm: a folder has none.
+    """
+    for path in paths:
+        if not path.is_dir():
+            yield path
+            continue
+        if not (found := sorted(path.glob("*.toml"))):
+            raise BadForm(f"{path} has no template; expected files that end in .toml")
+        yield from found
+
+
 def no_such_form(name: str, known: Iterable[str]) -> NoSuchForm:
     """Return the error of a name that no form has; a few of those that there are are listed."""
     listed = ", ".join(quoted(each) for each in sorted(known)[:LISTED])

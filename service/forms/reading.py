@@ -1,7 +1,7 @@
 """The use case of forms: a page is registered, and each field read as a strip is."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -11,9 +11,10 @@ from service.api.json_records import decision_word, reason_words
 from service.api.options import to_fields
 from service.api.requests import to_page
 from service.api.service import RecognitionService, Recognized
+from service.forms.choice import choose
 from service.forms.crops import crop
 from service.forms.places import Points
-from service.forms.register import Registration, register
+from service.forms.register import Registration
 from service.forms.template import Form, FormField
 from service.imaging.page import Gray
 from service.pb import recognizer_pb2 as pb
@@ -73,17 +74,19 @@ class PageReading:
 
 
 class FormReader:
-    """Reads pages of a form by the use case that reads strips.
+    """Reads pages of forms by the use case that reads strips.
 
     Args:
         service: that reads strips.
-        form: of the pages.
+        forms: of which the pages are; each is one of them.
         options: of every field, besides its constraint.
     """
 
-    def __init__(self, service: RecognitionService, form: Form, options: Options) -> None:
+    def __init__(
+        self, service: RecognitionService, forms: Sequence[Form], options: Options
+    ) -> None:
         self.service = service
-        self.form = form
+        self.forms = forms
         self.options = options
 
     def read(self, image: pb.Image) -> PageReading:
@@ -95,14 +98,14 @@ class FormReader:
         timer, done = StageTimer(), list[Recognized]()
         gray = to_page(image, self.service.limits).gray
         timer.took("decode")
-        registration = register(gray, self.form)
+        form, registration = choose(gray, self.forms)
         timer.took("register")
-        fields = tuple(self._fields(gray, registration, done))
+        fields = tuple(self._fields(gray, form, registration, done))
         seconds = Counter({**dict.fromkeys(("normalize", "score", "search"), 0.0), **timer.seconds})
         for each in done:
             seconds.update(each.seconds)
         share = float(np.mean([each.none_share for each in done])) if done else 0.0
-        return PageReading(self.form, registration, fields, gray.size, seconds, share)
+        return PageReading(form, registration, fields, gray.size, seconds, share)
 
     def request(self, gray: Gray, constraint: pb.Constraint | None = None) -> pb.RecognizeRequest:
         """Return the request for a field's crop: the one that its crop would be sent with alone."""
@@ -118,10 +121,10 @@ class FormReader:
         return request
 
     def _fields(
-        self, gray: Gray, registration: Registration, done: list[Recognized]
+        self, gray: Gray, form: Form, registration: Registration, done: list[Recognized]
     ) -> Iterator[FieldReading]:
         """Yield the fields in order, and note what was recognized for them."""
-        for field in self.form.fields:
+        for field in form.fields:
             if registration.warp is None or not registration.trusts(field.name):
                 yield FieldReading(
                     field,
@@ -133,7 +136,7 @@ class FormReader:
                     else registration.warp.source(field.box.corners),
                 )
                 continue
-            cut = crop(gray, self.form, field, registration.warp)
+            cut = crop(gray, form, field, registration.warp)
             response = self._recognize(cut.gray, field.constraint, done)
             blank = _is_blank(response)
             if blank:

@@ -12,11 +12,13 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from service.errors import quoted
+from service.forms.code import read_code
 from service.forms.marks import arrangements, markers
 from service.forms.outline import outlines
 from service.forms.page_print import Found, Keypoints, Print, work_scale
 from service.forms.places import Box, Matrix, Points, Warp, terms
-from service.forms.template import Form, FormField
+from service.forms.template import Form, FormCode, FormField
 from service.imaging.page import Gray
 
 ROUNDS = ((4.0, 1), (3.0, 6), (1.5, 10), (1.5, 10))  # mm of reach, and terms of the polynomial
@@ -50,6 +52,7 @@ class Registration:
     why: str = ""  # what is wrong, if anything is
     warp: Warp | None = None  # of a page that is registered
     doubtful: frozenset[str] = frozenset()  # fields whose own place cannot be confirmed
+    coded: bool = False  # whether the form's code was read, and is its own
 
     def trusts(self, field: str) -> bool:
         """Whether a field's place is known."""
@@ -85,7 +88,17 @@ def register(gray: Gray, form: Form) -> Registration:
         for each in form.fields
         if _is_beyond(warp, each.box, (gray.shape[1], gray.shape[0]))
     }
-    return replace(found, warp=warp, doubtful=found.doubtful | beyond)
+    found = replace(found, warp=warp, doubtful=found.doubtful | beyond)
+    return found if form.code is None else _checked(found, warp, gray, form.code)
+
+
+def _checked(found: Registration, warp: Warp, gray: Gray, code: FormCode) -> Registration:
+    """Return the registration of a page whose code is the form's, or cannot be read."""
+    seen = read_code(gray, code.box, warp)
+    if seen in ("", code.text):
+        return replace(found, coded=bool(seen))
+    why = f"the page's code says {quoted(seen)}, the form's {quoted(code.text)}"
+    return Registration(Status.MISREGISTERED, found.residual, found.inliers, why)
 
 
 def _by_print(small: Gray, form: Form, printed: Print) -> Registration:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -10,7 +10,8 @@ from threading import Lock
 from service.api.requests import to_options
 from service.api.service import RecognitionService
 from service.errors import BadForm
-from service.forms.files import no_such_form, of_file, read_form
+from service.forms.choice import check
+from service.forms.files import no_such_form, of_file, read_form, templates
 from service.forms.reading import FormReader
 from service.forms.responses import to_form_response
 from service.forms.template import Form, build
@@ -46,6 +47,19 @@ class Forms:
         with of_file(path):
             self.get(message)
         return message
+
+    def load_all(self, paths: Iterable[Path]) -> list[pb.Form]:
+        """Read the files of forms of which each page is one.
+
+        Args:
+            paths: of templates, or of folders with some.
+
+        Raises:
+            BadForm: a sentence for every mistake of the first form that has any.
+        """
+        messages = [self.load(each) for each in templates(paths)]
+        check([self.get(each) for each in messages])
+        return messages
 
     def get(self, message: pb.Form) -> Form:
         """Return the form of a message.
@@ -97,11 +111,20 @@ class FormService:
             InputError: the page cannot be decoded within the limits, the form has a mistake, or an
                 option is invalid.
         """
-        form = self.forms.get(form_of(request))
+        return self.recognize_one_of(request, [self.forms.get(form_of(request))])
+
+    def recognize_one_of(
+        self, request: pb.RecognizeFormRequest, forms: Sequence[Form]
+    ) -> RecognizedForm:
+        """Read a page that is one of several forms, whichever the request brings.
+
+        Raises:
+            InputError: as `recognize`.
+        """
         options = pb.RecognizeRequest(alternatives=request.alternatives)
         if request.HasField("accepted_error_rate"):
             options.accepted_error_rate = request.accepted_error_rate
-        reader = FormReader(self.recognition, form, to_options(options))
+        reader = FormReader(self.recognition, forms, to_options(options))
         reading = reader.read(request.image)
         response = to_form_response(reading, self.recognition.recognizer)
         return RecognizedForm(response, reading.pixels, reading.seconds, reading.none_share)

@@ -88,6 +88,13 @@ class RegistrationTable(_Table):
         return self
 
 
+class CodeTable(_Table):
+    """`[code]`: a QR code that is printed on the form, and what it says."""
+
+    box: tuple[Place, Place, Length, Length]  # left, top, width, height
+    text: Annotated[str, Field(min_length=1, max_length=500)]
+
+
 class FieldTable(_Table):
     """`[[field]]`: a box to read, and what is known of what stands in it."""
 
@@ -152,6 +159,7 @@ class Template(_Table):
     reference: Annotated[str, Field(min_length=1)] | None = None  # a scan of the blank form
     page: PageTable
     registration: RegistrationTable
+    code: CodeTable | None = None
     field: Annotated[list[FieldTable], Field(min_length=1, max_length=MAX_FIELDS)]
 
     @model_validator(mode="after")
@@ -187,6 +195,14 @@ class FormField:
     comb: int | None
 
 
+@dataclass(frozen=True)
+class FormCode:
+    """A QR code that a form has."""
+
+    box: Box  # mm
+    text: str
+
+
 @dataclass(frozen=True, eq=False)
 class Form:
     """A template that was checked, with its reference."""
@@ -199,6 +215,7 @@ class Form:
     fields: tuple[FormField, ...]
     reference: Gray | None  # the blank form: the whole page, at any resolution
     print: Print | None  # of it
+    code: FormCode | None = None
 
 
 def load(path: Path, limits: Limits | None = None) -> Form:
@@ -322,12 +339,16 @@ def to_form(template: Template, reference: Gray | None, name: str) -> Form:
         )
         for x, y in registration.marks or ()
     )
+    code = None
+    if template.code is not None:
+        place = _on_page(_scaled(template.code.box, unit), size, "code: the box")
+        code = FormCode(place, template.code.text)
     printed = None
     if reference is not None:
         printed = Print.of(reference, size, [field.box for field in fields])
         printed.check()
         _check_boxes(fields, reference, size)
-    return Form(name, width, height, registration, marks, fields, reference, printed)
+    return Form(name, width, height, registration, marks, fields, reference, printed, code)
 
 
 def _check_boxes(fields: tuple[FormField, ...], reference: Gray, size: tuple[float, float]) -> None:
@@ -386,6 +407,7 @@ def _known(where: list[int | str]) -> Iterator[str]:
     tables: dict[str, type[BaseModel]] = {
         "page": PageTable,
         "registration": RegistrationTable,
+        "code": CodeTable,
         "field": FieldTable,
     }
     yield from (tables[str(where[0])] if where else Template).model_fields

@@ -70,6 +70,14 @@ LISTED = {  # command lines that are run in other words: the test, or why there 
     "digitstrip read --form form.toml scans/ --alto xml/": (
         "tests/service/cli/test_forms.py::test_pages_are_written_as_alto_named_after_their_files"
     ),
+    "digitstrip read --form forms/ scans/": (
+        "tests/service/cli/test_forms.py::"
+        "test_of_a_folder_of_forms_the_one_that_a_page_is_is_named_in_the_row"
+    ),
+    "digitstrip batch scans/ --form forms/ --output fields.csv": (
+        "tests/service/cli/test_forms.py::"
+        "test_of_a_folder_of_forms_the_one_that_a_page_is_is_named_in_the_row"
+    ),
     "digitstrip form from-pdf blank.pdf": (
         "tests/service/cli/test_form_drafts.py::test_a_template_of_a_pdf_checks_and_reads_a_scan"
     ),

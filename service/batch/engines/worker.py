@@ -99,7 +99,11 @@ class InProcessReader:
         if plan.form:  # what they need is not loaded for strips
             from service.forms import service as of_forms
 
-            self.forms = of_forms.FormService(self.service, of_forms.Forms(plan.limits))
+            forms = of_forms.Forms(plan.limits)
+            self.forms = of_forms.FormService(self.service, forms)
+            self.built = [
+                forms.get(pb.Form.FromString(each)) for each in (plan.form, *plan.other_forms)
+            ]
 
     def read(
         self, content: Content, page: int, request: pb.RecognizeRequest
@@ -116,7 +120,7 @@ class InProcessReader:
         whole = pb.RecognizeFormRequest(image=to_image(content, page))
         whole.MergeFrom(request)
         assert self.forms is not None
-        return self.forms.recognize(whole).response
+        return self.forms.recognize_one_of(whole, self.built).response
 
 
 class ServiceReader:

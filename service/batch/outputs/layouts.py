@@ -58,7 +58,8 @@ def layout_of(job: FormJob | None) -> Layout:
     if job is None:
         return STRIPS
     if not job.wide:
-        short = (*SHORT[:3], "field", *SHORT[3:])
+        chosen = ("form",) if job.others else ()
+        short = (*SHORT[:3], *chosen, "field", *SHORT[3:])
         return Layout(FIELD_COLUMNS, short, fields_of, fields_of)
     columns = wide_columns(job.names)
     of_fields = (each for each in columns if each not in wide_columns(()))

@@ -1,11 +1,14 @@
 """`digitstrip read --form` and `digitstrip form check`, as a user runs them."""
 
 import json
+import shutil
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from tests.conftest import ROOT
+from tests.support.form_scans import random_form, template
 
 FORMS = ROOT / "examples" / "forms"
 TEMPLATE = FORMS / "form.toml"
@@ -123,3 +126,55 @@ def test_alto_of_another_name_or_of_no_form_is_wrong_use(arguments, sentence, ru
     assert done.returncode == 2
     assert sentence in " ".join(done.stderr.decode().replace("│", " ").split())
     assert not (tmp_path / "page.txt").exists()
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two forms, of which the example is one; and a folder without any."""
+    (tmp_path / "forms").mkdir()
+    (tmp_path / "none").mkdir()
+    for name in ("form.toml", "blank.png"):
+        shutil.copy(FORMS / name, tmp_path / "forms")
+    other = random_form(np.random.default_rng(5))
+    Image.fromarray(other.gray).save(tmp_path / "forms" / "other.png")
+    text = template(other).replace("blank.png", "other.png")
+    (tmp_path / "forms" / "another.toml").write_text(text)
+    return tmp_path
+
+
+def test_of_a_folder_of_forms_the_one_that_a_page_is_is_named_in_the_row(run, folder):
+    done = run("read", "--form", folder / "forms", FORMS / "copy.jpg", folder / "forms/other.png")
+    lines = [line.split("\t") for line in done.stdout.decode().splitlines()]
+    assert lines[0][1:] == ["meter card", "customer", "26084919"]
+    assert {tuple(line[:2]) for line in lines[5:]} == {(str(folder / "forms/other.png"), "another")}
+    table = folder / "fields.csv"
+    done = run("batch", FORMS / "copy.jpg", "--form", folder / "forms", "--output", table)
+    assert done.returncode == 0, done.stderr
+    rows = table.read_text().splitlines()
+    assert rows[0] == "source,page,id,form,field,text,confidence,decision,reason"
+    assert "meter card,customer,26084919" in rows[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("read", "--form", "none", "scan.jpg"), "none has no template"),
+        (
+            ("read", "--form", "forms", "--form", "forms/form.toml", "scan.jpg"),
+            "two forms have the name 'meter card'",
+        ),
+        (
+            ("batch", "scan.jpg", "--form", "forms", "--output", "a.csv", "--wide"),
+            "--wide has columns for the fields of one form",
+        ),
+        (
+            ("batch", "scan.jpg", "--form", "forms", "-o", "a.csv", "--address", "127.0.0.1:1"),
+            "services read pages of one form",
+        ),
+    ],
+)
+def test_what_does_not_go_with_several_forms_says_why(arguments, sentence, run, folder):
+    shutil.copy(FORMS / "copy.jpg", folder / "scan.jpg")
+    done = run(*arguments, cwd=folder)
+    assert done.returncode != 0
+    assert sentence in " ".join(done.stderr.decode().split())

@@ -35,7 +35,7 @@ def form():
 def read(form):
     """The response for an example, and the page's width and height."""
     recognizer = Recognizer.load(ModelFiles.read())
-    reader = FormReader(RecognitionService(recognizer), form, Options(error_rate=0.01))
+    reader = FormReader(RecognitionService(recognizer), [form], Options(error_rate=0.01))
 
     def read(name):
         path = EXAMPLE / name

@@ -34,7 +34,7 @@ def form():
 @pytest.fixture(scope="module")
 def read(strips, form):
     """What is read of the example scans, by name."""
-    reader = FormReader(strips, form, Options(error_rate=RATE))
+    reader = FormReader(strips, [form], Options(error_rate=RATE))
     return {path.name: reader.read(to_image(path)) for path in sorted(EXAMPLE.glob("*.jpg"))}
 
 
@@ -80,7 +80,7 @@ def test_a_blank_that_is_not_allowed_is_reviewed(strips, form):
     """With an error rate and without one; a constraint does not hide that the field is blank."""
     page = to_image(np.pad(form.reference, 30, constant_values=255))
     for rate in (RATE, None):
-        for field in FormReader(strips, form, Options(error_rate=rate)).read(page).fields:
+        for field in FormReader(strips, [form], Options(error_rate=rate)).read(page).fields:
             assert (field.text, field.status) == ("", FieldStatus.BLANK)
             if field.field.blank:
                 assert field.reasons == ()
@@ -93,7 +93,7 @@ def test_a_blank_that_is_not_allowed_is_reviewed(strips, form):
 @pytest.mark.parametrize("rate", [RATE, None])
 def test_nothing_is_read_of_a_misregistered_page(rate, strips, form):
     strip = to_image(ROOT / "examples" / "strips" / "telephone-large.webp")
-    reading = FormReader(strips, form, Options(error_rate=rate)).read(strip)
+    reading = FormReader(strips, [form], Options(error_rate=rate)).read(strip)
     assert reading.registration.status is Status.MISREGISTERED
     assert len(reading.fields) == len(form.fields)
     for field in reading.fields:
@@ -103,7 +103,7 @@ def test_nothing_is_read_of_a_misregistered_page(rate, strips, form):
 
 def test_the_raster_of_a_request_is_read_as_a_file_is(strips, form):
     gray = np.asarray(Image.open(EXAMPLE / "askew.jpg"))
-    reader = FormReader(strips, form, Options(error_rate=RATE))
+    reader = FormReader(strips, [form], Options(error_rate=RATE))
     ours, theirs = (
         to_form_response(reader.read(to_image(each)), strips.recognizer)
         for each in (gray, EXAMPLE / "askew.jpg")
@@ -113,7 +113,7 @@ def test_the_raster_of_a_request_is_read_as_a_file_is(strips, form):
 
 def test_a_page_without_pixels_is_an_error(strips, form):
     with pytest.raises(Exception, match="no image"):
-        FormReader(strips, form, Options()).read(pb.Image())
+        FormReader(strips, [form], Options()).read(pb.Image())
 
 
 @pytest.mark.parametrize("thick", [0.5, 0.8])
@@ -132,7 +132,7 @@ def test_a_stroke_along_a_divider_is_not_erased_without_a_word(thick, strips, tm
 
     Image.fromarray(card().gray).save(tmp_path / "blank.png")
     (tmp_path / "form.toml").write_text(template(card()))
-    reader = FormReader(strips, load(tmp_path / "form.toml"), Options(error_rate=0.5))
+    reader = FormReader(strips, [load(tmp_path / "form.toml")], Options(error_rate=0.5))
     for beside in (0.0, 0.2, 0.4):
         page = card()
         scale = page.image.width / 148
