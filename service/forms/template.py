@@ -1,6 +1,7 @@
 """Templates of forms: `form.toml` checked, to a form whose places are millimeters of its page."""
 
 import json
+import re
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -389,6 +390,9 @@ def _sentence(error: ErrorDetails, values: JsonObject) -> str:
     """Say a mistake: where it is, what was seen and what is allowed."""
     kind, seen = error["type"], error["input"]
     *where, last = error["loc"] or ("",)
+    if kind == "missing" and isinstance(last, int):  # of a box or a mark
+        count = 2 if where[0] == "registration" else 4
+        return f"{_where(where, values)}it has {last} of {count} numbers"
     if kind == "missing":
         return f"{_where(where, values)}{last} is missing"
     if kind == "extra_forbidden":
@@ -397,7 +401,7 @@ def _sentence(error: ErrorDetails, values: JsonObject) -> str:
     place = _where([*where, last], values)
     if kind == "value_error":
         return f"{place}{error['ctx']['error']}"
-    wanted = error["msg"].removeprefix("Input should be ").removeprefix("a ")
+    wanted = re.sub(r"^\w+ should (be|have) (a )?", "", error["msg"])
     if kind == "string_pattern_mismatch":
         wanted = "letters, digits, spaces and . - _"
     return f"{place}{quoted(str(seen))} was given; expected {wanted}"

@@ -178,3 +178,41 @@ def test_what_does_not_go_with_several_forms_says_why(arguments, sentence, run, 
     done = run(*arguments, cwd=folder)
     assert done.returncode != 0
     assert sentence in " ".join(done.stderr.decode().split())
+
+
+def test_bad_pages_are_read_where_they_can_be_and_else_say_what_is_wrong(run, tmp_path):
+    with Image.open(FORMS / "copy.jpg") as opened:
+        page = opened.convert("L")
+    wide, high = page.size
+    pages = {
+        "blank.png": Image.new("L", page.size, 250),
+        "half.png": page.crop((0, 0, wide // 2, high)),
+        "one.png": Image.new("L", (1, 1), 255),
+        "other.png": Image.fromarray(random_form(np.random.default_rng(5)).gray),
+        "turned.png": page.transpose(Image.Transpose.ROTATE_180),
+    }
+    for name, each in pages.items():
+        each.save(tmp_path / name)
+    mixed = [page, Image.new("L", (400, 900), 255), page.resize((wide * 3 // 4, high * 3 // 4))]
+    mixed[0].save(tmp_path / "mixed.pdf", save_all=True, append_images=mixed[1:], resolution=200)
+    done = run("read", "--form", TEMPLATE, *sorted(pages), "mixed.pdf", "--json", cwd=tmp_path)
+    records = {
+        (each["source"], each["page"]): each for each in map(json.loads, done.stdout.splitlines())
+    }
+    right = ["26084919", "30102026", "126508", "20359", "40556713"]
+    for key in (("turned.png", 1), ("mixed.pdf", 1), ("mixed.pdf", 3)):
+        assert records[key]["registration"]["status"] == "REGISTERED", key
+        assert [each["text"] for each in records[key]["fields"]] == right, key
+    wrong = {
+        ("blank.png", 1): "the marks were not found",
+        ("one.png", 1): "the page has 1×1 pixels, too few for a form",
+        ("other.png", 1): "of the form's print is in its place; at least 50% is needed",
+        ("mixed.pdf", 2): "the marks were not found",
+    }
+    for key, why in wrong.items():
+        assert why in records[key]["registration"]["why"], key
+        assert {each["status"] for each in records[key]["fields"]} == {"MISREGISTERED"}, key
+        assert not any(each["text"] for each in records[key]["fields"]), key
+    half = {each["name"]: each for each in records["half.png", 1]["fields"]}
+    assert half["telephone"]["status"] == "MISREGISTERED"  # it lies in the other half
+    assert all(each["text"] in (*right, "") for each in half.values())

@@ -43,7 +43,13 @@ MISTAKES = {  # by what is changed: from, to, and what the sentence says
     "an id twice": ("side = 5", "side = 5\naruco = [1, 2, 2, 3]", "stands twice in aruco"),
     "two fields of a name": ('"reading"', '"date"', "two fields have the name 'date'"),
     "a name with a tab": ('name = "reading"', 'name = "rea\\tding"', "expected letters, digits"),
-    "a box of three": ("[16, 46, 48, 10]", "[16, 46, 48]", "field 'reading': box"),
+    "a box of three": (
+        "[16, 46, 48, 10]",
+        "[16, 46, 48]",
+        "field 'reading': box: it has 3 of 4 numbers",
+    ),
+    "a box of five": ("[16, 46, 48, 10]", "[16, 46, 48, 10, 1]", "expected at most 4 items"),
+    "a mark without a height": ("[140, 97]", "[140]", "it has 1 of 2 numbers"),
     "a box of no height": ("[16, 46, 48, 10]", "[16, 46, 48, 0]", "the last two above 0"),
     "a box beyond the page": (
         "[80, 67, 52, 8]",
@@ -58,6 +64,16 @@ MISTAKES = {  # by what is changed: from, to, and what the sentence says
     "an unknown check digit": ("length = 5", 'check = "crc"', "'crc' is no check digit scheme"),
     "what no string satisfies": ("length = 5", 'length = 5\npattern = "12"', "no string satisfies"),
     "a search as wide as a cell": ("comb = 6", "comb = 6\nsearch = 5", "half a cell of the comb"),
+    "a code beyond the page": (
+        "[registration]",
+        '[code]\nbox = [140, 4, 14, 14]\ntext = "A"\n[registration]',
+        "code: the box goes from 140.0, 4.0 to 154.0",
+    ),
+    "a code that says nothing": (
+        "[registration]",
+        '[code]\nbox = [120, 4, 14, 14]\ntext = ""\n[registration]',
+        "code: text: '' was given; expected at least 1 character",
+    ),
     "a text for a number": ("comb = 6", 'comb = "six"', "field 'reading': comb: 'six' was given"),
 }
 
