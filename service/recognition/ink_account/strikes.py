@@ -6,6 +6,7 @@ import numpy.typing as npt
 
 from service.recognition.ink_account.page_ink import PageInk
 from service.recognition.ink_account.strokes import (
+    FREE,
     ends_in_pairs,
     even_stroke,
     goes_through,
@@ -46,6 +47,8 @@ CLEAR = 20  # pixels of height, below which the stroke of that one cannot be mad
 # made pages, sure and right, four have a level one and none an upright one.
 LEVEL_EITHER, LEVEL_LONG, LEVEL_THICK = 0.25, 0.85, 1.3
 UPRIGHT_EITHER, UPRIGHT_LONG, UPRIGHT_THICK = 0.2, 0.9, 0.85
+# The same where both ends jut out of the rest: no bar of a 4 or a 7 does so at either side.
+JUTTING_EITHER, JUTTING_LONG, JUTTING_FREE = 0.05, 0.7, 0.19
 LEAST_EVEN = 12  # pixels of height, below which evenness cannot be made out
 
 
@@ -140,13 +143,14 @@ def _evenly(ink: PageInk, digits: str) -> bool:
         if len(numbers) != 1:
             continue
         own = ink.ink_of(which)
-        tries = [(own, LEVEL_LONG, LEVEL_EITHER, LEVEL_THICK)]
+        tries = [(own, LEVEL_LONG, LEVEL_EITHER, LEVEL_THICK, FREE)]
+        tries.append((own, JUTTING_LONG, JUTTING_EITHER, LEVEL_THICK, JUTTING_FREE))
         if digits[numbers.start] != "1":
-            tries.append((own.T, UPRIGHT_LONG, UPRIGHT_EITHER, UPRIGHT_THICK))
-        for turned, least, either, most in tries:
+            tries.append((own.T, UPRIGHT_LONG, UPRIGHT_EITHER, UPRIGHT_THICK, FREE))
+        for turned, least, either, most, free in tries:
             if turned.shape[1] < least * ink.unit:
                 continue
-            thick = even_stroke(turned, ink.unit, either)
+            thick = even_stroke(turned, ink.unit, either, free)
             if thick is not None and thick <= most * stroke_width(own):
                 return True
     return False

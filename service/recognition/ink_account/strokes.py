@@ -70,7 +70,7 @@ def goes_through(own: Mask, unit: float) -> bool:
     return _either_side(own, unit, ends) >= EITHER
 
 
-def even_stroke(own: Mask, unit: float, either: float) -> float | None:
+def even_stroke(own: Mask, unit: float, either: float, free_ends: float = FREE) -> float | None:
     """Measure an even straight stroke from the left end of ink to its right one, with both free.
 
     A ruler or a quick hand draws it through a digit; the digit's own strokes end in others, and
@@ -80,6 +80,7 @@ def even_stroke(own: Mask, unit: float, either: float) -> float | None:
         own: (height, width) connected ink, in its box.
         unit: height of the text's band, pixels.
         either: share of the ink that lies on either side of it, at least.
+        free_ends: of the band's height, what is free of other ink at either end, at least.
 
     Returns:
         Its thickness in pixels; None where there is no such stroke.
@@ -99,7 +100,7 @@ def even_stroke(own: Mask, unit: float, either: float) -> float | None:
     if free.all():
         return None
     left, right = int(free.argmin()), int(free[::-1].argmin())
-    if min(left, right) < FREE * unit:
+    if min(left, right) < free_ends * unit:
         return None
     uneven = float(np.concatenate([high[:left], high[len(high) - right :]]).std())
     return thick if uneven <= UNEVEN * unit else None

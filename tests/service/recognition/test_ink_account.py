@@ -328,6 +328,12 @@ def test_a_stroke_through_a_single_7_or_4_strikes_it_out_and_a_bar_of_its_own_do
     )
 
 
+@pytest.mark.parametrize(("start", "reasons"), [(18, (Reason.STRUCK_OUT,)), (38, ())])
+def test_a_stroke_through_the_leg_of_a_7_strikes_it_out_where_both_its_ends_jut_out(start, reasons):
+    page = stroke(seven(paper(80), 30), (start, 44), (62, 48), 2)
+    assert accounted(page, "7", [42]).reasons == reasons
+
+
 @pytest.mark.parametrize("ends", [((50, 27), (118, 24)), ((110, 31), (196, 16))])
 def test_a_stroke_through_some_of_the_digits_strikes_them_out(recognizer, ends):
     assert reasons(recognizer, strip()) == set()
