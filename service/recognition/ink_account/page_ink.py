@@ -2,7 +2,8 @@
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -39,6 +40,7 @@ class PageInk:
     height: Floats
     area: Floats
     in_reach: Floats  # of the area
+    own: dict[int, Mask] = field(default_factory=dict)  # of components, as far as they were cut out
 
     @classmethod
     def of(cls, line: Line, strip: Strip, centers: Sequence[float]) -> "PageInk":
@@ -96,13 +98,13 @@ class PageInk:
         """Longer sides."""
         return np.maximum(self.width, self.height)
 
-    @property
+    @cached_property
     def counts(self) -> Which:
         """Whether they are large enough to matter."""
         large = self.longer >= LEAST_SIDE * self.unit
         return np.asarray(large & (self.area >= LEAST_AREA * self.unit**2), np.bool_)
 
-    @property
+    @cached_property
     def theirs(self) -> Which:
         """Whether digits explain them."""
         return np.asarray(self.in_reach >= EXPLAINED * self.area, np.bool_)
@@ -113,13 +115,19 @@ class PageInk:
         return float(self.to_page[0, 0] * column + self.to_page[0, 1] * row + self.to_page[0, 2])
 
     def ink_of(self, which: int) -> Mask:
-        """Return a component's own ink, in its box."""
+        """Return a component's own ink, in its box; it is cut out once, and not to be changed."""
+        if which in self.own:
+            return self.own[which]
         top, left = int(self.top[which]), int(self.left[which])
         bottom, right = int(self.bottom[which]), int(self.right[which])
         part = self.mask[top:bottom, left:right].view(np.uint8)
         labels, stats = connected(part)
         whole = [0, 0, right - left, bottom - top, int(self.area[which])]
-        return np.asarray(labels == int((stats[1:] == whole).all(axis=1).argmax()) + 1, np.bool_)
+        number = int((stats[1:] == whole).all(axis=1).argmax()) + 1
+        own = np.asarray(labels == number, np.bool_)
+        own.flags.writeable = False
+        self.own[which] = own
+        return own
 
     def digit_of(self, which: int) -> int | None:
         """Return the number of the digit that a component is; None of none, or of several."""
