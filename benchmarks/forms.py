@@ -2,21 +2,32 @@
 
 Forms are drawn, filled with digits and scanned by `tests/support/form_scans.py`, which knows where
 everything lies: turned by 5° and quarters, at 0.7 to 1.4 of the size, held by hand, stretched and
-curled by 1.5%, torn, stained, stapled. One page in six is another form.
+curled by 1.5%, torn, stained, stapled. One page in six is another form. With `--read`, fields are
+read, too: as forms are, without subtracting the reference, and from a scan of the same digits on
+empty paper, cropped where they are known to lie.
 """
 
 import argparse
+import copy
 import tempfile
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import cv2
 import numpy as np
 from PIL import Image
 
-from service.forms.crops import crop
-from service.forms.register import Status, register
+from service.api.service import RecognitionService
+from service.forms.crops import AROUND_MM, crop
+from service.forms.places import Box
+from service.forms.reading import FormReader
+from service.forms.register import Registration, Status, register
 from service.forms.template import Form, load
+from service.imaging.page import Gray
+from service.recognition.model import ModelFiles
+from service.recognition.recognizer import PLAIN, Recognizer
 from tests.support.form_scans import (
     Drawing,
     Scan,
@@ -47,6 +58,8 @@ class Tally:
     inliers: list[float] = field(default_factory=list)
     other_inliers: list[float] = field(default_factory=list)
     ms: list[float] = field(default_factory=list)  # of the processor
+    read: int = 0  # fields
+    exact: Counter[str] = field(default_factory=Counter)  # by what was read
 
 
 def made(folder: Path, drawing: Drawing, by: str) -> Form:
@@ -58,7 +71,16 @@ def made(folder: Path, drawing: Drawing, by: str) -> Form:
     return load(folder / "form.toml")
 
 
-def page_of(drawing: Drawing, digits: DigitSet, rng: np.random.Generator) -> Scan:
+@dataclass(frozen=True)
+class Filled:
+    """A form that was filled in and scanned."""
+
+    texts: dict[str, str]  # by field
+    scan: Scan
+    bare: Scan  # the same, without the form's print
+
+
+def page_of(drawing: Drawing, digits: DigitSet, rng: np.random.Generator) -> Filled:
     """Fill a form in and scan it; one field in five is left blank."""
     texts = {
         name: ""
@@ -66,11 +88,52 @@ def page_of(drawing: Drawing, digits: DigitSet, rng: np.random.Generator) -> Sca
         else "".join(map(str, rng.integers(0, 10, int(rng.integers(2, (cells or 5) + 1)))))
         for name, (_, cells) in drawing.boxes.items()
     }
-    page = filled(drawing, texts, digits.images[:, 2:-2, 2:-2], digits.labels, rng)
-    return scanned(page, random_attack(rng), rng)
+    same, images = copy.deepcopy(rng), digits.images[:, 2:-2, 2:-2]
+    page = filled(drawing, texts, images, digits.labels, rng)
+    scan = scanned(page, random_attack(rng), rng)
+    empty = Drawing(drawing.width, drawing.height, drawing.boxes)
+    page = filled(empty, texts, images, digits.labels, same)
+    return Filled(texts, scan, scanned(page, random_attack(same), same))
 
 
-def measure(scan: Scan, form: Form, own: bool, tally: Tally) -> None:
+def cut_where_it_lies(scan: Scan, box: Box, scale: float) -> Gray:
+    """Crop a scan by what is known of it, straight."""
+    across, down = (max(round(side * scale), 1) for side in (box.width, box.height))
+    x = box.left + (np.arange(across) + 0.5) * box.width / across
+    y = box.top + (np.arange(down) + 0.5) * box.height / down
+    places = np.stack(np.meshgrid(x, y), axis=-1)
+    pixels = scan.pixels(places.reshape(-1, 2)).reshape(places.shape) - 0.5
+    return np.asarray(
+        cv2.remap(
+            scan.gray, pixels.astype(np.float32), None, cv2.INTER_LINEAR, None, cv2.BORDER_REPLICATE
+        ),
+        np.uint8,
+    )
+
+
+def read_fields(page: Filled, registration: Registration, reader: FormReader, tally: Tally) -> None:
+    """Read the fields of a registered page in three ways, and count the exact ones."""
+    (form,) = reader.forms
+    assert registration.warp is not None
+    for each in form.fields:
+        if not registration.trusts(each.name):
+            continue
+        seen = crop(page.scan.gray, form, each, registration.warp).gray
+        around = each.box.grown(AROUND_MM)
+        scale = seen.shape[1] / around.width
+        ways = {
+            "as forms are read": seen,
+            "reference not subtracted": registration.warp.cut(page.scan.gray, around, scale),
+            "cropped perfectly": cut_where_it_lies(page.bare, around, scale),
+        }
+        tally.read += 1
+        for way, gray in ways.items():
+            request = reader.request(gray, each.constraint)
+            text = reader.service.recognize(request).response.text
+            tally.exact[way] += text == page.texts[each.name]
+
+
+def measure(scan: Scan, form: Form, own: bool, tally: Tally) -> Registration:
     """Register a page and count what became of it."""
     began = time.process_time()
     registration = register(scan.gray, form)
@@ -80,11 +143,11 @@ def measure(scan: Scan, form: Form, own: bool, tally: Tally) -> None:
         tally.others += 1
         tally.others_read += bool(trusted)
         tally.other_inliers.append(registration.inliers or 0.0)
-        return
+        return registration
     tally.inliers.append(registration.inliers or 0.0)
     if registration.status is Status.MISREGISTERED or registration.warp is None:
         tally.refused.append(registration.why)
-        return
+        return registration
     tally.fields += len(form.fields)
     tally.doubtful += len(form.fields) - len(trusted)
     worst = 0.0
@@ -93,6 +156,7 @@ def measure(scan: Scan, form: Form, own: bool, tally: Tally) -> None:
         apart = np.hypot(*(polygon - scan.pixels(each.box.corners)).T).max()
         worst = max(worst, float(apart) / registration.warp.pixels_per_mm(each.box))
     tally.off.append(worst)
+    return registration
 
 
 def main() -> None:
@@ -101,10 +165,12 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=500)
     parser.add_argument("--seed", type=int, default=18)
     parser.add_argument("--by", choices=("features", "corners"), default="features")
+    parser.add_argument("--read", action="store_true", help="read the fields, too")
     args = parser.parse_args()
     rng = np.random.default_rng(args.seed)
     _, digits = split(load_mnist5k())
     tally = Tally()
+    strips = RecognitionService(Recognizer.load(ModelFiles.read())) if args.read else None
     with tempfile.TemporaryDirectory() as folder:
         drawings = [random_form(rng, SIZES[each % len(SIZES)]) for each in range(FORMS)]
         forms = []
@@ -116,7 +182,10 @@ def main() -> None:
             own = number % OTHERS != 0
             # Another form of the same size: sizes take turns.
             shown = which if own else (which + len(SIZES) * int(rng.integers(1, 3))) % FORMS
-            measure(page_of(drawings[shown], digits, rng), forms[which], own, tally)
+            page = page_of(drawings[shown], digits, rng)
+            registration = measure(page.scan, forms[which], own, tally)
+            if own and strips and registration.status is Status.REGISTERED:
+                read_fields(page, registration, FormReader(strips, [forms[which]], PLAIN), tally)
     off = np.array(tally.off)
     pages = len(off) + len(tally.refused)
     print(f"by {args.by}: {pages} pages of the form, {tally.others} of another of the same size")
@@ -139,6 +208,8 @@ def main() -> None:
         f"processor: {np.median(tally.ms):.0f} ms a page, "
         f"{np.percentile(tally.ms, 95):.0f} at the 95th percentile"
     )
+    for way, exact in tally.exact.items():
+        print(f"fields exact, {way}: {exact / tally.read:.1%} of {tally.read}")
     for why in tally.refused:
         print("  misregistered:", why)
 
