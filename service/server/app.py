@@ -11,9 +11,11 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from service.errors import BadForm, DigitstripError, SettingsError
+from service.errors import BadForm, DigitstripError, SettingsError, WorkerDied
 from service.file_watcher import Stamp, stamp
 from service.pb import recognizer_pb2
+from service.pb import recognizer_pb2 as pb
+from service.recognition.model import ModelFiles
 from service.server.auth import Authenticator
 from service.server.load_shedding import LoadShedder
 from service.server.receiving import Receiver
@@ -201,7 +203,7 @@ class Server:
             try:
                 files = self.settings.read_models()
                 read = True
-                described = await self.pool.reload(files)
+                described = await self._exchange(files)
             except (DigitstripError, OSError) as error:
                 self.metrics.reloads.labels("failed").inc()
                 logger.error(
@@ -218,6 +220,13 @@ class Server:
                     },
                 )
         return read
+
+    async def _exchange(self, files: ModelFiles) -> pb.GetModelResponse:
+        """Let workers start with a model, once more if one of them is killed meanwhile."""
+        try:
+            return await self.pool.reload(files)
+        except WorkerDied:
+            return await self.pool.reload(files)
 
     async def reload_forms(self) -> bool:
         """Reload the forms; a mistake changes nothing, and the log says so.

@@ -1,4 +1,4 @@
-"""What is read beside images: manifests, archives, journals; and workers' frames."""
+"""What is read beside images: manifests, archives, journals, templates; and workers' frames."""
 
 import gzip
 import io
@@ -13,16 +13,20 @@ from pathlib import Path
 from service.batch.pages import PageResult, PageStatus
 from service.batch.plan import Place
 from service.batch.state.journal import MAGIC, Journal, records_of
-from service.errors import InputError, SettingsError
+from service.errors import BadForm, InputError, SettingsError
+from service.forms.template import build
+from service.imaging.limits import Limits
 from service.inputs.archives import members
 from service.inputs.items import Item
 from service.inputs.manifest import read_manifest
 from service.inputs.open_files import opened_tar, opened_zip
+from service.pb import recognizer_pb2 as pb
 from service.review import journal as review
 from service.review.settings import Settings
 from service.workers.framing import Frames, pack
+from tests.conftest import ROOT
 
-FILES = ("manifest", "journal", "review", "zip", "tar", "frames")
+FILES = ("manifest", "journal", "review", "zip", "tar", "form", "frames")
 MOST_ITEMS = 300  # of one input that are looked at
 MOST_READ = 5  # members of one archive that are read
 LARGEST = 2**20  # bytes of one member
@@ -32,6 +36,30 @@ HEAD = review.Head(
 )
 FOLDER = tempfile.TemporaryDirectory(prefix="digitstrip-fuzz-")
 MORE = {"sample": 9}
+EXAMPLE = ROOT / "examples" / "forms"
+FORM = rb"""name = "card"
+[page]
+width = 90.5
+height = 55
+[registration]
+by = "corners"
+marks = [[5, 5], [85, 5], [85, 50]]
+side = 4
+aruco = [1, 2, 3]
+residual = 0.4
+[[field]]
+name = "one"
+box = [10, 10, 40.5, 8]
+pattern = '[01]{2,4}(\d|-)?'
+search = 0.5
+[[field]]
+name = "two"
+box = [10, 30, 30, 8]
+allowed = ["12", "3-4"]
+check = "luhn"
+comb = 5
+blank = false
+"""
 ROW = b'{"source": "1.png"}'
 
 
@@ -47,6 +75,7 @@ def file_seeds(image):
         "review": [review_journal()],
         "zip": list(zips(image)),
         "tar": list(tars(image)),
+        "form": [(EXAMPLE / "form.toml").read_bytes(), FORM],
         "frames": [
             b"".join(pack({"ready": True}, image)),
             b"".join(pack({"error": {"reason": "BAD_MODEL", "message": "no", "field": ""}}) * 2),
@@ -121,6 +150,8 @@ def examine_file(kind, data):
         examine_journal(path, data)
     elif kind == "review":
         examine_review(path, data)
+    elif kind == "form":
+        examine_form(data)
     else:
         try:
             found = list(islice(members(str(path), "", lambda _: True), MOST_ITEMS))
@@ -139,6 +170,12 @@ def examine_frames(data):
         for at in range(0, len(data), 1000):
             for head, body in frames.feed(data[at : at + 1000]):
                 assert isinstance(body, bytes), head
+
+
+def examine_form(data):
+    """Check a template, as it comes with a request."""
+    with suppress(BadForm):
+        build(pb.Form(template=data.decode(errors="replace"), name="none"), Limits())
 
 
 def examine_journal(path, data):

@@ -53,6 +53,21 @@ def exchange(model, content):
     new.replace(model)
 
 
+def test_a_reload_whose_worker_is_killed_as_it_starts_is_tried_again(
+    start, model, calibrated_model
+):
+    server = start(DIGITSTRIP_WORKERS="1")
+    before = set(server.workers)
+    exchange(model, calibrated_model.read_bytes())
+    server.process.send_signal(signal.SIGHUP)
+    until(lambda: set(server.workers) - before)
+    server.signal_workers(signal.SIGKILL, set(server.workers) - before)
+    until(lambda: reloads(server, "ok") == 1)
+    assert reloads(server, "failed") == 0
+    new, reads = digests(server)
+    assert new == reads
+
+
 def test_sighup_reloads_the_model_and_a_bad_one_changes_nothing(start, model, calibrated_model):
     server = start()
     (old, _) = digests(server)
