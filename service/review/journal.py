@@ -20,6 +20,7 @@ from typing import Any, Self
 from service.append_only_file import AppendOnlyFile
 from service.durable_files import beside, new_partial, sync_folder, writing
 from service.errors import SettingsError
+from service.file_watcher import read_regular
 from service.json_object import JsonObject
 from service.review.settings import Settings
 
@@ -189,7 +190,7 @@ def _begin(path: Path, head: Head) -> None:
 def _whole_lines(path: Path) -> tuple[list[bytes], int]:
     """Return a file's whole lines, and how many bytes they have; a torn last one is left out."""
     try:
-        content = path.read_bytes()
+        content = read_regular(path)
     except OSError as error:
         raise SettingsError(f"cannot read {path}: {error.strerror or error}") from error
     # A power cut may leave zeros where nothing was written yet.

@@ -161,6 +161,14 @@ def test_there_is_nothing_to_read_before_a_review_was_begun(path):
     assert read_journal(path) is None
 
 
+def test_a_fifo_in_the_journals_place_is_refused_and_nothing_waits(path):
+    os.mkfifo(path)
+    with pytest.raises(SettingsError, match="not a regular file"):
+        read_journal(path)
+    with pytest.raises(SettingsError, match="not a regular file"), Journal(path, HEAD):
+        pass
+
+
 def test_a_full_disk_leaves_the_journal_as_it_was(three, monkeypatch):
     with Journal(three, HEAD) as journal:
         before = three.read_bytes()
