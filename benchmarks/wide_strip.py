@@ -1,6 +1,6 @@
 """Strips of 10,000, 100,000 and 1,000,000 pixels: that they are read, and in how much memory.
 
-Each width runs in a process of its own, which tells its own peak.
+Each width runs in a process of its own, which reports its peak.
 """
 
 import argparse

@@ -13,7 +13,6 @@ from grpc_reflection.v1alpha import reflection
 
 from service.errors import BadForm, DigitstripError, SettingsError, WorkerDied
 from service.file_watcher import Stamp, stamp
-from service.pb import recognizer_pb2
 from service.pb import recognizer_pb2 as pb
 from service.recognition.model import ModelFiles
 from service.server.auth import Authenticator
@@ -277,7 +276,7 @@ class Server:
                 NO_WORKER_SECONDS, lambda: self._run(self._report(NOT_SERVING))
             )
 
-    def _record_model(self, described: recognizer_pb2.GetModelResponse) -> None:
+    def _record_model(self, described: pb.GetModelResponse) -> None:
         self.metrics.model.info(
             {
                 "digest": described.digest,

@@ -14,7 +14,8 @@ import socket
 import struct
 import sys
 import time
-from collections import Counter
+from collections import Counter, deque
+from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 
@@ -77,6 +78,7 @@ HTTP1_FIELDS = (
 DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS = 0, 1, 2, 3, 4
 PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = 6, 7, 8, 9
 END_STREAM, END_HEADERS = 1, 4
+CONNECTIONS = 8  # at a time
 BETWEEN = 250  # inputs from one call that behaves to the next
 LONGEST = 5.0  # seconds for such a call
 GROWTH = 96 * 2**20  # bytes of the server's own memory, after the first thousand inputs
@@ -165,24 +167,32 @@ class Watch:
             self.findings.append(f"memory grew to {self.end >> 20} MiB")
 
 
-def try_frames(address, seed, count):
+def at_once(one):
+    """Make of one program what tries many, some connections at a time: most of each is waiting."""
+
+    def many(address, seed, count):
+        with ThreadPoolExecutor(CONNECTIONS) as pool:
+            deque(pool.map(lambda number: one(address, number), range(seed, seed + count)), 0)
+
+    return many
+
+
+def try_frames(address, seed):
     """Send frames that are none, or stand where they must not."""
-    for at in range(count):
-        rng = random.Random(f"frames {seed + at}")
-        frames = [any_frame(rng) for _ in range(rng.randint(1, 20))]
-        sent = b"".join(frames)
-        if rng.random() < 0.3:
-            sent = damage("frames", sent, rng)
-        start = PREFACE if rng.random() < 0.95 else rng.randbytes(rng.randrange(40))
-        converse(address, start + frame(SETTINGS, 0, 0) + sent)
+    rng = random.Random(f"frames {seed}")
+    frames = [any_frame(rng) for _ in range(rng.randint(1, 20))]
+    sent = b"".join(frames)
+    if rng.random() < 0.3:
+        sent = damage("frames", sent, rng)
+    start = PREFACE if rng.random() < 0.95 else rng.randbytes(rng.randrange(40))
+    converse(address, start + frame(SETTINGS, 0, 0) + sent)
 
 
-def try_calls(address, seed, count):
+def try_calls(address, seed):
     """Send the parts of calls in any order."""
-    for at in range(count):
-        rng = random.Random(f"calls {seed + at}")
-        parts = [call_part(rng) for _ in range(rng.randint(2, 25))]
-        converse(address, PREFACE + frame(SETTINGS, 0, 0) + b"".join(parts))
+    rng = random.Random(f"calls {seed}")
+    parts = [call_part(rng) for _ in range(rng.randint(2, 25))]
+    converse(address, PREFACE + frame(SETTINGS, 0, 0) + b"".join(parts))
 
 
 def try_messages(address, seed, count):
@@ -235,18 +245,22 @@ def damaged(kind, message, rng):
     return message[:200_000]
 
 
-def try_http1(address, seed, count):
+def try_http1(address, seed):
     """Send requests of HTTP/1.1, several on a connection, whole or not; none may get a 500."""
-    for at in range(count):
-        rng = random.Random(f"http1 {seed + at}")
-        sent = b"".join(http1_request(rng) for _ in range(rng.choice((1, 1, 2, 5))))
-        if rng.random() < 0.4:
-            sent = damage("http1", sent, rng)
-        answered = converse(address.removeprefix("http://"), sent, seconds=0.005)
-        assert b"HTTP/1.1 500" not in answered, f"seed {seed + at}: {answered!r}"
+    rng = random.Random(f"http1 {seed}")
+    sent = b"".join(http1_request(rng) for _ in range(rng.choice((1, 1, 2, 5))))
+    if rng.random() < 0.4:
+        sent = damage("http1", sent, rng)
+    answered = converse(address.removeprefix("http://"), sent, seconds=0.005)
+    assert b"HTTP/1.1 500" not in answered, f"seed {seed}: {answered!r}"
 
 
-KINDS = {"http2": try_frames, "calls": try_calls, "messages": try_messages, "http1": try_http1}
+KINDS = {
+    "http2": at_once(try_frames),
+    "calls": at_once(try_calls),
+    "messages": try_messages,
+    "http1": at_once(try_http1),
+}
 
 
 def converse(address, sent, seconds=0.002):

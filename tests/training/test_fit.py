@@ -20,7 +20,7 @@ def learned(monkeypatch):
     def fit(folder, stage, before, network, device, workers):
         runs.append((folder, stage.network, network, before))
         best = SimpleNamespace(epoch=1, digit_error=0.0, none_error=0.0, string_error=0.0)
-        return SimpleNamespace(best=best, finished=True)
+        return SimpleNamespace(best=best, finished=folder.parent.name != "stopped")
 
     monkeypatch.setattr("training.stages.train.fit", fit)
     monkeypatch.setattr("training.evaluation.plots.draw_log", lambda *_: None)
@@ -98,3 +98,10 @@ def test_the_next_command_ends_a_run(tmp_path, learned):
     result = run(tmp_path, "--init", str(SHIPPED_MODEL))
     exports = [f"next: digitstrip-train export {each} " for each in (tmp_path, tmp_path / "second")]
     assert [line.rpartition(" ")[0] + " " for line in result.output.splitlines()[-2:]] == exports
+
+
+def test_a_run_that_was_stopped_ends_with_a_status_that_stops_make(tmp_path, learned):
+    result = run(tmp_path / "stopped", "--init", str(SHIPPED_MODEL))
+    assert result.exit_code == 130
+    assert "stopped; the same command goes on after the last whole epoch" in result.output
+    assert len(learned) == 1

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 
 SECOND = "second"  # the folder, in a run's, in which the second reader goes on
+INTERRUPTED = 130  # exit status, as a shell gives it after Ctrl-C
 
 
 class NetworkName(StrEnum):
@@ -90,7 +91,7 @@ def fit(
 ) -> None:
     """Train a network: LeNet-5 on windows first, both on whole strips; Ctrl-C keeps the best.
 
-    With --init and a second reader, both networks learn from the same strips; the second one's run
+    A run that was stopped ends with status 130, so that `make train` stops with it. With --init and a second reader, both networks learn from the same strips; the second one's run
     is the folder `second` in RUN.
     """
     from service.recognition.model import second_reader_file
@@ -160,6 +161,8 @@ def fit(
         typer.echo("stopped; the same command goes on after the last whole epoch")
     for folder in trained:
         typer.echo(f"next: digitstrip-train export {folder} {folder / 'model.onnx'}")
+    if not finished:
+        raise typer.Exit(INTERRUPTED)
 
 
 def cut(scans: "LineSet", cutter: Path) -> "Cuttings | None":
