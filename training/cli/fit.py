@@ -91,8 +91,8 @@ def fit(
 ) -> None:
     """Train a network: LeNet-5 on windows first, both on whole strips; Ctrl-C keeps the best.
 
-    A run that was stopped ends with status 130, so that `make train` stops with it. With --init and a second reader, both networks learn from the same strips; the second one's run
-    is the folder `second` in RUN.
+    A run that was stopped ends with status 130, so that `make train` stops with it. With --init and a
+    second reader, both networks learn from the same strips; the second one's run is the folder `second` in RUN.
     """
     from service.recognition.model import second_reader_file
     from training.data.scans import load_scans
@@ -121,8 +121,7 @@ def fit(
     knobs = Knobs.read(config, settings or ())
     second = second_reader_file(init, second_reader) if init is not None else None
     learned, held_out, sources = load_hands_beside(data, data_dir, hands, seed)
-    digits = learned.digits
-    typer.echo(f"{len(digits):,} digits to learn from, {len(held_out):,} held out")
+    typer.echo(f"{len(learned.digits):,} digits to learn from, {len(held_out):,} held out")
     scans, held_out_scans = load_scans(strips) if strips else (None, None)
     cuttings = None
     if scans:
@@ -154,7 +153,7 @@ def fit(
     elif network is NetworkName.CONTEXT:
         finished, trained = lines(network.value, None), [run]
     else:
-        windowed = stage(WindowStage(windows, digits, held_out, ", ".join(sources)), None)
+        windowed = stage(WindowStage(windows, learned.digits, held_out, ", ".join(sources)), None)
         finished = windowed and lines(network.value, load(run / WindowStage.name / "best.pt"))
         trained = [run]
     if not finished:
