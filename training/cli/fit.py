@@ -91,8 +91,9 @@ def fit(
 ) -> None:
     """Train a network: LeNet-5 on windows first, both on whole strips; Ctrl-C keeps the best.
 
-    A run that was stopped ends with status 130, so that `make train` stops with it. With --init and a
-    second reader, both networks learn from the same strips; the second one's run is the folder `second` in RUN.
+    A run that was stopped ends with status 130, so that `make train` stops with it. With --init and
+    a second reader, both networks learn from the same strips; the second one's run is the folder
+    `second` in RUN.
     """
     from service.recognition.model import second_reader_file
     from training.data.scans import load_scans
