@@ -33,6 +33,7 @@ from service.errors import SettingsError
 from service.extras import needs
 from service.inputs.expand import Inputs
 from service.inputs.items import Item
+from service.json_object import parse_json
 
 JOURNAL, SHARDS = ".journal", ".shards"  # suffixes of what was read so far, beside the output
 DRAWN, COPIED = 4, 4  # items of a task
@@ -215,7 +216,7 @@ def check_output(job: Job) -> None:
     if job.refresh or not output.exists():
         return
     try:
-        made_from = json.loads(beside(output, FINISHED).read_text("ascii"))
+        made_from = parse_json(beside(output, FINISHED).read_text("ascii"))
         ours = (made_from["sha256"], made_from["replaced"])
         retries = Summary.from_json(made_from).retries.total()
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -239,7 +240,7 @@ def finished_before(job: Job, inputs: Inputs, settings: dict[str, Setting]) -> S
     output = job.output
     if has_begun(output) or not output.exists():
         return None
-    made_from = json.loads(beside(output, FINISHED).read_text("ascii"))
+    made_from = parse_json(beside(output, FINISHED).read_text("ascii"))
     summary = Summary.from_json(made_from)
     if summary.retries.total() and job.ray:
         return None

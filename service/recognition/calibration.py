@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
-from service.json_object import JsonObject
+from service.json_object import JsonObject, parse_json
 
 ALONE = ("vote", "margin", "brevity")  # signs that a text is right, without the second reader
 # With it. Margin, brevity and agreement won nothing beside these on held-out strips.
@@ -140,7 +140,7 @@ class Calibration:
         Raises:
             ValueError: it is none.
         """
-        found = json.loads(text)
+        found = parse_json(text)
         try:
             scale, offset = float(found["scale"]), float(found["offset"])
             if not (0 <= scale < math.inf and math.isfinite(offset)):

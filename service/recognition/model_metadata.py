@@ -6,6 +6,7 @@ from dataclasses import MISSING, dataclass, field, fields
 from typing import Self
 
 from service.errors import ModelError, quoted
+from service.json_object import parse_json
 from service.recognition.calibration import Calibration
 from service.recognition.decoding.automaton import DIGITS
 
@@ -45,7 +46,7 @@ class Pairing:
         Raises:
             ValueError: it is none.
         """
-        found = json.loads(text)
+        found = parse_json(text)
         try:
             pairing = cls(
                 second=str(found["second"]),

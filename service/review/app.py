@@ -1,7 +1,6 @@
 """The HTTP API of a review, and its page."""
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -14,7 +13,7 @@ from service.errors import BadOption, quoted
 from service.http.app import HttpApp
 from service.http.policy import Policy
 from service.http.static import resource_routes
-from service.json_object import JsonObject
+from service.json_object import JsonObject, parse_json
 from service.review.crops import png_of
 from service.review.people import COOKIE, People
 from service.review.session import Session
@@ -195,8 +194,8 @@ async def _json(request: Request) -> JsonObject:
     if kind != "application/json":
         raise BadOption(f"the content type is {quoted(kind)}; expected application/json", "body")
     try:
-        body = json.loads(await request.body())
-    except (ValueError, RecursionError) as error:
+        body = parse_json(await request.body())
+    except ValueError as error:
         raise BadOption(f"the body is no JSON: {error}", "body") from error
     if not isinstance(body, dict):
         raise BadOption("the body is no JSON object", "body")

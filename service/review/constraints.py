@@ -1,6 +1,5 @@
 """What the digits of a row must satisfy, checked by the automata that the decoder searches."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +8,7 @@ from google.protobuf import text_format
 from service.api.requests import to_constraint
 from service.durable_files import FINISHED, beside
 from service.inputs.documents import DPI
+from service.json_object import parse_json
 from service.pb import recognizer_pb2 as pb
 from service.recognition.decoding.automaton import Constraint
 from service.review.table import Row
@@ -77,7 +77,7 @@ class BatchRun:
 def run_of(table: Path) -> BatchRun:
     """Return how a table was written, as far as the file beside it says so."""
     try:
-        settings = json.loads(beside(table, FINISHED).read_text("ascii"))["settings"]
+        settings = parse_json(beside(table, FINISHED).read_text("ascii"))["settings"]
         request = text_format.Parse(settings["request"], pb.RecognizeRequest())
         return BatchRun(request.constraint, int(settings["dpi"]))
     except (OSError, ValueError, KeyError, TypeError, text_format.ParseError):

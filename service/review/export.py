@@ -13,6 +13,7 @@ from service.csv_cells import Cells, as_text, guarded, line_of, unguarded
 from service.durable_files import new_partial, put_in_place, writing
 from service.errors import SettingsError
 from service.extras import needs
+from service.json_object import parse_json
 from service.review.decisions import Action, Decisions
 from service.review.journal import Event
 from service.review.labels import Labeled
@@ -126,7 +127,7 @@ def _guarded(cells: NewCells, spreadsheet: bool) -> Iterator[str | None]:
 def _jsonl(table: Path, to: Path, reviewed: Reviewed) -> None:
     with table.open(encoding="utf-8") as file, to.open("wb") as out:
         for number, line in enumerate(file):
-            row = json.loads(line)
+            row = parse_json(line)
             new = reviewed.cells(number, row)
             out.write(json.dumps(row | new).encode("ascii") + b"\n")
 

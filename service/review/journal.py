@@ -21,7 +21,7 @@ from service.append_only_file import AppendOnlyFile
 from service.durable_files import beside, new_partial, sync_folder, writing
 from service.errors import SettingsError
 from service.file_watcher import read_regular
-from service.json_object import JsonObject
+from service.json_object import JsonObject, parse_json
 from service.review.settings import Settings
 
 FORMAT = 2
@@ -233,7 +233,7 @@ def _objects(path: Path, lines: Iterable[bytes]) -> Iterator[JsonObject]:
                 "left as it is: mend it from a copy, or cut it off before that line to do without "
                 "what it and all later ones say"
             )
-        yield json.loads(text)
+        yield parse_json(text)
 
 
 def _line(named: JsonObject, before: int) -> bytes:

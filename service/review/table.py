@@ -1,7 +1,6 @@
 """A batch's table, row by row, from whichever format it was written in."""
 
 import csv
-import json
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from service.csv_cells import Cells, unguarded
 from service.errors import BadConstraint, SettingsError, is_unicode, quoted
 from service.extras import needs
 from service.inputs.manifest import CONSTRAINTS, constraint_of
+from service.json_object import parse_json
 
 NEEDED = ("source", "page", "text", "confidence", "decision")  # columns of every table of readings
 # What is read of a Parquet file; nested columns that nobody looks at would take most of the time.
@@ -119,7 +119,7 @@ def read_cells(path: Path) -> Iterator[Cells]:
             yield cells
     except OSError as error:
         raise SettingsError(f"cannot read {path}: {error.strerror or error}") from error
-    except (UnicodeDecodeError, csv.Error, json.JSONDecodeError) as error:
+    except (ValueError, csv.Error) as error:
         raise SettingsError(f"cannot read {path}: {error}") from error
 
 
@@ -141,7 +141,7 @@ def large_cells() -> Iterator[None]:
 def _jsonl(path: Path) -> Iterator[Cells]:
     with path.open(encoding="utf-8") as file:
         for line in file:
-            row = json.loads(line)
+            row = parse_json(line)
             if not isinstance(row, dict):
                 raise SettingsError(f"cannot read {path}: a line is no JSON object")
             yield row
@@ -169,7 +169,7 @@ def to_row(number: int, cells: Cells) -> Row | None:
     cells = {name: unguarded(cell) for name, cell in cells.items()}
     for name in NESTED:
         if isinstance(cells.get(name), str):
-            cells[name] = json.loads(cells[name] or "null")
+            cells[name] = parse_json(cells[name] or "null")
     if cells["confidence"] in (None, ""):
         return None
     listed = cells.get("reasons") or _text(cells, "reason").split()

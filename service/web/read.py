@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-import json
 from collections.abc import Sequence
 
 from starlette.datastructures import QueryParams
@@ -21,6 +20,7 @@ from service.errors import (
     quoted,
 )
 from service.http.errors import error_response
+from service.json_object import parse_json
 from service.pb import recognizer_pb2 as pb
 from service.serving.observability.call import Call
 from service.web.calls import Calls, server_timing
@@ -109,8 +109,8 @@ def _of_json(body: bytes) -> bytes:
     expected = f'expected {{"{FIELD}": "…"}} with the image in base64'
     check_values(body)
     try:
-        fields = json.loads(body)
-    except (ValueError, RecursionError) as error:
+        fields = parse_json(body)
+    except ValueError as error:
         raise MalformedMessage(f"the body is no JSON: {error}; {expected}") from None
     if not isinstance(fields, dict) or list(fields) != [FIELD]:
         seen = f"has {_listed(list(fields))}" if isinstance(fields, dict) else "is no object"

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from enum import StrEnum
 from typing import BinaryIO
 
-from service.json_object import JsonObject
+from service.json_object import JsonObject, parse_json
 
 Head = JsonObject
 
@@ -81,10 +81,7 @@ class Frames:
 
 
 def _head(encoded: bytes) -> Head:
-    try:
-        head = json.loads(encoded)
-    except RecursionError as error:  # no answer of a worker is nested as deep
-        raise ValueError("a frame's head is nested too deeply") from error
+    head = parse_json(encoded)
     if not isinstance(head, dict):
         raise ValueError(f"a frame's head is a {type(head).__name__}")
     return head

@@ -16,6 +16,7 @@ import sys
 import time
 from collections import Counter, deque
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import grpc
 
@@ -158,9 +159,16 @@ class Watch:
             return
         if text != "68767":
             self.findings.append(f"a call that behaves read {text}")
-        if self.server.process.poll() is not None or not self.workers <= set(self.server.workers):
-            self.findings.append("a process died")
-        self.end = int(self.figures.all()[("process_resident_memory_bytes",)])
+        if self.server.process.poll() is not None:
+            self.findings.append("the server died")
+            return
+        # The list of a process's children may lack some as others come and go (proc(5)).
+        gone = [pid for pid in self.workers if not Path(f"/proc/{pid}").exists()]
+        figures = self.figures.all()
+        if gone:
+            deaths = figures[("digitstrip_worker_deaths_total",)]
+            self.findings.append(f"workers {gone} ended; deaths by the metrics: {deaths:.0f}")
+        self.end = int(figures[("process_resident_memory_bytes",)])
         if tried <= 4 * BETWEEN:
             self.start = self.end
         elif self.end > self.start + GROWTH:

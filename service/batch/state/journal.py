@@ -27,6 +27,7 @@ from service.durable_files import beside, sync_folder, writing
 from service.errors import DigitstripError, SettingsError, UnwritableOutput
 from service.imaging.files import open_regular
 from service.inputs.items import Item
+from service.json_object import parse_json
 
 MAGIC = b"digitstrip batch journal\n"  # the first line; the second one is the settings, as JSON
 MOST_SETTINGS = 2**22  # bytes of the second line
@@ -167,7 +168,7 @@ class Journal:
                 )
             return self._start_over()
         try:
-            begun = json.loads(line)
+            begun = parse_json(line)
             if not (isinstance(begun, dict) and line.endswith(b"\n")):
                 raise ValueError
         except ValueError:

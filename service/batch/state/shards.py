@@ -23,7 +23,7 @@ from service.batch.state.marks import MARK, REFRESH, differences, mark
 from service.errors import SettingsError, UnwritableOutput
 from service.extras import needs
 from service.inputs.items import Item
-from service.json_object import JsonObject
+from service.json_object import JsonObject, parse_json
 from service.pb import recognizer_pb2 as pb
 
 MADE_BY = "digitstrip batch"
@@ -67,7 +67,7 @@ class Shards:
         header = f"{root}/{HEADER}"
         if system.exists(header):
             try:
-                begun = json.loads(system.cat_file(header))
+                begun = parse_json(system.cat_file(header))
                 if begun.pop("made_by") != MADE_BY:
                     raise KeyError
             except (ValueError, KeyError, AttributeError, TypeError) as error:

@@ -2,11 +2,12 @@ import errno
 import os
 import subprocess
 import sys
+import zlib
 
 import pytest
 
 from service.errors import SettingsError, UnwritableOutput
-from service.review.journal import Event, Head, Journal, read_journal
+from service.review.journal import Event, Head, Journal, checksum_of, read_journal
 from service.review.settings import Settings
 
 HEAD = Head("ab" * 32, Settings(sample=7))
@@ -94,6 +95,15 @@ def test_lines_in_another_order_and_lines_twice_are_noticed(three):
         three.write_bytes(b"".join([head, *changed]))
         with pytest.raises(SettingsError, match=r"line . of .* is damaged"):
             read_journal(three)
+
+
+def test_a_line_that_is_nested_too_deeply_to_parse_is_refused_with_a_sentence(three):
+    whole = three.read_bytes()
+    nested = b"[" * 100_000
+    checksum = zlib.crc32(nested, checksum_of(whole.splitlines()[-1]))
+    three.write_bytes(whole + b"%08x %b\n" % (checksum, nested))
+    with pytest.raises(SettingsError, match="another version: it is nested too deeply"):
+        read_journal(three)
 
 
 def test_what_is_written_after_a_larger_sample_and_in_one_request_follows(three):

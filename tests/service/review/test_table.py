@@ -72,6 +72,7 @@ def test_columns_of_a_constraint_are_the_row_s_own(tmp_path):
         ("t.csv", "file,text\na.png,1\n", "has no column source, page, confidence, decision"),
         ("t.jsonl", "[1]\n", "a line is no JSON object"),
         ("t.jsonl", '{"source": ', "cannot read"),
+        ("t.jsonl", "[" * 100_000, "cannot read .* nested too deeply"),
         ("t.csv", "source,page,text,confidence,decision\na,x,1,0.5,REVIEW\n", "row 1 cannot be"),
         ("t.csv", "source,page,text,confidence,decision,length\na,1,1,0.5,,x\n", "row 1 cannot be"),
         ("t.parquet", "no parquet", "cannot read"),

@@ -80,12 +80,12 @@ def test_a_frame_is_its_sizes_a_head_of_json_and_a_body():
 
 
 @pytest.mark.parametrize("sizes", [(MAX_HEAD + 1, 0), (2, MAX_BODY + 1)])
-def test_a_frame_larger_than_any_of_ours_is_refused_before_it_is_taken_in(sizes):
+def test_a_frame_larger_than_any_may_be_is_refused_before_it_is_taken_in(sizes):
     with pytest.raises(ValueError, match="a frame of"):
         list(Frames().feed(SIZES.pack(*sizes)))
 
 
 @pytest.mark.parametrize("head", [b"[" * 100_000, b"3", b"[1]", b"nonsense"])
 def test_a_head_that_is_none_is_a_malformed_frame(head):
-    with pytest.raises(ValueError, match=r"head|Expecting value"):
+    with pytest.raises(ValueError, match=r"head|Expecting value|nested too deeply"):
         list(Frames().feed(SIZES.pack(len(head), 0) + head))

@@ -168,7 +168,9 @@ def test_a_file_that_is_no_journal_is_left_as_it_is(tmp_path, content, refresh):
     assert (tmp_path / "j").read_bytes() == content
 
 
-@pytest.mark.parametrize("line", [b"{", b"[]\n", b"{}x\n", b"\xff\n", b'{"format": 1'])
+@pytest.mark.parametrize(
+    "line", [b"{", b"[]\n", b"{}x\n", b"\xff\n", b"[" * 100_000, b'{"format": 1']
+)
 def test_a_journal_with_damaged_settings_is_reported_and_begun_again_by_refreshing(tmp_path, line):
     whole = journal_of(tmp_path / "j")
     records = whole.split(b"\n", 2)[2]
