@@ -10,7 +10,7 @@ from PIL import Image
 
 from service.errors import BadForm, SettingsError
 from service.forms.places import Box
-from service.forms.template import MAX_FIELDS, load
+from service.forms.template import load
 from service.imaging.limits import Limits
 from service.imaging.page import Gray
 
@@ -98,7 +98,7 @@ def _lines(
     yield f"reference = {json.dumps(reference, ensure_ascii=False)}"
     yield f"\n[page]\nwidth = {size[0]:.2f}\nheight = {size[1]:.2f}"
     yield '\n[registration]\nby = "features"'
-    for each in fields[:MAX_FIELDS]:
+    for each in fields:
         box = each.box
         places = ", ".join(f"{side:.2f}" for side in (box.left, box.top, box.width, box.height))
         yield f"\n[[field]]\nname = {json.dumps(each.name, ensure_ascii=False)}\nbox = [{places}]"

@@ -159,7 +159,7 @@ function changed() {
   }
   $("boxes").replaceChildren(...items.flatMap(({ shape, handle }) => [shape, handle]));
   $("no-fields").hidden = form.fields.length > 0;
-  $("add-mark").hidden = $("marks").hidden = !corners;
+  $("add-mark").hidden = $("marks").hidden = $("mark-hint").hidden = !corners;
   $("toml").textContent = template();
   keep();
 }

@@ -122,6 +122,18 @@ def test_names_that_a_template_may_not_have_are_changed_and_stay_distinct(run, t
         assert f'name = "{name}"' in text
 
 
+def test_more_fields_than_a_template_may_have_are_all_written_and_need_editing(
+    run, tmp_path, blank
+):
+    given = [Widget(f"f{number}", (16, 20, 40, 8)) for number in range(501)]
+    (tmp_path / "card.pdf").write_bytes(acroform(blank, SIZE, given))
+    done = run("form", "from-pdf", "card.pdf", cwd=tmp_path)
+    assert done.returncode == 1
+    assert b"card.toml is written, and needs editing" in done.stderr
+    assert b"500" in done.stderr
+    assert (tmp_path / "card.toml").read_text().count("[[field]]") == 501
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

@@ -154,7 +154,9 @@ def test_a_box_is_moved_and_made_larger_by_the_pointer(server, visit):
 def test_square_marks_at_the_corners_are_drawn_like_fields(server, visit, tmp_path):
     page = visit(server.web)
     edit(page, server)
+    assert page.is_hidden("#mark-hint")
     page.select_option("#by", "corners")
+    assert page.is_visible("#mark-hint")
     for x, y in ((8, 8), (140, 8), (140, 97), (8, 97)):
         draw(page, x - 2.5, y - 2.5, x + 2.5, y + 2.5)
     draw(page, *FIELDS["customer"])
