@@ -19,6 +19,7 @@ from service.errors import (
     WrongOrigin,
     quoted,
 )
+from service.held_bytes import HeldBytes
 from service.http.bodies import BoundedBodies
 from service.http.errors import error_response
 from service.http.policy import Policy
@@ -34,6 +35,7 @@ SECURITY_HEADERS = {
     "Cache-Control": "no-store",  # unless a handler says otherwise
 }
 METHOD_NOT_ALLOWED = 405
+HELD_BYTES = 128 * 2**20  # of bodies, where nothing else is held
 CORS_METHODS = ("GET", "POST")
 CORS_HEADERS = (
     "Authorization",
@@ -54,13 +56,18 @@ class HttpApp:
     Args:
         routes: of Starlette.
         policy: whom it serves, and what a request may cost.
+        held: counts the bytes of bodies beside those of other front ends; None, bodies alone.
 
     Attributes:
         bodies: of its requests.
     """
 
-    def __init__(self, routes: Sequence[BaseRoute], policy: Policy) -> None:
-        self.bodies = BoundedBodies(Router(routes, redirect_slashes=False), policy)
+    def __init__(
+        self, routes: Sequence[BaseRoute], policy: Policy, held: HeldBytes | None = None
+    ) -> None:
+        self.bodies = BoundedBodies(
+            Router(routes, redirect_slashes=False), policy, held or HeldBytes(HELD_BYTES)
+        )
         app: ASGIApp = AnsweredErrors(self.bodies)
         if policy.origins:
             app = CORSMiddleware(

@@ -16,14 +16,14 @@ class Policy:
             server itself serves always may.
         max_body_bytes: maximum of a request's body.
         body_seconds: maximum for a request's body to arrive.
-        arriving_bytes: maximum of all bodies that are arriving, no less than one body may have.
+        body_copies: of a body that are in memory at once while it is worked on.
     """
 
     hosts: tuple[str, ...] = ()
     origins: tuple[str, ...] = ()
     max_body_bytes: int = 2**20
     body_seconds: float = 30.0
-    arriving_bytes: int = 2**25
+    body_copies: int = 1
 
     def allows_host(self, host: str) -> bool:
         """Return whether a Host header names this server.

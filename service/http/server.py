@@ -146,6 +146,7 @@ class _Protocol(H11Protocol):
         """Begin to wait for a request."""
         super().connection_made(transport)
         self._timer: asyncio.TimerHandle | None = None
+        self._unsent = self.bodies.held.hold(0)
         self._rest()
         if len(self.connections) > self.bounds.connections:
             self._make_room()
@@ -179,6 +180,23 @@ class _Protocol(H11Protocol):
         super().connection_lost(exc)
         self._forget()
 
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP; where its request is answered already, end the connection."""
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            super().send_400_response(msg)
+        else:
+            self.transport.close()
+
+    def pause_writing(self) -> None:
+        """Count an answer that its caller is slow to take."""
+        super().pause_writing()
+        self._unsent.resize(self.transport.get_write_buffer_size())
+
+    def resume_writing(self) -> None:
+        """Count it no longer."""
+        super().resume_writing()
+        self._unsent.release()
+
     def _make_room(self) -> None:
         """End the oldest idle connection, have a body refused, or end this connection."""
         oldest = next(iter(self.idle))
@@ -195,6 +213,7 @@ class _Protocol(H11Protocol):
 
     def _forget(self) -> None:
         self._stop_timer()
+        self._unsent.release()
         self.idle.pop(self, None)
         self.connections.discard(self)
 

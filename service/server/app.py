@@ -13,6 +13,7 @@ from grpc_reflection.v1alpha import reflection
 
 from service.errors import BadForm, DigitstripError, SettingsError, WorkerDied
 from service.file_watcher import Stamp, stamp
+from service.held_bytes import HeldBytes
 from service.pb import recognizer_pb2 as pb
 from service.recognition.model import ModelFiles
 from service.server.auth import Authenticator
@@ -24,7 +25,6 @@ from service.server.tls import server_credentials
 from service.serving.allocator import give_back, map_large_blocks
 from service.serving.backend import Backend, FrontEnd
 from service.serving.forms import ServedForms
-from service.serving.held_bytes import HeldBytes
 from service.serving.observability.logs import Lines
 from service.serving.observability.metrics import Live, Metrics
 from service.serving.observability.observer import Observer

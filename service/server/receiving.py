@@ -16,9 +16,9 @@ from google.protobuf.message import DecodeError
 
 from service.errors import DigitstripError, MalformedMessage, Overloaded, TimedOut
 from service.grpc_operations import to_its_end
+from service.held_bytes import RETRY_SECONDS, HeldBytes, Hold
 from service.server.connections import Connections
 from service.server.refusal import Refused, method_name, refuse
-from service.serving.held_bytes import RETRY_SECONDS, HeldBytes, Hold
 from service.serving.observability.call import NOT_RECEIVED, NOT_RECEIVED_CODE
 
 QUICK_SECONDS = 0.25  # a message that takes longer is a slow one, of which there may be few

@@ -15,11 +15,11 @@ from service.api.wire import (
 )
 from service.errors import DigitstripError, ServerStopping
 from service.grpc_operations import to_its_end
+from service.held_bytes import Hold
 from service.pb import recognizer_pb2 as pb
 from service.server.receiving import ENDED_SECONDS, Receiver
 from service.server.refusal import refuse
 from service.serving.backend import Backend
-from service.serving.held_bytes import Hold
 from service.serving.observability.call import NOT_RECEIVED, NOT_RECEIVED_CODE, REQUEST_ID, Call
 from service.workers.framing import Work
 

@@ -6,8 +6,8 @@ from typing import Protocol
 
 from service.api.wire import form_request_pixels, request_form, request_pixels, with_form
 from service.errors import DigitstripError, MalformedMessage, NoSuchForm, Overloaded
+from service.held_bytes import HeldBytes
 from service.serving.forms import ServedForms
-from service.serving.held_bytes import HeldBytes
 from service.serving.observability.call import Call
 from service.serving.observability.observer import Observer
 from service.tokens import Tokens

@@ -23,8 +23,6 @@ from service.workers.framing import Work
 
 TIMEOUT = "connect-timeout-ms"  # the header of the Connect protocol
 MAX_TIMEOUT_DIGITS = 10  # as the protocol has it
-LARGE_BYTES = 2**18  # of copies: a body that the bound for large ones is for
-COPIES = 3  # of a body that are in memory at once while it becomes a message
 
 Respond = Callable[[Call, str, bytes], Awaitable[Response]]
 Failed = Callable[[DigitstripError], Response]
@@ -63,9 +61,6 @@ class Calls:
             media_type = media_type_of(request.headers, media_types)
             # Not `request.body()`, which the request would keep.
             body = [b"".join([part async for part in request.stream()])]
-            size = COPIES * len(body[0])
-            if size > LARGE_BYTES and not self.backend.held.fits(size):
-                raise self.backend.held.overloaded()
         except Overloaded as error:
             observer.shed(method, error)
             return failed(error.with_traceback(None))
@@ -75,18 +70,15 @@ class Calls:
         except DigitstripError as error:
             observer.refused(method, error.code, error.reason)
             return failed(error.with_traceback(None))
-        hold = request.state.hold = self.backend.held.hold(size)
-        try:
-            with observer.call(method, request.headers) as call:
-                try:
-                    response = await work(call, media_type, body.pop())
-                except DigitstripError as error:
-                    call.code = error.code
-                    response = failed(error.with_traceback(None))
-            response.headers[REQUEST_ID] = call.id
-            return response
-        finally:
-            hold.release()
+        with observer.call(method, request.headers) as call:
+            try:
+                response = await work(call, media_type, body.pop())
+            except DigitstripError as error:
+                call.code = error.code
+                response = failed(error.with_traceback(None))
+        request.state.hold.resize(len(response.body))
+        response.headers[REQUEST_ID] = call.id
+        return response
 
     async def recognize(
         self, request: Request, call: Call, message: bytes, work: Work = Work.RECOGNIZE

@@ -14,6 +14,7 @@ from service.web.page import page_routes
 from service.web.read import read_route
 
 BASE64 = 4 / 3  # bytes a byte
+COPIES = 3  # of a body that are in memory at once while it becomes a message
 REST_BYTES = 2**20  # of a request besides its image; a constraint has no more
 
 
@@ -37,7 +38,7 @@ def web_front_end(settings: Settings, backend: Backend) -> HttpServer:
         origins=settings.web_origins,
         max_body_bytes=max_body,
         body_seconds=settings.receive_seconds,
-        arriving_bytes=settings.max_held_bytes // 4,
+        body_copies=COPIES,
     )
     bounds = Bounds(connections=min(settings.max_connections, Bounds.connections))
     certificate, key = settings.tls_certificate, settings.tls_key
@@ -46,4 +47,4 @@ def web_front_end(settings: Settings, backend: Backend) -> HttpServer:
         if certificate is not None and key is not None
         else None
     )
-    return HttpServer(HttpApp(routes, policy), settings.web_listen, bounds, tls)
+    return HttpServer(HttpApp(routes, policy, backend.held), settings.web_listen, bounds, tls)

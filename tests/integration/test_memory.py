@@ -2,10 +2,12 @@
 
 import os
 import re
+import select
+import socket
 import struct
 import threading
 import time
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import grpc
@@ -16,6 +18,8 @@ from service.pb.recognizer_pb2_grpc import RecognizerServiceStub
 from service.server.app import UNREAD_BYTES
 from service.server.servicer import SERVICE
 from tests.conftest import STRIPS, until
+from tests.service.web.conftest import start
+from tests.support.http1 import request
 from tests.support.http2 import Connection
 from tests.support.observed import Observed
 from tests.trouble.peaks import large_image
@@ -307,3 +311,64 @@ def test_a_compressed_message_is_refused_by_its_headers(server):
         connection.open(RECOGNIZE, ("grpc-encoding", "gzip"))
         assert connection.until_ended(20)
         assert b"'gzip' is disabled" in connection.trailers
+
+
+@pytest.fixture
+def both(tmp_path):
+    """A server of gRPC and HTTP that holds 7 MiB, of them 5.25 MiB of large messages."""
+    server = start(
+        tmp_path / "log",
+        DIGITSTRIP_MAX_HELD_BYTES=str(7 * MIB),
+        DIGITSTRIP_RECEIVE_SECONDS="300",
+    )
+    yield server
+    assert server.stop()[0] == 0
+
+
+@contextmanager
+def half_sent(server, **headers):
+    """A request over HTTP, of which 2 MiB are sent or what is taken in; gives its socket."""
+    host, port = server.web.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=20) as connection:
+        connection.sendall(request("POST", "/v1/read", Content_Type="image/png", **headers))
+        if "Transfer_Encoding" in headers:
+            connection.sendall(b"%x\r\n" % (3 * MIB))
+        for _ in range(32):
+            if select.select([connection], [], [], 0.01)[0]:  # it is refused
+                break
+            connection.sendall(bytes(MIB // 16))
+        yield connection
+
+
+def half_called(stack, server):
+    """A call over gRPC of whose 3 MiB 2 MiB are sent."""
+    connection = stack.enter_context(closing(Connection(server.address)))
+    connection.listen(1)
+    connection.open(RECOGNIZE)
+    assert connection.send(bytes(2 * MIB), declared=3 * MIB, seconds=20) > MIB
+    return connection
+
+
+def test_bodies_that_arrive_over_http_count_toward_the_bound_of_calls_over_grpc(both):
+    with ExitStack() as stack:
+        # Without what came over HTTP, two calls have room.
+        stack.enter_context(half_sent(both, Content_Length=3 * MIB))
+        until(lambda: both.figures("held_bytes") >= 2 * MIB)
+        first, second = (half_called(stack, both) for _ in range(2))
+        assert first.until_ended(20)
+        assert b"bytes of requests and responses are held" in first.trailers
+        assert not second.until_ended(0.5)
+    until(lambda: both.figures("held_bytes") == 0)
+
+
+@pytest.mark.parametrize(
+    "headers", [{"Content_Length": 3 * MIB}, {"Transfer_Encoding": "chunked"}], ids=str
+)
+def test_messages_that_arrive_over_grpc_count_toward_the_bound_of_bodies_over_http(both, headers):
+    with ExitStack() as stack:
+        calls = [half_called(stack, both) for _ in range(2)]
+        until(lambda: both.figures("held_bytes") >= 3 * MIB)
+        connection = stack.enter_context(half_sent(both, **headers))
+        assert connection.recv(100).startswith(b"HTTP/1.1 429 ")
+        assert not any(call.until_ended(0.5) for call in calls)
+    until(lambda: both.figures("held_bytes") == 0)

@@ -16,7 +16,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
-from service.serving.held_bytes import HeldBytes
+from service.held_bytes import HeldBytes
 from service.serving.observability.metrics_server import serve_metrics
 from service.workers.admission_queue import Answer
 from service.workers.pool import WorkerPool

@@ -46,8 +46,8 @@ def serving():
     """A context in which an app of some routes is served; gives the server, to connect to."""
 
     @asynccontextmanager
-    async def serving(routes=ROUTES, bounds=None, **policy):
-        app = HttpApp(routes, Policy(**policy))
+    async def serving(routes=ROUTES, bounds=None, held=None, **policy):
+        app = HttpApp(routes, Policy(**policy), held)
         server = HttpServer(app, "127.0.0.1:0", bounds)
         server.app = app
         port = server.port = await server.start()

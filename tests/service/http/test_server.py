@@ -6,6 +6,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from service.errors import SettingsError
+from service.held_bytes import HeldBytes
 from service.http import bodies
 from service.http.app import HttpApp
 from service.http.policy import Policy
@@ -170,6 +171,41 @@ async def test_rubbish_is_answered_with_400_and_the_next_is_served(serving, sent
         assert (await reply(reader)).status == 400
         assert (await ask(server.port)).status == 200
     assert capfd.readouterr() == ("", "")
+
+
+@in_a_loop
+async def test_rubbish_in_a_body_that_is_answered_already_ends_the_connection(serving, caplog):
+    async with serving() as server:
+        reader, writer = await server.connect()
+        writer.write(request("POST", "/unread", Transfer_Encoding="chunked"))
+        assert (await reply(reader)).status == 200
+        writer.write(b"no length of a part\r\n")
+        assert await ended(reader)
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("taken", [True, False])
+@in_a_loop
+async def test_an_answer_counts_as_held_until_it_is_taken_or_its_caller_is_gone(taken):
+    async def vast(_):
+        return PlainTextResponse(bytes(16 * 2**20))
+
+    held = HeldBytes(2**27)
+    server = HttpServer(HttpApp([Route("/", vast)], Policy(), held), "127.0.0.1:0")
+    port = await server.start()
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=2**10)
+    writer.write(request())
+    async with asyncio.timeout(20):
+        while held.total < 2**20:
+            await asyncio.sleep(0.01)
+        if taken:
+            assert len((await reply(reader)).body) == 16 * 2**20
+        else:
+            writer.transport.abort()
+        while held.total:
+            await asyncio.sleep(0.01)
+    writer.close()
+    await server.stop()
 
 
 @in_a_loop

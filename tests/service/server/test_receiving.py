@@ -8,8 +8,8 @@ import pytest
 from grpc.aio import UsageError
 
 from service.errors import TimedOut
+from service.held_bytes import HeldBytes
 from service.server.receiving import Receiver
-from service.serving.held_bytes import HeldBytes
 from tests.conftest import in_a_loop
 
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service.serving.held_bytes import HeldBytes
+from service.held_bytes import HeldBytes
 from service.web.calls import Calls
 from tests.conftest import in_a_loop
 
@@ -27,16 +27,13 @@ async def test_whoever_answers_a_call_alone_holds_its_body():
     async def work(call, media_type, body):
         assert (body[:1], body[-1:], len(body)) == (b"x", b"y", 200_000)
         assert sys.getrefcount(body) <= 3  # here, where it is counted, and on the caller's stack
-        return Response()
+        return Response(b"its size is what counts now")
 
-    backend = SimpleNamespace(
-        observer=SimpleNamespace(call=observed),
-        held=HeldBytes(10**6),
-        tokens=None,
-        overload=None,
-    )
+    backend = SimpleNamespace(observer=SimpleNamespace(call=observed), tokens=None, overload=None)
     headers = [(b"content-type", b"image/png")]
-    request = Request({"type": "http", "method": "POST", "headers": headers}, receive)
+    state = {"hold": HeldBytes(10**6).hold(200_000)}
+    scope = {"type": "http", "method": "POST", "headers": headers, "state": state}
+    request = Request(scope, receive)
     answer = await Calls(backend).serve(request, "read", ("image/*",), work, None)
     assert answer.status_code == 200
-    assert backend.held.total == 0
+    assert state["hold"].size == len(answer.body)

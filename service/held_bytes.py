@@ -7,6 +7,7 @@ from service.errors import Overloaded
 
 RETRY_SECONDS = 1.0  # that a refused caller is asked to wait
 LARGE_SHARE = 0.75  # of the bound, for large messages: they take long, and small ones go on
+LARGE_BYTES = 65_535  # past which a message is a large one
 
 
 class HeldBytes:
@@ -39,9 +40,15 @@ class HeldBytes:
         """Whether not even the large messages that come already may all come to their end."""
         return self.total > self.of_large
 
-    def fits(self, size: int) -> bool:
-        """Return whether a large message that has come may be held; the largest, beside little."""
-        return self.total + size <= self.of_large or self.total <= self.of_large // 2
+    def fits(self, size: int, less: int = 0) -> bool:
+        """Return whether a large message may be held; the largest, beside little.
+
+        Args:
+            size: of the message, bytes.
+            less: bytes that are counted now and no longer then, such as those of it that came.
+        """
+        rest = self.total - less
+        return rest + size <= self.of_large or rest <= self.of_large // 2
 
     @property
     def why(self) -> str:
