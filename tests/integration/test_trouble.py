@@ -35,3 +35,4 @@ def test_a_gibibyte_holds_whatever_callers_send_and_well_behaved_callers_notice_
     # How many calls there are in this time is the machine's affair.
     assert outcome["polite"]["answered"] > 2
     assert len({each.split(":")[0] for each in outcome["trouble"]}) > 2
+    assert outcome["said"]["polite"].total() == outcome["polite"]["retried"]

@@ -2,8 +2,9 @@
 
 Calls come at random moments, so many a second on average; a share of them makes trouble, of all
 kinds in turn by chance (kinds.py); now and then a worker is killed, and the model is reloaded. Of
-those who behave, it says whether each was answered, rightly, and how soon; of the server, whether
-Linux killed a process of it, and its memory, descriptors and threads by quarters of the time.
+those who behave, it says whether each was answered, rightly, and how soon; of all, with what
+sentences calls failed; of the server, whether Linux killed a process of it, and its memory,
+descriptors and threads by quarters of the time.
 """
 
 import argparse
@@ -25,11 +26,12 @@ from service.pb import recognizer_pb2 as pb
 from service.pb.recognizer_pb2_grpc import RecognizerServiceStub
 from tests.conftest import STRIPS, Figures, Service, free_address
 from tests.support.memory_group import MemoryGroup
-from tests.trouble.kinds import BUSY, KINDS, Target
+from tests.trouble.kinds import BUSY, KINDS, Target, sentence
 
 PATIENCE = 30.0  # seconds that a caller who behaves waits for an answer, retries included
 MAX_TROUBLE = 8  # calls that make trouble at once
 SAMPLE_SECONDS = 5.0
+MOST_SENTENCES = 12  # that are shown of those with which calls failed
 
 
 def main():
@@ -106,6 +108,7 @@ def run(
         "polite": calls.polite(),
         "trouble": dict(sorted(calls.trouble.items())),
         "unexpected": dict(calls.unexpected),
+        "said": {"polite": calls.said, "trouble": calls.target.said},
         "refused": {
             dict(labels)["reason"]: value
             for (name, *labels), value in figures.items()
@@ -143,6 +146,7 @@ class Calls:
         self.server, self.target, self.kinds = server, target, list(kinds)
         self.rng = random.Random(seed)
         self.trouble, self.unexpected, self.failed = Counter(), Counter(), Counter()
+        self.said = Counter()  # of calls that behave, those that were tried again too
         self.wrong, self.took, self.retried, self.deaths = Counter(), [], 0, 0
         self.texts = {}  # of the example strips, as the server reads them undisturbed
 
@@ -188,6 +192,7 @@ class Calls:
                 answer = await self.stub.Recognize(message, timeout=PATIENCE)
             except grpc.aio.AioRpcError as error:
                 code = error.code().name
+                self.said[sentence(error)] += 1
                 if code in BUSY and time.monotonic() - began < PATIENCE:
                     self.retried += 1
                     await asyncio.sleep(self.rng.uniform(0.1, 0.3))
@@ -264,6 +269,10 @@ def show(outcome):
     print(f"trouble: {', '.join(f'{each} {n:,}' for each, n in outcome['trouble'].items())}")
     print(f"what it must not get: {outcome['unexpected'] or 'none'}")
     print(f"refused before any work: {outcome['refused']}")
+    for whom, said in outcome["said"].items():
+        print(f"what failed calls ended with, {whom}:")
+        for each, count in said.most_common(MOST_SENTENCES):
+            print(f"{count:>9,}  {each}")
     samples = outcome["samples"]
     if len(samples) < 4:
         return

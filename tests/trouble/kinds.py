@@ -7,8 +7,10 @@ import asyncio
 import io
 import os
 import random
+import re
 import socket
 import time
+from collections import Counter
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from functools import cache
@@ -42,12 +44,14 @@ class Target:
         address: of its gRPC port.
         metrics: of its port for Prometheus.
         web: of its port for HTTP.
+        said: with what sentences its calls failed, and how often.
     """
 
     address: str
     metrics: str
     web: str
     rng: random.Random = field(default_factory=lambda: random.Random(1))
+    said: Counter = field(default_factory=Counter)
 
     def channel(self):
         """Open a channel of its own connection."""
@@ -84,12 +88,19 @@ def kind(*allowed, weight=1.0):
     return register
 
 
-async def status(call):
+def sentence(error):
+    """The status of a failed call and how its details begin, with every number as 0."""
+    details = re.sub(r"\b\d+([.,:]\d+)*", "0", error.details() or "")
+    return f"{error.code().name}: {details[:80]}"
+
+
+async def status(target, call):
     """The status with which a call ended."""
     began = time.monotonic()
     try:
         await call
     except grpc.aio.AioRpcError as error:
+        target.said[sentence(error)] += 1
         name = error.code().name
         # A server that sees the deadline before its client does cancels the call.
         late = name == "CANCELLED" and time.monotonic() - began >= SECONDS - 1
@@ -97,7 +108,7 @@ async def status(call):
     return "OK"
 
 
-async def stream(channel, messages):
+async def stream(target, channel, messages):
     """Send a stream of messages; return the status with which the server ended it."""
     call = channel.stream_stream(STREAM)(iter(messages), timeout=SECONDS)
     ended = EndedWith(call)  # grpc.aio says INTERNAL where a message meets a call that has ended
@@ -106,7 +117,10 @@ async def stream(channel, messages):
             pass
     except grpc.RpcError as error:
         failure = ended.failure(error)
-        return failure.code().name if failure is not None else "OK"
+        if failure is None:
+            return "OK"
+        target.said[sentence(failure)] += 1
+        return failure.code().name
     return "OK"
 
 
@@ -114,7 +128,7 @@ async def recognize(target, request, **options):
     """Make one call on a connection of its own; return its status."""
     async with target.channel() as channel:
         method = channel.unary_unary(RECOGNIZE)
-        return await status(method(request, **{"timeout": SECONDS} | options))
+        return await status(target, method(request, **{"timeout": SECONDS} | options))
 
 
 @cache
@@ -177,7 +191,7 @@ async def images_in_streams(target):
     ).SerializeToString()
 
     async with target.channel() as channel:
-        ends = await asyncio.gather(*(stream(channel, [each] * 3) for _ in range(3)))
+        ends = await asyncio.gather(*(stream(target, channel, [each] * 3) for _ in range(3)))
     return next((end for end in ends if end != "OK"), "OK")
 
 
@@ -197,7 +211,7 @@ async def nonsense(target):
 async def nonsense_in_stream(target):
     """A stream of messages that are none."""
     async with target.channel() as channel:
-        return await stream(channel, [target.rng.randbytes(50) for _ in range(5)])
+        return await stream(target, channel, [target.rng.randbytes(50) for _ in range(5)])
 
 
 @kind("UNIMPLEMENTED")
@@ -244,7 +258,7 @@ async def hung_up(target):
 async def unknown_method(target):
     """A call of a method that is not there, with a message."""
     async with target.channel() as channel:
-        return await status(channel.unary_unary("/no.such.Service/Method")(bytes(MIB)))
+        return await status(target, channel.unary_unary("/no.such.Service/Method")(bytes(MIB)))
 
 
 @kind("OK", "DEADLINE_EXCEEDED", "CANCELLED")
