@@ -66,9 +66,20 @@ def made(folder: Path, drawing: Drawing, by: str) -> Form:
     """Write a form's template and load it; its squares are where `random_form` prints them."""
     Image.fromarray(drawing.gray).save(folder / "blank.png")
     right, low = drawing.width - 8, drawing.height - 8
-    marks = [f"marks = [[8, 8], [{right}, 8], [{right}, {low}], [8, {low}]]", "side = 4"]
-    (folder / "form.toml").write_text(template(drawing, by, marks if by == "corners" else ()))
+    more = {
+        "corners": [f"marks = [[8, 8], [{right}, 8], [{right}, {low}], [8, {low}]]", "side = 4"],
+        "patches": [f"patches = {patches(drawing)}"],
+    }
+    (folder / "form.toml").write_text(template(drawing, by, more.get(by, ())))
     return load(folder / "form.toml")
+
+
+def patches(drawing: Drawing) -> list[list[float]]:
+    """Return where a form has its title, its foot, and the labels of every other row."""
+    wide, foot = drawing.width - 22, drawing.height - 12
+    rows = sorted({top for (_, top, _, _), _ in drawing.boxes.values()})
+    labels = [[8, round(top - 4.3, 1), wide, 4] for top in rows[1:-1:2]]
+    return [[14, 4, wide - 8, 14], [14, foot, wide, 5], *labels]
 
 
 @dataclass(frozen=True)
@@ -164,7 +175,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=500)
     parser.add_argument("--seed", type=int, default=18)
-    parser.add_argument("--by", choices=("features", "corners"), default="features")
+    parser.add_argument("--by", choices=("features", "corners", "patches"), default="features")
     parser.add_argument("--read", action="store_true", help="read the fields, too")
     args = parser.parse_args()
     rng = np.random.default_rng(args.seed)

@@ -5,7 +5,7 @@ place, by the same patches.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cached_property
 from typing import Any
@@ -82,37 +82,42 @@ class Print:
     scale: float  # pixels a mm
     size: tuple[float, float]  # mm
     places: Points  # (patches, 2) mm, their centers
+    known: Gray | None = None  # (height, width) 255 where every page has this print; None: all over
 
     @classmethod
-    def of(cls, reference: Gray, size: tuple[float, float], boxes: Sequence[Box]) -> "Print":
+    def of(
+        cls,
+        reference: Gray,
+        size: tuple[float, float],
+        boxes: Sequence[Box],
+        within: Sequence[Box] = (),
+    ) -> "Print":
         """Choose patches of a reference that lie outside the fields, where pen ink covers them.
 
         Args:
             reference: (height, width), the blank form.
             size: of the form, mm.
             boxes: of the fields, mm.
+            within: mm, where every page has the same print; without, all over.
         """
         scale = work_scale(size)
         ratio = reference.shape[1] / size[0], reference.shape[0] / size[1]
         gray = Warp(np.diag([*ratio, 1.0]), size).cut(reference, Box(0, 0, *size), scale)
         half = round(PATCH_MM * scale / 2)
-        written = np.zeros(gray.shape, np.float32)
-        for box in boxes:
-            left, top, right, bottom = (
-                max(round(each * scale), 0) for each in (box.left, box.top, box.right, box.bottom)
-            )
-            written[top:bottom, left:right] = 1
-        covered = cv2.blur(written, (2 * half + 1, 2 * half + 1))
+        covered = cv2.blur(_drawn(boxes, gray.shape, scale), (2 * half + 1, 2 * half + 1))
         mask = np.zeros(gray.shape, np.uint8)
         mask[half + 1 : -half - 1, half + 1 : -half - 1] = 255
-        mask[covered > MOST_WRITTEN] = 0
+        mask[covered > MOST_WRITTEN * 255] = 0
+        known = _drawn(within, gray.shape, scale) if within else None
+        if known is not None:
+            mask &= known
         smooth = np.asarray(cv2.GaussianBlur(gray, (0, 0), SMOOTH), np.uint8)
         corners = cv2.goodFeaturesToTrack(
             smooth, 4 * MOST_PATCHES, 0.02, APART_MM * scale, mask=mask, blockSize=9
         )
         points = np.zeros((0, 2)) if corners is None else corners.reshape(-1, 2)
-        whole = cls(smooth, scale, size, (np.rint(points) + 0.5) / scale)
-        return cls(smooth, scale, size, whole.places[whole._distinct()][:MOST_PATCHES])
+        whole = cls(smooth, scale, size, (np.rint(points) + 0.5) / scale, known)
+        return replace(whole, places=whole.places[whole._distinct()][:MOST_PATCHES])
 
     def check(self) -> None:
         """Check that there is enough print, and that it does not look the same upside down.
@@ -121,10 +126,15 @@ class Print:
             BadForm: it cannot register a page.
         """
         if len(self.places) < FEWEST_PATCHES:
+            where, mend = (
+                "outside the fields",
+                "Print titles, labels or marks, or register by ArUco markers without a reference",
+            )
+            if self.known is not None:
+                where, mend = "in its patches", "Take larger ones, or more"
             raise BadForm(
-                f"reference: {len(self.places)} places of its print, outside the fields, are "
-                f"unlike what is around them; at least {FEWEST_PATCHES} are needed. Print "
-                "titles, labels or marks, or register by ArUco markers without a reference",
+                f"reference: {len(self.places)} places of its print, {where}, are unlike what is "
+                f"around them; at least {FEWEST_PATCHES} are needed. {mend}",
                 "form.reference",
             )
         turned = np.ascontiguousarray(self.gray[::-1, ::-1])
@@ -216,7 +226,7 @@ class Print:
 
     @cached_property
     def _own_keypoints(self) -> dict[Keypoints, tuple[Points, Descriptors]]:
-        return {kind: _keypoints(self.gray, kind) for kind in Keypoints}
+        return {kind: _keypoints(self.gray, kind, self.known) for kind in Keypoints}
 
     def _patch(self, place: npt.NDArray[np.float64]) -> Gray:
         x, y = np.floor(place * self.scale).astype(int)
@@ -270,11 +280,25 @@ def darkness(gray: Gray, scale: float) -> Gray:
     )
 
 
-def _keypoints(gray: Gray, kind: Keypoints) -> tuple[Points, Descriptors]:
+def _drawn(boxes: Sequence[Box], shape: tuple[int, ...], scale: float) -> Gray:
+    """Return a picture of boxes, 255 on 0."""
+    drawn = np.zeros(shape, np.uint8)
+    for box in boxes:
+        left, top, right, bottom = (
+            max(round(each * scale), 0) for each in (box.left, box.top, box.right, box.bottom)
+        )
+        drawn[top:bottom, left:right] = 255
+    return drawn
+
+
+def _keypoints(
+    gray: Gray, kind: Keypoints, within: Gray | None = None
+) -> tuple[Points, Descriptors]:
     orb = kind is Keypoints.ORB
     finder = cv2.ORB.create(KEYPOINTS) if orb else cv2.SIFT.create(KEYPOINTS)
-    everywhere = np.full(gray.shape, 255, np.uint8)
-    found, descriptors = finder.detectAndCompute(gray, everywhere)
+    if within is None:
+        within = np.full(gray.shape, 255, np.uint8)
+    found, descriptors = finder.detectAndCompute(gray, within)
     return np.array([each.pt for each in found]).reshape(-1, 2) + 0.5, descriptors
 
 

@@ -118,6 +118,7 @@ def _by_print(small: Gray, form: Form, printed: Print) -> Registration:
 
 _NOTHING = {
     "corners": "the marks were not found",
+    "patches": "the patches of the reference were not found",
     "features": "the print of the reference was not found",
     "none": "the page cannot be laid on the form",
 }
@@ -180,10 +181,10 @@ def _laid(small: Gray, form: Form, printed: Print, warp: Warp) -> Registration:
     residual = None
     if found.seen.any():
         residual = float(np.median(np.hypot(*found.moves[found.seen].T)))
-    if inliers < limits.inliers:
+    if inliers < limits.least_inliers:
         why = (
             f"{inliers:.0%} of the form's print is in its place; "
-            f"at least {limits.inliers:.0%} is needed"
+            f"at least {limits.least_inliers:.0%} is needed"
         )
         return Registration(Status.MISREGISTERED, residual, inliers, why)
     if residual is not None and residual > limits.residual:

@@ -31,6 +31,7 @@ MOST_PRINTED = 0.25  # share of a box that thin print may cover
 SCALE = 8.0  # pixels a mm at which that is measured
 MAX_BOX_MM2 = 100_000.0  # of a field: 14 million pixels of a crop
 FEWEST_MARKS, MOST_MARKS = 3, 16
+MOST_PATCHES = 16
 
 Length = Annotated[float, Field(gt=0, le=MAX_SIDE_MM, allow_inf_nan=False)]
 Place = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -63,14 +64,28 @@ class PageTable(_Table):
 class RegistrationTable(_Table):
     """`[registration]`: how a page is laid on the template, and how well it must lie."""
 
-    by: Literal["corners", "features", "none"]
+    by: Literal["corners", "patches", "features", "none"]
     marks: Annotated[list[Point], Field(min_length=FEWEST_MARKS, max_length=MOST_MARKS)] | None = (
         None  # centers
     )
     side: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None  # of a mark
     aruco: list[Annotated[int, Field(ge=0, lt=MARKERS)]] | None = None  # ids, in the marks' order
+    patches: (  # of the reference, whose print is on every page: left, top, width, height
+        Annotated[
+            list[tuple[Place, Place, Length, Length]], Field(min_length=1, max_length=MOST_PATCHES)
+        ]
+        | None
+    ) = None
     residual: Annotated[float, Field(gt=0, le=2)] = 0.5  # mm; more is misregistered
-    inliers: Annotated[float, Field(ge=0.3, le=1)] = 0.5  # share; less is misregistered
+    inliers: Annotated[float, Field(ge=0.3, le=1)] | None = None  # share; less is misregistered
+
+    @property
+    def least_inliers(self) -> float:
+        """Share of the print that must be in its place.
+
+        Of patches, which are few, another form may have up to half by chance: it has words, too.
+        """
+        return self.inliers or (0.7 if self.by == "patches" else 0.5)
 
     @model_validator(mode="after")
     def _marks_for_corners(self) -> Self:
@@ -86,6 +101,12 @@ class RegistrationTable(_Table):
                 raise ValueError("an id stands twice in aruco; expected another for each mark")
         elif (self.marks, self.side, self.aruco) != (None, None, None):
             raise ValueError(f'marks, side and aruco are for by = "corners"; by is "{self.by}"')
+        if (self.by == "patches") != (self.patches is not None):
+            raise ValueError(
+                'by = "patches" needs patches: boxes of the reference with print'
+                if self.patches is None
+                else f'patches are for by = "patches"; by is "{self.by}"'
+            )
         return self
 
 
@@ -174,8 +195,8 @@ class Template(_Table):
             by = self.registration.by
             if self.page.dpi is not None:
                 raise ValueError("[page] has dpi, which is of a reference; there is no reference")
-            if by == "features":
-                raise ValueError('by = "features" finds a reference in a page; there is none')
+            if by in {"patches", "features"}:
+                raise ValueError(f'by = "{by}" finds a reference in a page; there is none')
             if by == "corners" and self.registration.aruco is None:
                 raise ValueError(
                     "squares look alike, upside down and on other forms, too; give a reference, "
@@ -346,7 +367,11 @@ def to_form(template: Template, reference: Gray | None, name: str) -> Form:
         code = FormCode(place, template.code.text)
     printed = None
     if reference is not None:
-        printed = Print.of(reference, size, [field.box for field in fields])
+        patches = [
+            _on_page(_scaled(each, unit), size, "registration: the patch")
+            for each in registration.patches or ()
+        ]
+        printed = Print.of(reference, size, [field.box for field in fields], patches)
         printed.check()
         _check_boxes(fields, reference, size)
     return Form(name, width, height, registration, marks, fields, reference, printed, code)
@@ -391,7 +416,7 @@ def _sentence(error: ErrorDetails, values: JsonObject) -> str:
     kind, seen = error["type"], error["input"]
     *where, last = error["loc"] or ("",)
     if kind == "missing" and isinstance(last, int):  # of a box or a mark
-        count = 2 if where[0] == "registration" else 4
+        count = 2 if "marks" in where else 4
         return f"{_where(where, values)}it has {last} of {count} numbers"
     if kind == "missing":
         return f"{_where(where, values)}{last} is missing"

@@ -12,7 +12,12 @@ from tests.conftest import ROOT
 from tests.support.form_scans import Attack, Drawing, random_attack, random_form, scanned, template
 
 EXAMPLE = ROOT / "examples" / "forms"
-MARKS = ("marks = [[8, 8], [140, 8], [140, 97], [8, 97]]", "side = 4")
+MORE = {
+    "corners": ("marks = [[8, 8], [140, 8], [140, 97], [8, 97]]", "side = 4"),
+    # The title, labels, the line at the foot.
+    "patches": ("patches = [[14, 4, 112, 14], [8, 40, 90, 4], [8, 58, 110, 4], [14, 93, 120, 5]]",),
+}
+WAYS = ("features", "corners", "patches", "none")
 
 
 def made(folder, drawing, by="features", more=()):
@@ -28,10 +33,7 @@ def drawing():
 
 @pytest.fixture(scope="module")
 def forms(drawing, tmp_path_factory):
-    return {
-        by: made(tmp_path_factory.mktemp(by), drawing, by, MARKS if by == "corners" else ())
-        for by in ("features", "corners", "none")
-    }
+    return {by: made(tmp_path_factory.mktemp(by), drawing, by, MORE.get(by, ())) for by in WAYS}
 
 
 def worst(registration, form, scan):
@@ -40,21 +42,22 @@ def worst(registration, form, scan):
     off = [0.0]
     for each in form.fields:
         if registration.trusts(each.name):
-            apart = registration.warp.source(each.box.corners) - scan.pixels(each.box.corners)
+            cut = crop(scan.gray, form, each, registration.warp)
+            apart = cut.polygon - scan.pixels(each.box.corners)
             off.append(np.hypot(*apart.T).max() / registration.warp.pixels_per_mm(each.box))
     return max(off)
 
 
-@pytest.mark.parametrize("by", ["features", "corners"])
+@pytest.mark.parametrize("by", WAYS[:3])
 @pytest.mark.parametrize("quarters", range(4))
 def test_a_page_is_found_however_it_is_turned(by, quarters, drawing, forms):
     attack = Attack(angle=2.5, quarters=quarters, zoom=0.8, perspective=0.02, curl=0.01)
     scan = scanned(drawing.gray, attack, np.random.default_rng(quarters))
     registration = register(scan.gray, forms[by])
-    assert worst(registration, forms[by], scan) < 0.3
+    assert worst(registration, forms[by], scan) < (0.5 if by == "patches" else 0.3)
     assert registration.residual < 0.2
     assert registration.inliers > 0.8
-    assert not registration.doubtful
+    assert not registration.doubtful or by == "patches"  # they say nothing of what is far off
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -72,7 +75,7 @@ def test_a_page_that_fills_its_scan_needs_no_search(quarters, drawing, forms):
     assert registration.residual < 0.1
 
 
-@pytest.mark.parametrize("by", ["features", "corners", "none"])
+@pytest.mark.parametrize("by", WAYS)
 @pytest.mark.parametrize("seed", range(2))
 def test_another_form_of_the_same_size_is_misregistered(by, seed, forms):
     rng = np.random.default_rng(100 + seed)
@@ -95,11 +98,29 @@ def test_another_form_of_the_same_size_is_misregistered(by, seed, forms):
     ],
     ids=["white", "black", "one pixel", "a thread", "noise"],
 )
-@pytest.mark.parametrize("by", ["features", "corners", "none"])
+@pytest.mark.parametrize("by", WAYS)
 def test_what_is_no_page_is_misregistered(gray, by, forms):
     registration = register(gray, forms[by])
     assert registration.status is Status.MISREGISTERED
     assert registration.why
+
+
+def test_print_that_differs_from_page_to_page_matters_only_in_patches(drawing, forms):
+    """Names and numbers are printed on each page; the patches are what all have."""
+    page, scale = drawing.gray.copy(), drawing.gray.shape[1] / drawing.width
+    patches = forms["patches"].registration.patches
+    for (left, top, width, _), _ in drawing.boxes.values():
+        if not any(y - 1 < top - 3 < y + high for _, y, _, high in patches):
+            rows, columns = ((top - 4.2, top - 0.4), (left, left + width + 10))
+            (first, last), (begin, end) = (
+                (round(a * scale), round(b * scale)) for a, b in (rows, columns)
+            )
+            page[first:last, begin:end] = 255
+    assert (page != drawing.gray).any()
+    scan = scanned(page, random_attack(rng := np.random.default_rng(2)), rng)
+    found = {by: register(scan.gray, forms[by]) for by in ("patches", "features")}
+    assert worst(found["patches"], forms["patches"], scan) < 0.5
+    assert found["patches"].inliers > 0.9 > found["features"].inliers
 
 
 def test_half_a_page_is_misregistered_or_reads_what_is_there(drawing, forms):

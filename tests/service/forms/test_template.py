@@ -10,6 +10,7 @@ from tests.conftest import ROOT
 
 FORM = ROOT / "examples" / "forms"
 TEMPLATE = (FORM / "form.toml").read_text()
+CORNERS = TEMPLATE[TEMPLATE.index('by = "corners"') : TEMPLATE.index("\n\n[[field]]")]
 
 MISTAKES = {  # by what is changed: from, to, and what the sentence says
     "not TOML": ("[page]", "[page", "it is not TOML"),
@@ -27,8 +28,33 @@ MISTAKES = {  # by what is changed: from, to, and what the sentence says
     "a page like a house": ("width = 148", "width = 14800", "less than or equal to 1200"),
     "no way to register": (
         'by = "corners"',
+        'by = "edges"',
+        "'edges' was given; expected 'corners', 'patches', 'features' or 'none'",
+    ),
+    "patches that are not said": (
+        CORNERS,
         'by = "patches"',
-        "'patches' was given; expected 'corners', 'features' or 'none'",
+        "needs patches: boxes of the reference with print",
+    ),
+    "patches for another way": (
+        "side = 5",
+        "side = 5\npatches = [[14, 4, 60, 12]]",
+        'patches are for by = "patches"; by is "corners"',
+    ),
+    "a patch with little print": (
+        CORNERS,
+        'by = "patches"\npatches = [[14, 4, 9, 9]]',
+        "in its patches, are unlike what is around them; at least 12 are needed. Take larger ones",
+    ),
+    "a patch beyond the page": (
+        CORNERS,
+        'by = "patches"\npatches = [[14, 4, 140, 9]]',
+        "the patch goes from 14.0, 4.0 to 154.0",
+    ),
+    "a patch without a height": (
+        CORNERS,
+        'by = "patches"\npatches = [[14, 4, 60]]',
+        "registration: patches[0]: it has 3 of 4 numbers",
     ),
     "corners without marks": (
         "marks = ",
