@@ -34,7 +34,9 @@ class Step:
 def draw_steps(page: Page, recognizer: Recognizer, options: Options) -> Image.Image:
     """Read a page and draw what became of it, step by step, from above."""
     pictures: dict[str, Gray] = {}
-    line = normalize(page.gray, page.aspect, pictures.__setitem__)
+    line = normalize(
+        page.gray, page.aspect, lambda step, picture: pictures.update({step: picture.copy()})
+    )
     recognition = recognizer.recognize(page, options)
     steps = list(_steps(page, line, pictures, recognition))
     heights = [step.picture.height + 2 * LINE + EDGE for step in steps]

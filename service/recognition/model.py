@@ -75,6 +75,11 @@ class Scorer:
                 f"execution provider {', '.join(unused)} could not be started; "
                 f"onnxruntime would use {', '.join(self._session.get_providers())}"
             )
+        # With them, a run gives back the memory that onnxruntime keeps for the next one.
+        self._giving_back = onnxruntime.RunOptions()
+        if tuple(providers) == CPU:
+            entry = "memory.enable_memory_arena_shrinkage"
+            self._giving_back.add_run_config_entry(entry, "cpu:0")
         self.metadata = ModelMetadata.from_metadata(metadata)
         self.digest = digest_of(content)
         self.tile_positions = tile_positions
@@ -93,24 +98,30 @@ class Scorer:
         """
         strip = self._at_least_a_window(strip)
         positions = self.metadata.positions(strip.shape[1])
-        tiles = []
+        shape = self.metadata.positions(strip.shape[0]), positions, len(self.metadata.labels)
+        scores = np.empty(shape, np.float32)
         for first in range(0, positions, self.tile_positions):
             count = min(self.tile_positions, positions - first)
             left = first * self.metadata.stride
             width = (count - 1) * self.metadata.stride + self.metadata.receptive_field
-            tiles.append(self.run(strip[None, :, left : left + width])[0])
-        return tiles[0] if len(tiles) == 1 else np.concatenate(tiles, axis=1)
+            # Of a wide strip, what is kept would lie beside all that comes after.
+            give_back = 0 < first == positions - count
+            tile = self.run(strip[None, :, left : left + width], give_back)[0]
+            scores[:, first : first + count] = tile
+        return scores
 
-    def run(self, pixels: npt.NDArray[np.uint8]) -> Scores:
+    def run(self, pixels: npt.NDArray[np.uint8], give_back: bool = False) -> Scores:
         """Run the network once.
 
         Args:
             pixels: (batch, height, width) uint8, at least one window high and wide.
+            give_back: whether the memory for it is not kept for the next run.
 
         Returns:
             (batch, rows, positions, labels) float32 log-probabilities.
         """
-        (scores,) = self._session.run(None, {"pixels": np.ascontiguousarray(pixels)[:, None]})
+        inputs = {"pixels": np.ascontiguousarray(pixels)[:, None]}
+        (scores,) = self._session.run(None, inputs, self._giving_back if give_back else None)
         return np.asarray(scores, np.float32)
 
     def _at_least_a_window(self, strip: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

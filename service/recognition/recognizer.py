@@ -149,6 +149,8 @@ class Recognizer:
         timer.took("normalize")
         positions = self.metadata.positions(strip.pixels.shape[1])
         if positions > SEARCHED:
+            # No other view of it is taken, and of a wide line, each array of its pixels counts.
+            line = replace(line, pixels=line.pixels[:, :0].copy())
             recognition = self._recognize_wide(line, strip, options, timer)
             return replace(recognition, channel=page.channel)
         looks: list[Look] = []

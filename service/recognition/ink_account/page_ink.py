@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from service.recognition.normalize import DIGIT_HEIGHT, Line, Strip
 from service.recognition.normalize.ink_mask import Mask, components, connected
+from service.recognition.normalize.pieces import PIECE
 from service.recognition.views import Matrix, compose, inverse
 
 Floats = npt.NDArray[np.float64]  # (components,)
@@ -22,6 +23,54 @@ EXPLAINED = 0.5  # share of a component's ink in reach of digits, from which it 
 BESIDE = 0.25  # how far beside a component its digit's center may lie
 LEAST_SIDE = 0.3  # longer side of a component that counts
 LEAST_AREA = 0.02  # ink of a component that counts: half a dash
+MOST_OWN = 4096  # components that are kept as they were cut out
+
+
+@dataclass(frozen=True)
+class Zone:
+    """What is in reach of digits: a parallelogram each, as slanted as the strip."""
+
+    outlines: npt.NDArray[np.int32]  # (digits, 4, 2) corners, x and y
+    height: int  # of the page
+    width: int
+    # The columns that were drawn the latest: of most pages, they are all.
+    latest: dict[tuple[int, int], npt.NDArray[np.uint8]] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        shape: tuple[int, ...],
+        to_page: Matrix,
+        centers: Sequence[float],
+        band: tuple[float, float],
+    ) -> "Zone":
+        """Find the zone of a page of some shape; the rest is as in `PageInk`."""
+        reach, slack = REACH * DIGIT_HEIGHT, SLACK * (band[1] - band[0])
+        corners = []
+        for row in (band[0] - slack, band[1] + slack):
+            y = (row - to_page[1, 2]) / to_page[1, 1]  # of the strip
+            columns = np.add.outer(np.asarray(centers, np.float64), [-reach, reach])
+            x = to_page[0, 0] * columns + to_page[0, 1] * y + to_page[0, 2]
+            corners.append(np.stack([x, np.full_like(x, row)], axis=-1))
+        upper, lower = corners
+        outlines = np.concatenate([upper, lower[:, ::-1]], axis=1).round().astype(np.int32)
+        return cls(outlines, shape[0], shape[1])
+
+    def draw(self, left: int, right: int) -> npt.NDArray[np.uint8]:
+        """Draw the zone between two columns: (height, columns) 1 in reach of digits, else 0."""
+        if (left, right) in self.latest:
+            return self.latest[left, right]
+        least, most = self.outlines[:, :, 0].min(axis=1), self.outlines[:, :, 0].max(axis=1)
+        near = (most >= left) & (least < right)
+        # All of those that begin or end here: what goes on beyond a picture is drawn otherwise.
+        first = max(int(least[near].min(initial=left)), 0)
+        last = min(int(most[near].max(initial=right - 1)) + 1, self.width)
+        drawn = np.zeros((self.height, last - first), np.uint8)
+        for outline in self.outlines[near] - [first, 0]:
+            cv2.fillConvexPoly(drawn, outline.astype(np.int32), 1)
+        self.latest.clear()
+        self.latest[left, right] = drawn[:, left - first : right - first]
+        return self.latest[left, right]
 
 
 @dataclass(frozen=True)
@@ -33,14 +82,14 @@ class PageInk:
     band: tuple[float, float]  # rows between which the text stands
     centers: Sequence[float]  # of the digits, ascending, columns of the strip
     to_page: Matrix  # from points of the strip
-    zone: npt.NDArray[np.uint8]  # (height, width) 1 in reach of digits
+    zone: Zone  # in reach of digits
     left: Floats
     top: Floats
     width: Floats
     height: Floats
     area: Floats
     in_reach: Floats  # of the area
-    own: dict[int, Mask] = field(default_factory=dict)  # of components, as far as they were cut out
+    own: dict[int, Mask] = field(default_factory=dict)  # of components that were cut out of late
 
     @classmethod
     def of(cls, line: Line, strip: Strip, centers: Sequence[float]) -> "PageInk":
@@ -56,10 +105,10 @@ class PageInk:
         to_row, middle = inverse(page.to_source)[1], line.source_width / 2
         top, bottom = (float(to_row @ [middle, y, 1]) for y in (line.band.top, line.band.bottom))
         band = top, bottom
-        zone = _zone(page.mask.shape, to_page, centers, band)
+        zone = Zone.of(page.mask.shape, to_page, centers, band)
         pieces, within = [], []
         for first, labels, found in components(page.mask):
-            covered = labels[zone[:, first : first + labels.shape[1]] > 0]
+            covered = labels[zone.draw(first, first + labels.shape[1]) > 0]
             within.append(np.bincount(covered, minlength=len(found) + 1)[1:])
             pieces.append(found)
         left, highest, width, height, area = np.concatenate(pieces).astype(np.float64).T
@@ -114,6 +163,15 @@ class PageInk:
         row = (y - self.to_page[1, 2]) / self.to_page[1, 1]
         return float(self.to_page[0, 0] * column + self.to_page[0, 1] * row + self.to_page[0, 2])
 
+    def reached(self, first: int, last: int) -> npt.NDArray[np.intp]:
+        """Return the columns in which some rows are in reach of digits."""
+        width = self.mask.shape[1]
+        found = [
+            left + np.flatnonzero(self.zone.draw(left, min(left + PIECE, width))[first:last].any(0))
+            for left in range(0, width, PIECE)
+        ]
+        return np.concatenate(found)
+
     def ink_of(self, which: int) -> Mask:
         """Return a component's own ink, in its box; it is cut out once, and not to be changed."""
         if which in self.own:
@@ -126,6 +184,8 @@ class PageInk:
         number = int((stats[1:] == whole).all(axis=1).argmax()) + 1
         own = np.asarray(labels == number, np.bool_)
         own.flags.writeable = False
+        if len(self.own) >= MOST_OWN:
+            self.own.clear()
         self.own[which] = own
         return own
 
@@ -161,23 +221,3 @@ class PageInk:
         ends = np.array([self.left[which], self.right[which]]) - self.x_of(0, y)
         left, right = (ends / self.to_page[0, 0]).tolist()
         return left, right
-
-
-def _zone(
-    shape: tuple[int, ...], to_page: Matrix, centers: Sequence[float], band: tuple[float, float]
-) -> npt.NDArray[np.uint8]:
-    """Draw what is in reach of digits: a parallelogram each, as slanted as the strip."""
-    zone = np.zeros(shape, np.uint8)
-    reach, slack = REACH * DIGIT_HEIGHT, SLACK * (band[1] - band[0])
-    corners = []
-    for row in (band[0] - slack, band[1] + slack):
-        y = (row - to_page[1, 2]) / to_page[1, 1]  # of the strip
-        columns = np.add.outer(np.asarray(centers, np.float64), [-reach, reach])
-        x = to_page[0, 0] * columns + to_page[0, 1] * y + to_page[0, 2]
-        corners.append(np.stack([x, np.full_like(x, row)], axis=-1))
-    if centers:
-        upper, lower = corners
-        outlines = np.concatenate([upper, lower[:, ::-1]], axis=1).round().astype(np.int32)
-        for outline in outlines:
-            cv2.fillConvexPoly(zone, outline, 1)
-    return zone

@@ -57,28 +57,27 @@ def struck(ink: PageInk, digits: str) -> bool:
 
     That a line was removed as a printed one does not excuse it.
     """
-    mask = ink.mask | ink.erased
     return (
-        _along(ink, mask)
-        or _through(ink, mask, digits)
+        _along(ink)
+        or _through(ink, digits)
         or _end_to_end(ink, digits)
         or _evenly(ink, digits)
         or _twice(ink)
     )
 
 
-def _along(ink: PageInk, mask: Mask) -> bool:
+def _along(ink: PageInk) -> bool:
     """Tell a stroke that is longer than any digit is wide."""
     first = max(round(ink.band[0] + MIDDLE * ink.unit), 0)
-    last = min(round(ink.band[1] - MIDDLE * ink.unit), mask.shape[0])
-    columns = np.flatnonzero(ink.zone[first:last].any(axis=0))
+    last = min(round(ink.band[1] - MIDDLE * ink.unit), ink.mask.shape[0])
+    columns = ink.reached(first, last)
     if not columns.size:
         return False
     # Of a line that is longer than a piece, its beginning speaks for the whole.
-    stop = min(columns[-1] + 1, columns[0] + PIECE)
-    part = mask[first:last, columns[0] : stop].view(np.uint8)
+    mask = _printed_too(ink, slice(columns[0], min(columns[-1] + 1, columns[0] + PIECE)))
+    part = mask[first:last].view(np.uint8)
     width = part.shape[1]
-    inked = np.flatnonzero(mask[:, columns[0] : stop].any(axis=0))
+    inked = np.flatnonzero(mask.any(axis=0))
     whole = SPANNED * np.ptp(inked) if inked.size else 0.0
     least = max(STRIKE * ink.unit, min(whole, SURELY * ink.unit), STRUCK * width)
     length = max(round(least), 3)
@@ -94,11 +93,11 @@ def _along(ink: PageInk, mask: Mask) -> bool:
     return False
 
 
-def _through(ink: PageInk, mask: Mask, digits: str) -> bool:
+def _through(ink: PageInk, digits: str) -> bool:
     """Tell a stroke whose ends jut out of the digits that it crosses."""
     top = max(round(ink.band[0] - BEYOND * ink.unit), 0)
-    bottom = min(round(ink.band[1] + BEYOND * ink.unit), mask.shape[0])
-    part = mask[top:bottom, :PIECE].view(np.uint8)
+    bottom = min(round(ink.band[1] + BEYOND * ink.unit), ink.mask.shape[0])
+    part = _printed_too(ink, slice(PIECE))[top:bottom].view(np.uint8)
     if not part.size:
         return False
     if len(digits) > 1:
@@ -117,6 +116,11 @@ def _through(ink: PageInk, mask: Mask, digits: str) -> bool:
         if _juts_out(own, max(rows[0], 0), max(rows[1], 0), ink.unit, least):
             return True
     return False
+
+
+def _printed_too(ink: PageInk, columns: slice) -> Mask:
+    """Return where ink is in some columns, that of printed lines which were removed included."""
+    return ink.mask[:, columns] | ink.erased[:, columns]
 
 
 def _end_to_end(ink: PageInk, digits: str) -> bool:

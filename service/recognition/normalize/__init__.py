@@ -25,7 +25,7 @@ from service.recognition.normalize.line import (
     View,
     WorkingPage,
 )
-from service.recognition.normalize.polarity import Polarity, find_polarity
+from service.recognition.normalize.polarity import Polarity, brightened, find_polarity
 from service.recognition.normalize.rules import find_rules
 from service.recognition.normalize.size import shrink
 from service.recognition.normalize.skew import find_skew, level, level_mask, level_matrix
@@ -58,25 +58,25 @@ def normalize(gray: Gray, aspect: float = 1.0, note: Note = ignore) -> Line:
     Args:
         gray: (height, width) uint8 of any size but zero.
         aspect: of a pixel on paper, its width over its height.
-        note: is called with the page after the steps `polarity` and `background`; what later
-            steps find is in the line.
+        note: is called with the page after the steps `polarity` and `background`, which later
+            steps change in place; what those find is in the line.
 
     Returns:
         The line. A page without ink gives a line of zeros whose band is the whole page.
     """
     page = shrink(gray, aspect)
     polarity = find_polarity(page)
-    bright = 255 - page if polarity is Polarity.DARK_ON_LIGHT else page
-    note("polarity", bright)
-    ink = remove_background(bright)
+    note("polarity", brightened(page, polarity))
+    ink = remove_background(page, polarity)
     note("background", ink)
     mask = find_ink(ink)
     seen = bool(mask.any()) or not has_traces(ink)
-    blots = find_blots(bright, mask)
-    del bright  # of a wide strip, each array of its pixels counts
+    blots = find_blots(page, polarity, mask)
     rules = find_rules(mask)
     erased = rules.mask
-    ink, mask = np.where(erased, np.uint8(0), ink), mask & ~erased
+    # Of a wide strip, each array of its pixels counts, so these are changed in place.
+    ink[erased] = 0
+    mask[erased] = False
     to_source = np.diag([gray.shape[1] / page.shape[1], gray.shape[0] / page.shape[0], 1])[:2]
     found = boxes(mask)
     if skew := find_skew(mask, found):
@@ -90,5 +90,11 @@ def normalize(gray: Gray, aspect: float = 1.0, note: Note = ignore) -> Line:
     top, bottom = band
     mask |= blots
     del blots
+    # Nothing looks at the mask meanwhile: a bit a pixel is enough.
+    bits, width = np.packbits(mask, axis=1), mask.shape[1]
+    del mask
+    scaled = cut(ink, top, bottom)
+    del ink
+    mask = np.unpackbits(bits, axis=1, count=width).view(np.bool_)
     working = WorkingPage(mask, erased, to_source, seen, rules.doubtful)
-    return cut(gray, ink, working, polarity, top, bottom)
+    return scaled.line(gray, working, polarity, top, bottom)

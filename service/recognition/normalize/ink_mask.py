@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from service.imaging.page import Gray
-from service.recognition.normalize.pieces import PIECE
+from service.recognition.normalize.pieces import PIECE, pieces
+from service.recognition.normalize.polarity import Polarity, brightened
 
 LEAST_CONTRAST = 12  # gray levels between ink and paper, below which no ink is made out
 TRACE = 2.0  # gray levels of smoothed ink, from which a page without ink is not blank, either
@@ -34,20 +35,26 @@ def find_ink(ink: Gray) -> Mask:
     return ink > threshold if contrast >= LEAST_CONTRAST else np.zeros(ink.shape, np.bool_)
 
 
-def find_blots(bright: Gray, mask: Mask) -> Mask:
+def find_blots(page: Gray, polarity: Polarity, mask: Mask) -> Mask:
     """Return what is as dark as the ink, but wider than any stroke, and was taken for paper.
 
     Args:
-        bright: (height, width) uint8, the page, ink brighter than its surroundings.
-        mask: of its ink.
+        page: (height, width) uint8.
+        polarity: of its ink.
+        mask: of that.
     """
+    blots = np.zeros(mask.shape, np.bool_)  # where nothing is written, it takes no memory
     if not mask.any():
-        return np.zeros_like(mask)
-    paper, ink = median_level(bright, ~mask), median_level(bright, mask)
-    dark = bright >= (paper + 2 * ink) / 3
-    dark[mask] = False
-    opened = cv2.morphologyEx(dark.view(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
-    return np.asarray(opened, np.uint8).view(np.bool_)  # 0 and 1
+        return blots
+    paper, ink = (_median_level(page, polarity, mask, inked) for inked in (False, True))
+    kernel = np.ones((3, 3), np.uint8)
+    for seen, kept, piece in pieces(page, 2):
+        dark = brightened(page[:, seen], polarity) >= (paper + 2 * ink) / 3
+        dark[mask[:, seen]] = False
+        opened = cv2.morphologyEx(dark.view(np.uint8), cv2.MORPH_OPEN, kernel)[:, kept]
+        if cv2.countNonZero(opened):
+            blots[:, piece] = opened
+    return blots
 
 
 def has_traces(ink: Gray) -> bool:
@@ -100,13 +107,29 @@ def stroke_width(ink: Mask | Gray) -> float:
     """
     pixels = ink.view(np.uint8)
     area = cv2.countNonZero(pixels)
-    inner = cv2.countNonZero(cv2.erode(pixels, np.ones((3, 3), np.uint8))) if area else 0
+    inner, kernel = 0, np.ones((3, 3), np.uint8)
+    for seen, kept, _ in pieces(pixels, 1) if area else ():
+        inner += cv2.countNonZero(cv2.erode(pixels[:, seen], kernel)[:, kept])
     return 2 / max(1 - inner / max(area, 1), 0.05)
 
 
 def median_level(levels: Gray, where: Mask) -> int:
     """Return the median gray level of some pixels; 0 of none."""
-    counts = cv2.calcHist([levels], [0], where.view(np.uint8), [256], [0, 256]).ravel()
+    return _median(cv2.calcHist([levels], [0], where.view(np.uint8), [256], [0, 256]).ravel())
+
+
+def _median_level(page: Gray, polarity: Polarity, mask: Mask, inked: bool) -> int:
+    """Return the median level of a brightened page, where ink is or where none is; 0 of nowhere."""
+    counts = np.zeros(256)
+    for _, _, piece in pieces(page, 0):
+        levels, ink = brightened(page[:, piece], polarity), mask[:, piece]
+        where = (ink if inked else ~ink).view(np.uint8)
+        counts += cv2.calcHist([levels], [0], where, [256], [0, 256]).ravel()
+    return _median(counts.astype(np.float32))
+
+
+def _median(counts: cv2.typing.MatLike) -> int:
+    """Return the median level of pixels that are counted by level."""
     return int(np.searchsorted(np.cumsum(counts), counts.sum() / 2))
 
 

@@ -31,6 +31,11 @@ def find_polarity(page: Gray) -> Polarity:
     return Polarity.DARK_ON_LIGHT if darker >= lighter else Polarity.LIGHT_ON_DARK
 
 
+def brightened(page: Gray, polarity: Polarity) -> Gray:
+    """Return a page, or a piece of one, whose ink is brighter than its surroundings."""
+    return 255 - page if polarity is Polarity.DARK_ON_LIGHT else page
+
+
 def third_moment(levels: npt.NDArray[np.uint8] | cv2.typing.MatLike) -> float:
     """Return the sum of the cubes of gray levels."""
     counts = cv2.calcHist([levels], [0], None, [256], [0, 256]).ravel()

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from service.imaging.decode import decode
 from service.recognition.decoding.regex import pattern
-from service.recognition.ink_account import Reason, account
+from service.recognition.ink_account import Reason, account, page_ink
+from service.recognition.ink_account.page_ink import Zone
 from service.recognition.model import ModelFiles
 from service.recognition.normalize import normalize
 from service.recognition.recognizer import Decision, Options, Recognizer
@@ -170,6 +171,24 @@ def test_the_account_of_a_very_wide_page_takes_time_by_its_width(recognizer):
     line = normalize(np.tile(strip(), (1, 400)))
     found = account(line, line.strip(), "1", [line.pixels.shape[1] / 2])
     assert Reason.UNEXPLAINED_INK in found.reasons
+
+
+@pytest.mark.parametrize("slant", [-0.7, 0.0, 0.3])
+def test_what_is_in_reach_of_digits_is_the_same_piece_by_piece(slant):
+    to_page = np.array([[1.3, slant, -7.0], [0.0, 1.3, 2.0]])
+    zone = Zone.of((60, 700), to_page, [-4.0, 9.0, 13.0, 120.0, 300.5, 510.0, 545.0], (12.0, 41.0))
+    whole = zone.draw(0, 700)
+    assert 0 < whole.mean() < 1
+    for columns in (1, 7, 64, 699):
+        parts = [zone.draw(left, min(left + columns, 700)) for left in range(0, 700, columns)]
+        assert np.array_equal(np.concatenate(parts, axis=1), whole)
+
+
+def test_ink_that_is_cut_out_again_is_the_same(recognizer, monkeypatch):
+    page = padded(strip(), left=14)
+    expected = recognizer.recognize(page).ink
+    monkeypatch.setattr(page_ink, "MOST_OWN", 1)
+    assert recognizer.recognize(page).ink == expected
 
 
 def test_shares_sum_to_the_whole(recognizer):

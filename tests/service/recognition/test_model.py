@@ -51,6 +51,22 @@ def test_tiled_scores_equal_untiled_ones(strip, scorer, tile_positions):
     assert np.abs(tiled - scorer.score(strip)).max() <= TOLERANCE
 
 
+def test_what_the_tiles_of_a_wide_strip_took_is_given_back_after_the_last(strip, monkeypatch):
+    given_back = []
+    run = Scorer.run
+
+    def watched(scorer, pixels, give_back=False):
+        given_back.append(give_back)
+        return run(scorer, pixels, give_back)
+
+    scorers = [Scorer(tile_positions=positions) for positions in (50, 10**6)]
+    monkeypatch.setattr(Scorer, "run", watched)
+    tiled, whole = (scorer.score(strip) for scorer in scorers)
+    *tiles, last, alone = given_back
+    assert (any(tiles), last, alone) == (False, True, False)
+    assert np.abs(tiled - whole).max() <= TOLERANCE
+
+
 def test_batched_scores_equal_single_ones(scorer, strip):
     strips = [strip[:, left : left + 100] for left in range(0, 400, 37)]
     batched = scorer.run(np.stack(strips))

@@ -110,7 +110,7 @@ def test_the_second_reader_sees_every_view_in_a_pass_of_its_own(pair, monkeypatc
     passes = []
     run = recognizer.second.run
     monkeypatch.setattr(
-        recognizer.second, "run", lambda pixels: passes.append(len(pixels)) or run(pixels)
+        recognizer.second, "run", lambda pixels, _: passes.append(len(pixels)) or run(pixels)
     )
     recognizer.recognize(noise)
     assert passes == [1] * (1 + sum(map(len, PAIRED)))
@@ -128,7 +128,7 @@ def test_more_views_are_looked_at_until_the_text_is_sure_enough(
     monkeypatch.setattr(readers, "ENOUGH", enough)
     for scorer in (recognizer.scorer, recognizer.second):
 
-        def run(pixels, scorer=scorer, run=scorer.run):
+        def run(pixels, _, scorer=scorer, run=scorer.run):
             passes.setdefault(scorer, []).append(pixels.shape[2])
             return run(pixels)
 

@@ -48,12 +48,16 @@ def find_rules(mask: Mask) -> Rules:
     if mask.shape[1] <= PIECE:
         rules = _find_rules(mask)
         if is_bare_frame(mask, rules.mask):
-            return Rules(mask, doubtful=True)
+            return Rules(mask.copy(), doubtful=True)
         sides, doubtful = remains(mask & ~rules.mask)
         return Rules(rules.mask | sides, rules.doubtful or doubtful)
-    pieces = [_find_rules(mask[:, left : left + PIECE]) for left in range(0, mask.shape[1], PIECE)]
-    pixels = np.concatenate([piece.mask for piece in pieces], axis=1)
-    return Rules(pixels, any(piece.doubtful for piece in pieces))
+    pixels, doubtful = np.zeros(mask.shape, np.bool_), False
+    for left in range(0, mask.shape[1], PIECE):
+        rules = _find_rules(mask[:, left : left + PIECE])
+        doubtful |= rules.doubtful
+        if rules.mask.any():  # where nothing is written, it takes no memory
+            pixels[:, left : left + PIECE] = rules.mask
+    return Rules(pixels, doubtful)
 
 
 def _find_rules(mask: Mask) -> Rules:
