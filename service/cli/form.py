@@ -106,8 +106,9 @@ def check(
         return lost, len(registration.doubtful), registration.residual or 0.0, -inliers
 
     for name, registration in sorted(found, key=badness, reverse=True):
-        doubtful = ", ".join(sorted(registration.doubtful))
-        columns = [name, summary(to_registration(registration)), registration.why or doubtful]
+        fields = ", ".join(sorted(registration.doubtful))
+        why = registration.why or (fields and f"places that are not known: {fields}")
+        columns = [name, summary(to_registration(registration)), why]
         typer.echo("\t".join(each for each in columns if each))
         failed += registration.status is Status.MISREGISTERED or bool(registration.doubtful)
     raise typer.Exit(Exit.SOME_FAILED if failed else Exit.ALL_READ)

@@ -28,6 +28,7 @@ SOFT_MM = 0.3  # residual of a patch that counts half
 NEIGHBORS = 4  # patches around a field's box
 NEIGHBORS_FOUND = 2  # of them, at least
 NEAR_MM = 60.0  # what is farther from a box says nothing of it
+NEAR_PATCHES_MM = 15.0  # where print is known in a few places alone, and the page bends between
 BEYOND_MM = 0.5  # by which a box may reach over the page's edge
 END_MM, END_MARGIN_MM = 15.0, 2.0  # of a box whose print is looked for: how wide, how far out
 TURNED_MM = 0.35  # difference of what both ends are off
@@ -190,10 +191,11 @@ def _laid(small: Gray, form: Form, printed: Print, warp: Warp) -> Registration:
     if residual is not None and residual > limits.residual:
         why = f"the print is {residual:.2f} mm off; at most {limits.residual:g} mm are allowed"
         return Registration(Status.MISREGISTERED, residual, inliers, why)
+    close = NEAR_MM if printed.known is None else NEAR_PATCHES_MM
     doubtful = {
         each.name
         for each in form.fields
-        if not _has_neighbors(each.box, printed.places, near)
+        if not _has_neighbors(each.box, printed.places, near, close)
         or not _is_in_place(each, printed, flat, limits.residual)
     }
     return Registration(
@@ -225,14 +227,14 @@ def _bend(places: Points, found: Found, warp: Warp, most: int) -> Points | None:
     return np.asarray(fitted) if np.isfinite(fitted).all() else None
 
 
-def _has_neighbors(box: Box, places: Points, near: npt.NDArray[np.bool_]) -> bool:
-    """Whether the print nearest to a box is in its place."""
+def _has_neighbors(box: Box, places: Points, near: npt.NDArray[np.bool_], close: float) -> bool:
+    """Whether the print nearest to a box, as far as it is close, in mm, is in its place."""
     away = np.hypot(
         np.maximum(np.maximum(box.left - places[:, 0], places[:, 0] - box.right), 0),
         np.maximum(np.maximum(box.top - places[:, 1], places[:, 1] - box.bottom), 0),
     )
     closest = np.argsort(away, kind="stable")[:NEIGHBORS]
-    closest = closest[away[closest] <= NEAR_MM]
+    closest = closest[away[closest] <= close]
     return int(near[closest].sum()) >= NEIGHBORS_FOUND
 
 

@@ -114,7 +114,9 @@ def read_cells(path: Path) -> Iterator[Cells]:
                 )
             if "field" in cells:
                 raise SettingsError(
-                    f"{path} has the fields of a form; a review shows images of one line"
+                    f"{path} has the fields of a form; a review shows images of one line. "
+                    "`digitstrip read --form FORM --accept-errors 1% --picture FOLDER` draws pages "
+                    "with what is to be looked at"
                 )
             yield cells
     except OSError as error:

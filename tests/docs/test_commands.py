@@ -67,6 +67,10 @@ LISTED = {  # command lines that are run in other words: the test, or why there 
     "digitstrip batch scans/ --form form.toml --output pages.csv --wide": (
         "tests/service/batch/test_forms.py::test_a_killed_run_resumes_and_ends_with_the_same_bytes"
     ),
+    "digitstrip read --form form.toml scans/ --accept-errors 1% --picture looked/": (
+        "tests/service/cli/test_forms.py::"
+        "test_every_page_is_drawn_with_what_was_decided_of_its_fields"
+    ),
     "digitstrip read --form form.toml scans/ --alto xml/": (
         "tests/service/cli/test_forms.py::test_pages_are_written_as_alto_named_after_their_files"
     ),

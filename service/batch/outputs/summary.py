@@ -101,7 +101,7 @@ class Summary:
     def sentences(self) -> Iterator[str]:
         """Yield the lines that end a run."""
         decided = self.accepted + self.review
-        share = f", {self.review / decided:.1%} of them to review" if decided else ""
+        share = f", {self.review:,} to review ({self.review / decided:.1%})" if decided else ""
         failed = f", {self.failed:,} failed" if self.failed else ""
         lost = f", {self.misregistered:,} misregistered" if self.misregistered else ""
         rows, items = _counted(self.rows, self.unit), _counted(self.items, "items")

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from service.cli.form_plot import ACCEPTED
 from tests.conftest import ROOT
 from tests.support.form_scans import random_form, template
 
@@ -76,6 +77,20 @@ def test_a_template_with_a_mistake_is_wrong_input_with_a_sentence(run, tmp_path)
     assert b"BAD_FORM" in done.stderr
     assert b"registration is missing" in done.stderr
     assert b"Traceback" not in done.stderr
+
+
+def test_every_page_is_drawn_with_what_was_decided_of_its_fields(run, tmp_path):
+    scans = tmp_path / "scans"
+    scans.mkdir()
+    for name in ("copy.jpg", "askew.jpg"):
+        shutil.copy(FORMS / name, scans)
+    options = ("--accept-errors", "1%", "--picture", tmp_path / "looked")
+    done = run("read", "--form", TEMPLATE, scans, *options)
+    assert done.returncode == 0, done.stderr
+    pictures = sorted((tmp_path / "looked").iterdir())
+    assert [each.name for each in pictures] == ["askew.png", "copy.png"]
+    seen = [np.asarray(Image.open(each).convert("RGB")).reshape(-1, 3) for each in pictures]
+    assert all((each == ACCEPTED).all(axis=1).any() for each in seen)
 
 
 def test_a_check_lists_the_worst_page_first(run, tmp_path):
