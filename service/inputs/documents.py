@@ -1,5 +1,6 @@
 """The pages of an encoded image or document, decoded one at a time."""
 
+import math
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from threading import Lock
@@ -78,7 +79,7 @@ class Document:
     def _draw(self, number: int) -> Gray:
         with opened_pdf(self.encoded) as pdf, closing(pdf[number]) as page:
             scale = self.dpi / POINTS
-            width, height = (round(size * scale) for size in page.get_size())
+            width, height = (round(size * scale) for size in size_of(page, number))
             if width * height > self.limits.max_pixels or width > self.limits.max_width:
                 raise TooManyPixels(
                     f"the page has {width:,}×{height:,} = {width * height:,} pixels at "
@@ -107,6 +108,22 @@ def no_such_page(number: int, pages: int) -> NoSuchPage:
     """Return the error of a page, from 0, that a document does not have; people count from 1."""
     there = f"its pages are 1 to {pages}" if pages > 1 else "there is one page"
     return NoSuchPage(f"page {number + 1} was requested; {there}", "image.page")
+
+
+def size_of(page: Any, number: int) -> tuple[float, float]:  # noqa: ANN401 - pypdfium2 has no types
+    """Return the width and the height of a PDF's page, from 0, as it shows: points.
+
+    Raises:
+        DamagedImage: they are no lengths.
+    """
+    width, height = page.get_size()
+    if not (0 < width < math.inf and 0 < height < math.inf):
+        raise DamagedImage(
+            f"page {number + 1} of the PDF is {width:g}×{height:g} points large; expected more "
+            "than 0",
+            "image.encoded",
+        )
+    return width, height
 
 
 @contextmanager

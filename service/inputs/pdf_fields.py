@@ -7,7 +7,7 @@ from typing import Any, BinaryIO
 
 from service.errors import DamagedImage, InputError
 from service.extras import needs
-from service.inputs.documents import POINTS, no_such_page, opened_pdf
+from service.inputs.documents import POINTS, no_such_page, opened_pdf, size_of
 
 MM = 25.4 / POINTS  # a point
 FINE = 100  # units of a device a point, in which places are asked for
@@ -44,7 +44,7 @@ def text_fields(encoded: bytes | BinaryIO, number: int) -> PdfPage:
             raise no_such_page(number, len(pdf))
         pdf.init_forms()
         with closing(pdf[number]) as page:
-            size = page.get_size()
+            size = size_of(page, number)
             fields = tuple(_fields(pdf, page, size)) if pdf.formenv else ()
         if not fields:
             raise InputError(

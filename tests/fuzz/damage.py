@@ -21,7 +21,7 @@ def damage(kind, data, rng):
         data = change(data, rng)
     if kind == "review" and rng.random() < 0.5:
         return mend_review(data)
-    return mend_png(data, rng) if kind == "png" else data
+    return mend_png(data, rng) if kind in ("png", "page") else data
 
 
 def change(data, rng):

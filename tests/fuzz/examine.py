@@ -6,12 +6,13 @@ from contextlib import suppress
 from google.protobuf.message import DecodeError
 
 from service.api.requests import to_options, to_page
-from service.api.wire import request_pixels
+from service.api.wire import form_request_pixels, request_pixels
 from service.errors import BadConstraint, InputError
 from service.imaging.decode import count_pages, decode
 from service.imaging.limits import Limits
 from service.pb import recognizer_pb2 as pb
 from service.recognition.decoding.regex import pattern
+from service.workers.framing import Work
 from service.workers.worker_config import WorkerConfig
 from service.workers.worker_main import recognize
 from tests.fuzz.files import FILES, examine_file
@@ -20,6 +21,17 @@ from tests.fuzz.seeds import strip, written
 SMALL = Limits(max_bytes=2**21, max_pixels=2**18, max_width=2**13, max_pages=20)
 SPARED = 64  # of which one is read
 IMAGES = ("png", "jpeg", "tiff", "bmp", "webp")
+FORM = """name = "slip"
+[page]
+width = 48
+height = 24
+[registration]
+by = "none"
+[[field]]
+name = "one"
+box = [2, 2, 44, 20]
+search = 0.5
+"""
 
 
 class Finding(AssertionError):
@@ -39,6 +51,8 @@ def examine(kind, data, recognizer, sparing=False):
     elif kind == "exif":
         for page in with_exif(data):
             examine_image(page, recognizer, sparing)
+    elif kind == "page":
+        examine_page(data, recognizer, sparing)
     elif kind in IMAGES:
         examine_image(data, recognizer, sparing)
     else:
@@ -61,6 +75,20 @@ def examine_image(encoded, recognizer, sparing):
                 continue
             image = pb.Image(encoded=encoded, page=page)
             examine_request(pb.RecognizeRequest(image=image).SerializeToString(), recognizer)
+
+
+def examine_page(encoded, recognizer, sparing):
+    """Read it as a page of a form, as a worker does."""
+    request = pb.RecognizeFormRequest(
+        image=pb.Image(encoded=encoded), form=pb.Form(template=FORM, name="slip.toml")
+    ).SerializeToString()
+    with suppress(InputError):
+        form_request_pixels(request)
+    if sparing and zlib.crc32(encoded) % SPARED:
+        return
+    head, _ = recognize(recognizer, request, WorkerConfig(SMALL), Work.RECOGNIZE_FORM)
+    if "trace" in head:
+        raise Finding(head["trace"])
 
 
 def examine_request(serialized, recognizer, sparing=False):

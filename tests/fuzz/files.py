@@ -1,4 +1,4 @@
-"""What is read beside images: manifests, archives, journals, templates; and workers' frames."""
+"""What is read beside images: manifests, archives, journals, templates, PDFs; and frames."""
 
 import gzip
 import io
@@ -10,6 +10,9 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
+from PIL import Image
+
 from service.batch.pages import PageResult, PageStatus
 from service.batch.plan import Place
 from service.batch.state.journal import MAGIC, Journal, records_of
@@ -17,19 +20,23 @@ from service.errors import BadForm, InputError, SettingsError
 from service.forms.template import build
 from service.imaging.limits import Limits
 from service.inputs.archives import members
+from service.inputs.documents import Document
 from service.inputs.items import Item
 from service.inputs.manifest import read_manifest
 from service.inputs.open_files import opened_tar, opened_zip
+from service.inputs.pdf_fields import text_fields
 from service.pb import recognizer_pb2 as pb
 from service.review import journal as review
 from service.review.settings import Settings
 from service.workers.framing import Frames, pack
 from tests.conftest import ROOT
+from tests.support.acroform import COMB, MULTILINE, Widget, acroform
 
-FILES = ("manifest", "journal", "review", "zip", "tar", "form", "frames")
+FILES = ("manifest", "journal", "review", "zip", "tar", "form", "pdf", "frames")
 MOST_ITEMS = 300  # of one input that are looked at
 MOST_READ = 5  # members of one archive that are read
 LARGEST = 2**20  # bytes of one member
+PDF_LIMITS, PDF_DPI = Limits(max_pixels=2**20, max_width=2**13), 50
 SETTINGS = {"format": 1}
 HEAD = review.Head(
     "ab" * 32, Settings(sample=7, constraint="check_digit: LUHN", planted={"2": "9"})
@@ -76,12 +83,29 @@ def file_seeds(image):
         "zip": list(zips(image)),
         "tar": list(tars(image)),
         "form": [(EXAMPLE / "form.toml").read_bytes(), FORM],
+        "pdf": list(pdfs()),
         "frames": [
             b"".join(pack({"ready": True}, image)),
             b"".join(pack({"error": {"reason": "BAD_MODEL", "message": "no", "field": ""}}) * 2),
             b"".join(pack({"deep": [[[{"a": [1.5, None, True, "\u20ac"]}]]]}, b"body")),
         ],
     }
+
+
+def pdfs():
+    print_ = np.full((40, 60), 255, np.uint8)
+    print_[10:30, 20:24] = 0
+    widgets = [
+        Widget("one", (2, 2, 20, 5), longest=4, flags=COMB),
+        Widget("two \u20ac", (2, 10, 20, 5)),
+        Widget("three", (2, 15, 20, 4), flags=MULTILINE),
+    ]
+    yield acroform(print_, (30, 20), widgets)
+    yield acroform(print_, (30, 20), widgets[:1], rotate=90, origin=7.5)
+    file = io.BytesIO()
+    pages = [Image.fromarray(each) for each in (print_, print_.T)]
+    pages[0].save(file, "PDF", save_all=True, append_images=pages[1:])
+    yield file.getvalue()
 
 
 def journal():
@@ -136,8 +160,8 @@ def tars(image):
 
 def examine_file(kind, data):
     """Put an input through what reads its kind; only Digitstrip's errors are allowed."""
-    if kind == "frames":
-        examine_frames(data)
+    if kind in IN_MEMORY:
+        IN_MEMORY[kind](data)
         return
     suffixes = {"manifest": ".csv", "zip": ".zip", "tar": ".tar"}
     path = Path(FOLDER.name, f"input{suffixes.get(kind, '')}")
@@ -150,8 +174,6 @@ def examine_file(kind, data):
         examine_journal(path, data)
     elif kind == "review":
         examine_review(path, data)
-    elif kind == "form":
-        examine_form(data)
     else:
         try:
             found = list(islice(members(str(path), "", lambda _: True), MOST_ITEMS))
@@ -176,6 +198,20 @@ def examine_form(data):
     """Check a template, as it comes with a request."""
     with suppress(BadForm):
         build(pb.Form(template=data.decode(errors="replace"), name="none"), Limits())
+
+
+def examine_pdf(data):
+    """Draw two pages of a document, and find a page's text fields."""
+    with suppress(InputError):
+        document = Document(data, PDF_LIMITS, PDF_DPI)
+        for number in range(min(document.pages, 2)):
+            with suppress(InputError):
+                document.page(number)
+    with suppress(InputError):
+        text_fields(data, 0)
+
+
+IN_MEMORY = {"frames": examine_frames, "form": examine_form, "pdf": examine_pdf}
 
 
 def examine_journal(path, data):

@@ -35,6 +35,7 @@ def seeds():
         "bmp": list(bmps()),
         "webp": list(webps()),
         "exif": list(exifs()),
+        "page": [written(image, kind) for image in modes("L", "RGB") for kind in ("PNG", "TIFF")],
         "raster": [request.SerializeToString() for request in rasters()],
         "request": [request.SerializeToString() for request in requests()],
         "pattern": [pattern.encode() for pattern in PATTERNS],
