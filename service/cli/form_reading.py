@@ -9,7 +9,7 @@ from service.api.images import to_image
 from service.api.options import RecognizeOptions
 from service.api.service import RecognitionService
 from service.cli.form_plot import draw_reading
-from service.cli.output import Drawing
+from service.cli.output import Drawing, PageImage
 from service.forms.alto import SUFFIX, Alto, to_alto
 from service.forms.service import Forms, FormService
 from service.imaging.decode import decode
@@ -52,16 +52,17 @@ def form_reader(
         request.MergeFrom(requested)
         return form_service.recognize_one_of(request, built).response
 
-    def gray_of(content: Content, page: int) -> Gray:
-        if isinstance(content, bytes):
-            return decode(content, page, service.limits).gray
-        return content
+    def gray_of(image: PageImage) -> Gray:
+        if isinstance(image.content, bytes):
+            return decode(image.content, image.page, service.limits).gray
+        return image.content
 
-    def draw(content: Content, page: int, response: pb.RecognizeFormResponse) -> Image.Image:
-        return draw_reading(gray_of(content, page), response)
+    def draw(image: PageImage, response: pb.RecognizeFormResponse) -> Image.Image:
+        return draw_reading(gray_of(image), response)
 
-    def write(content: Content, page: int, response: pb.RecognizeFormResponse) -> Alto:
-        height, width = gray_of(content, page).shape
-        return to_alto(response, by_name[response.form], (width, height))
+    def write(image: PageImage, response: pb.RecognizeFormResponse) -> Alto:
+        height, width = gray_of(image).shape
+        form = by_name[response.form]
+        return to_alto(response, form, (width, height), image.source, image.number)
 
     return read, [Drawing(picture, draw), Drawing(alto, write, SUFFIX)]

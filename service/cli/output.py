@@ -78,8 +78,17 @@ class Savable(Protocol):
         """
 
 
+class PageImage(NamedTuple):
+    """A page to draw: of an image, or a document's page that was drawn."""
+
+    content: "Content"
+    page: int  # of that, from 0
+    source: str  # name of the file
+    number: int  # of the page in the file, from 0
+
+
 # Draws such a page and what came of it.
-Draw = Callable[["Content", int, Read], Savable]
+Draw = Callable[[PageImage, Read], Savable]
 
 
 class Drawing(NamedTuple, Generic[Read]):
@@ -195,7 +204,8 @@ def report(
                 response = read_page(content, index)
                 show(source, page, response, as_json, len(sources) == 1)
                 for drawn, draw in pictures:
-                    drawn.save(draw(content, index, response), source.name)
+                    image = PageImage(content, index, source.name, page)
+                    drawn.save(draw(image, response), source.name)
         except MissingExtra as error:  # which a PDF needs, and other sources do not
             failed += 1
             print_failure(source, error, as_json)
@@ -291,13 +301,14 @@ def print_failure(source: Source, error: DigitstripError, as_json: bool) -> None
         err.print(f"{source.name}: {error.reason}: {error}")
 
 
-def ribbon(content: "Content", page: int, response: "pb.RecognizeResponse") -> "Image.Image":
+def ribbon(image: PageImage, response: "pb.RecognizeResponse") -> "Image.Image":
     """Draw a page's ribbon."""
     from service.cli.score_plot import draw
     from service.imaging.decode import decode
     from service.imaging.limits import UNLIMITED
 
-    gray = decode(content, page, UNLIMITED).gray if isinstance(content, bytes) else content
+    content = image.content
+    gray = decode(content, image.page, UNLIMITED).gray if isinstance(content, bytes) else content
     return draw(gray, response)
 
 

@@ -18,6 +18,7 @@ from service.cli.output import (
     Drawing,
     FilesArgument,
     JsonOption,
+    PageImage,
     PictureOption,
     err,
     print_form,
@@ -149,11 +150,12 @@ def read(
     def read_page(content: "Content", page: int) -> pb.RecognizeResponse:
         return service.recognize(request_of(content, page)).response
 
-    def steps(content: "Content", page: int, _: pb.RecognizeResponse) -> "Image.Image":
+    def steps(image: PageImage, _: pb.RecognizeResponse) -> "Image.Image":
         from service.cli.explain_plot import draw_steps
         from service.imaging.decode import decode
         from service.imaging.page import Page
 
+        content, page = image.content, image.page
         decoded = decode(content, page, limits) if isinstance(content, bytes) else Page(content)
         return draw_steps(decoded, service.recognizer, to_options(request_of(content, page)))
 

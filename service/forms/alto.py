@@ -45,32 +45,43 @@ class Alto:
         path.write_bytes(self.encoded)
 
 
-def to_alto(response: pb.RecognizeFormResponse, form: Form, size: tuple[int, int]) -> Alto:
+def to_alto(
+    response: pb.RecognizeFormResponse,
+    form: Form,
+    size: tuple[int, int],
+    source: str,
+    number: int = 0,
+) -> Alto:
     """Return the document of a page that was read as a form.
 
     Args:
         response: for it.
         form: that it was read as.
         size: width and height of the page, pixels.
+        source: name of the file that the page is of.
+        number: of the page in it, from 0.
     """
     root = Element("alto", xmlns=NAMESPACE, SCHEMAVERSION=SCHEMA)
-    _describe(SubElement(root, "Description"), response)
+    _describe(SubElement(root, "Description"), response, source)
     tags = SubElement(root, "Tags")
     _tag(tags, "form", "form", response.form)
     layout = SubElement(root, "Layout")
     width, height = (str(side) for side in size)
     # Each page has its own file.
-    page = SubElement(layout, "Page", ID="page", WIDTH=width, HEIGHT=height, PHYSICAL_IMG_NR="1")
+    sides = {"WIDTH": width, "HEIGHT": height}
+    page = SubElement(layout, "Page", sides, ID="page", PHYSICAL_IMG_NR=str(number + 1))
     space = SubElement(page, "PrintSpace", WIDTH=width, HEIGHT=height, HPOS="0", VPOS="0")
     boxes = {each.name: each.box.grown(_margin(form)) for each in form.fields}
-    for number, field in enumerate(response.fields, 1):
-        _block(space, tags, f"field{number}", field, form, boxes[field.name])
+    for at, field in enumerate(response.fields, 1):
+        _block(space, tags, f"field{at}", field, form, boxes[field.name])
     ElementTree.indent(root)
     return Alto(ElementTree.tostring(root, "utf-8", xml_declaration=True))
 
 
-def _describe(description: Element, response: pb.RecognizeFormResponse) -> None:
+def _describe(description: Element, response: pb.RecognizeFormResponse, source: str) -> None:
     SubElement(description, "MeasurementUnit").text = "pixel"
+    image = SubElement(description, "sourceImageInformation")
+    SubElement(image, "fileName").text = NOT_XML.sub("\ufffd", source)
     step = SubElement(description, "Processing", ID="reading")
     SubElement(step, "processingCategory").text = "contentGeneration"
     models = f"model {response.model_digest}"

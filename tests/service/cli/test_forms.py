@@ -126,7 +126,9 @@ def test_pages_are_written_as_alto_named_after_their_files(run, tmp_path):
     )
     assert done.returncode == 0
     assert sorted(each.name for each in (tmp_path / "xml").iterdir()) == ["copy.xml", "photo.xml"]
-    assert b'CONTENT="26084919" WC="' in (tmp_path / "xml" / "copy.xml").read_bytes()
+    written = (tmp_path / "xml" / "copy.xml").read_bytes()
+    assert b'CONTENT="26084919" WC="' in written
+    assert f"<fileName>{FORMS / 'copy.jpg'}</fileName>".encode() in written
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ def read(form):
 
 
 def document(response, form, size):
-    return etree.fromstring(to_alto(response, form, size).encoded)
+    return etree.fromstring(to_alto(response, form, size, "scans/a\tb\udcff.pdf", 2).encoded)
 
 
 @pytest.mark.parametrize("name", ["askew.jpg", "blank.png"])
@@ -56,6 +56,8 @@ def test_a_page_is_valid_with_its_blank_fields(name, read, form, schema):
     assert any(not each.reading.text for each in response.fields)
     root = document(response, form, size)
     schema.assertValid(root)
+    assert root.findtext(".//a:fileName", None, NAMES) == "scans/a\tb\ufffd.pdf"
+    assert root.find(".//a:Page", NAMES).get("PHYSICAL_IMG_NR") == "3"
     blocks = root.findall(".//a:TextBlock", NAMES)
     assert len(blocks) == len(response.fields)
     assert len(root.findall(".//a:String", NAMES)) == sum(
