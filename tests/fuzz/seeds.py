@@ -35,7 +35,7 @@ def seeds():
         "bmp": list(bmps()),
         "webp": list(webps()),
         "exif": list(exifs()),
-        "page": [written(image, kind) for image in modes("L", "RGB") for kind in ("PNG", "TIFF")],
+        "page": list(pages()),
         "raster": [request.SerializeToString() for request in rasters()],
         "request": [request.SerializeToString() for request in requests()],
         "pattern": [pattern.encode() for pattern in PATTERNS],
@@ -57,6 +57,14 @@ def written(image, kind, **options):
 
 def modes(*names):
     return (strip().convert(name) for name in names)
+
+
+def pages():
+    """Images large enough to be pages of the form in examine.py."""
+    page = strip().resize((192, 96))
+    yield written(page, "PNG")
+    yield written(page.convert("RGB"), "PNG")
+    yield written(page.convert("1"), "TIFF", compression="group4")
 
 
 def oriented(value=6):
