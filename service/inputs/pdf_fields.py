@@ -1,7 +1,7 @@
 """Text fields of a PDF's page: an AcroForm, as its author filled it with what may be entered."""
 
 from contextlib import closing
-from ctypes import byref, c_float, c_int, create_string_buffer
+from ctypes import POINTER, byref, c_float, c_int, cast, create_string_buffer
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -68,14 +68,33 @@ def _fields(pdf: Any, page: Any, size: tuple[float, float]) -> list[TextField]: 
             flags = raw.FPDFAnnot_GetFormFieldFlags(form, annotation)
             if flags & MULTILINE:
                 continue
-            longest = c_float(0)
-            known = raw.FPDFAnnot_GetNumberValue(annotation, b"MaxLen", byref(longest))
-            most = int(longest.value) if known and 1 <= longest.value <= MOST_CELLS else None
+            most = _longest(raw, form, page, annotation)
             box = _place(raw, page, annotation, size)
             found.append(TextField(_name(raw, form, annotation), box, most, bool(flags & COMB)))
         finally:
             raw.FPDFPage_CloseAnnot(annotation)
     return found
+
+
+def _longest(raw: Any, form: Any, page: Any, annotation: Any) -> int | None:  # noqa: ANN401 - the same
+    """Return how many characters may be entered in a field; None if that is not limited.
+
+    What a field inherits cannot be read through pdfium, which obeys it: more is typed than a
+    template may ask for, in this copy of the document, and what has been taken is counted.
+    """
+    own = c_float(0)
+    if raw.FPDFAnnot_GetNumberValue(annotation, b"MaxLen", byref(own)):
+        return int(own.value) if 1 <= own.value <= MOST_CELLS else None
+    # Read-only fields take nothing, those that do not scroll no more than they have room for.
+    raw.FPDFAnnot_SetFormFieldFlags(form, annotation, 0)
+    if not raw.FORM_SetFocusedAnnot(form, annotation):
+        return None
+    typed = create_string_buffer(("0" * (MOST_CELLS + 1) + "\0").encode("utf-16-le"))
+    raw.FORM_SelectAllText(form, page.raw)
+    raw.FORM_ReplaceSelection(form, page.raw, cast(typed, POINTER(raw.FPDF_WCHAR)))
+    taken = raw.FORM_GetFocusedText(form, page.raw, None, 0) // 2 - 1  # UTF-16, ends in a 0
+    raw.FORM_ForceToKillFocus(form)
+    return taken if 1 <= taken <= MOST_CELLS else None
 
 
 def _name(raw: Any, form: Any, annotation: Any) -> str:  # noqa: ANN401 - the same

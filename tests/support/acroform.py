@@ -20,6 +20,7 @@ class Widget:
     longest: int | None = None
     flags: int = 0
     kind: str = "Tx"
+    inherits: bool = False  # all but its place from a field that has several widgets
 
 
 def acroform(
@@ -40,13 +41,21 @@ def acroform(
     """
     width, height = (side * POINT for side in size)
     content = f"q {width} 0 0 {height} {origin} {origin} cm /Im Do Q".encode()
-    fields = " ".join(f"{number} 0 R" for number in range(6, 6 + len(widgets)))
+    numbers = range(6, 6 + len(widgets))
+    annotations = " ".join(f"{number} 0 R" for number in numbers)
+    # What a widget inherits stands in an object behind all of them.
+    parents = {
+        number: number + len(widgets)
+        for number, each in zip(numbers, widgets, strict=True)
+        if each.inherits
+    }
+    fields = " ".join(f"{parents.get(number, number)} 0 R" for number in numbers)
     objects = [
         f"<< /Type /Catalog /Pages 2 0 R /AcroForm << /Fields [{fields}] >> >>".encode(),
         b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
         f"<< /Type /Page /Parent 2 0 R /MediaBox [{origin} {origin} {origin + width} "
         f"{origin + height}] /Rotate {rotate} /Contents 4 0 R /Resources << /XObject "
-        f"<< /Im 5 0 R >> >> /Annots [{fields}] >>".encode(),
+        f"<< /Im 5 0 R >> >> /Annots [{annotations}] >>".encode(),
         _stream("", content),
         _stream(
             f"/Type /XObject /Subtype /Image /Width {print_.shape[1]} /Height {print_.shape[0]} "
@@ -54,17 +63,21 @@ def acroform(
             zlib.compress(print_.tobytes()),
         ),
     ]
-    for each in widgets:
+    inherited = []
+    for number, each in zip(numbers, widgets, strict=True):
         left, top, wide, high = (side * POINT for side in each.box)
         bottom = origin + height - top - high
         left += origin
         most = "" if each.longest is None else f"/MaxLen {each.longest}"
         name = each.name.encode("utf-16-be").hex()
+        known = f"/FT /{each.kind} /T <FEFF{name}> /Ff {each.flags} {most}"
+        inherited.append(f"<< {known} /Kids [{number} 0 R] >>" if each.inherits else "null")
+        own = f"/Parent {parents[number]} 0 R" if each.inherits else known
         objects.append(
-            f"<< /Type /Annot /Subtype /Widget /FT /{each.kind} /T <FEFF{name}> /F 4 "
-            f"/Ff {each.flags} {most} /P 3 0 R "
+            f"<< /Type /Annot /Subtype /Widget {own} /F 4 /P 3 0 R "
             f"/Rect [{left} {bottom} {left + wide} {bottom + high}] >>".encode()
         )
+    objects += [each.encode() for each in inherited]
     pdf, places = b"%PDF-1.7\n", []
     for number, each in enumerate(objects, 1):
         places.append(len(pdf))

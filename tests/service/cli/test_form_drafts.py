@@ -96,6 +96,20 @@ def test_an_answer_of_several_lines_a_choice_and_a_tick_are_no_fields(blank):
     assert (field.name, field.longest, field.comb) == ("kept", None, False)
 
 
+READ_ONLY, DO_NOT_SCROLL = 1, 1 << 23
+
+
+@pytest.mark.parametrize("flags", [0, COMB, READ_ONLY, DO_NOT_SCROLL])
+@pytest.mark.parametrize(("longest", "known"), [(7, 7), (255, 255), (300, None), (None, None)])
+def test_how_much_may_be_entered_is_known_where_a_widget_inherits_it(longest, known, flags, blank):
+    """It is known, too, where the box has room for less, and where the next one inherits more."""
+    box = (20.0, 30.0, 10.0, 8.0)
+    given = [Widget("a", box, longest, flags, inherits=True), Widget("b", box, 9, inherits=True)]
+    fields = text_fields(acroform(blank, SIZE, given), 0).fields
+    assert [(each.name, each.longest) for each in fields] == [("a", known), ("b", 9)]
+    assert fields[0].comb is (flags == COMB)
+
+
 @pytest.mark.parametrize("rotate", [0, 90, 180, 270])
 def test_a_field_lies_where_the_page_shows_it(rotate, blank):
     """The page is turned, and its origin is elsewhere."""
