@@ -70,6 +70,8 @@ def _steps(page: Page, line: Line, pictures: dict[str, Gray], found: Recognition
     lines = np.where(working.mask, 255, 0).astype(np.uint8)[..., None].repeat(3, axis=-1)
     lines[working.erased] = PRINTED
     leveled = f"; a skew of {line.skew:+.2f} taken away" if line.skew else ""
+    if line.bend:
+        leveled += "; a curve straightened"
     seen = "" if working.seen else "; traces too faint to be read"
     yield Step(
         "ink, and printed lines removed",
@@ -79,10 +81,13 @@ def _steps(page: Page, line: Line, pictures: dict[str, Gray], found: Recognition
     )
     banded = _gray(pictures["background"], size)
     ends = line.band.top, line.band.bottom
-    fall = line.skew * width / 2
+    columns = np.linspace(0, width, 65 if line.bend else 2)
+    fall = line.skew * (columns - width / 2)
+    if line.bend:
+        fall += line.bend.rows(columns)
     for row in ends:
-        points = [(0, row - fall), (size[0], row + fall)]
-        at = [(x, y * size[1] / height) for x, y in points]
+        points = np.stack([columns * size[0] / width, (row + fall) * size[1] / height], axis=1)
+        at = [(x, y) for x, y in points.tolist()]
         ImageDraw.Draw(banded).line(at, SURE, 2)
     yield Step("band", f"the text stands in rows {ends[0]:.0f} to {ends[1]:.0f}", banded)
     strip, scale = found.strip, 4

@@ -2,7 +2,6 @@
 
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -41,9 +40,8 @@ def find_lines(line: Line) -> list[FoundLine]:
     spans = []
     for number in range(int(owner.max()) + 1):
         own = owner == number
-        x = left[own].min(), (left + width)[own].max()
-        y = top[own].min(), (top + height)[own].max()
-        spans.append(_in_source(line, x, y))
+        right, bottom = (left + width)[own].max(), (top + height)[own].max()
+        spans.append(line.page_box(left[own].min(), top[own].min(), right, bottom))
     spans.sort(key=lambda box: box.top + box.bottom)
     return [_with_room(spans, index, line.source_height) for index in range(len(spans))]
 
@@ -57,18 +55,6 @@ def _owners(top: Numbers, bottom: Numbers) -> npt.NDArray[np.int64]:
     owner = np.empty(len(top), np.int64)
     owner[order] = np.cumsum(begins)
     return owner
-
-
-def _in_source(line: Line, x: tuple[float, float], y: tuple[float, float]) -> Box:
-    corners = np.array([[each, other] for each in x for other in y])
-    places = cv2.transform(corners[None], line.page.to_source)[0]
-    (first, above), (last, below) = places.min(axis=0), places.max(axis=0)
-    return Box(
-        left=max(float(first), 0.0),
-        top=max(float(above), 0.0),
-        right=min(float(last), line.source_width),
-        bottom=min(float(below), line.source_height),
-    )
 
 
 def _with_room(spans: list[Box], index: int, height: int) -> FoundLine:

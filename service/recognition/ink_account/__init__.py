@@ -130,7 +130,10 @@ def account(
         unexplained=float(ink.area[~explained & within].sum()) * share,
         outside=float(ink.area[~explained & ~within].sum()) * share,
         removed=removed * share,
-        boxes=tuple(_box(ink, int(which), line) for which in order[:MOST_BOXES]),
+        boxes=tuple(
+            line.page_box(ink.left[which], ink.top[which], ink.right[which], ink.bottom[which])
+            for which in order[:MOST_BOXES]
+        ),
         reasons=tuple(reasons),
     )
 
@@ -146,15 +149,3 @@ def _lines(ink: PageInk, chosen: Which) -> int:
     top, bottom = (top + inset)[order], (bottom - inset)[order]
     reached = np.maximum.accumulate(bottom)
     return 1 + int(np.count_nonzero(top[1:] > reached[:-1]))
-
-
-def _box(ink: PageInk, which: int, line: Line) -> Box:
-    x = np.array([ink.left[which], ink.right[which]] * 2)
-    y = np.repeat([ink.top[which], ink.bottom[which]], 2)
-    across, along = line.page.to_source @ np.stack([x, y, np.ones(4)])
-    return Box(
-        left=max(float(across.min()), 0.0),
-        top=max(float(along.min()), 0.0),
-        right=min(float(across.max()), line.source_width),
-        bottom=min(float(along.max()), line.source_height),
-    )

@@ -11,6 +11,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from service.recognition.normalize.bend import Bend
 from service.recognition.normalize.ink_mask import Mask
 from service.recognition.normalize.polarity import Polarity
 from service.recognition.views import HEIGHT, Matrix, inverse, slant_of, view, view_matrix
@@ -62,9 +63,10 @@ class Strip:
     view: View
     slant: float  # taken away: tangent, positive to the right, in the source image
     skew: float  # the same, of the baseline: positive where it falls to the right
-    to_source: Matrix
+    to_source: Matrix  # but for the bend
     source_width: int
     source_height: int
+    bend: Bend | None = None  # taken away from the baseline, in the source image
 
     @property
     def scale_x(self) -> float:
@@ -80,6 +82,8 @@ class Strip:
     def source_point(self, x: float, y: float) -> tuple[float, float]:
         """Return the source image's (x, y) of a point of the strip."""
         across, along = self.to_source @ [x, y, 1]
+        if self.bend:
+            along += self.bend.rows(across)
         return float(across), float(along)
 
     def ink_box(self, left: float, right: float) -> Box:
@@ -97,6 +101,8 @@ class Strip:
             y = np.array([HEIGHT - DIGIT_HEIGHT, HEIGHT + DIGIT_HEIGHT]) / 2
         across = self.to_source[0, 0] * x + self.to_source[0, 1] * y + self.to_source[0, 2]
         along = self.to_source[1, 0] * x + self.to_source[1, 1] * y + self.to_source[1, 2]
+        if self.bend:
+            along += self.bend.rows(across)
         return Box(
             left=min(max(float(across.min()), 0), self.source_width),
             top=min(max(float(along.min()), 0), self.source_height),
@@ -133,11 +139,30 @@ class Line:
     source_width: int
     source_height: int
     page: WorkingPage
+    bend: Bend | None = None  # taken away from the baseline, in the source image
 
     @cached_property
     def slant(self) -> float:
         """How far the strokes lean, by estimate: a tangent, positive to the right."""
         return slant_of(self.pixels)
+
+    def page_box(self, left: float, top: float, right: float, bottom: float) -> Box:
+        """Return the box in the source image round one of the working page."""
+        columns = [left, right]
+        if self.bend:  # whose vertex may be the highest point, or the lowest
+            vertex = self.bend.middle / self.page.to_source[0, 0]
+            columns.append(min(max(vertex, left), right))
+        x = np.array(columns * 2)
+        y = np.repeat([top, bottom], len(columns))
+        across, along = self.page.to_source @ np.stack([x, y, np.ones(len(x))])
+        if self.bend:
+            along += self.bend.rows(across)
+        return Box(
+            left=max(float(across.min()), 0.0),
+            top=max(float(along.min()), 0.0),
+            right=min(float(across.max()), self.source_width),
+            bottom=min(float(along.max()), self.source_height),
+        )
 
     def strip(self, view_: View = PLAIN) -> Strip:
         """Return the strip that a view shows."""
@@ -157,4 +182,5 @@ class Line:
             to_source=to_source,
             source_width=self.source_width,
             source_height=self.source_height,
+            bend=self.bend,
         )
