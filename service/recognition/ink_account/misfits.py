@@ -25,6 +25,7 @@ LOW = 0.45  # of a small ring, at most; less does not count among others
 SIGN, SIGN_JUTS = 1.15, 0.07  # of a sign at an end of the string, and what juts out, at least
 RING, RING_JUTS = 1.05, 0.04  # the same, of a ring round digits
 STEMLESS = "35"  # digits that a dollar sign is read as, and that have no upright stroke themselves
+BESIDE = 64  # others to either side that digits are compared with
 FEWEST = 2  # others, without which there is no line that a sign could jut out of
 
 LEAN, LONE_LEAN = 0.2, 0.25  # tangent of a slash behind digits, and of one alone, at least
@@ -37,8 +38,10 @@ def misfits(ink: PageInk, digits: str) -> Which:
     """Return which components are signs, letters, or rings and frames round digits."""
     found = np.zeros(len(ink.area), np.bool_)
     row = np.flatnonzero(ink.theirs & ink.counts)
-    for which in row.tolist():
-        others = row[(row != which) & (ink.height[row] >= LOW * ink.height[which])]
+    row = row[np.argsort(ink.left[row], kind="stable")]
+    for at, which in enumerate(row.tolist()):
+        beside = row[max(at - BESIDE, 0) : at + BESIDE + 1]
+        others = beside[(beside != which) & (ink.height[beside] >= LOW * ink.height[which])]
         numbers = ink.digits_of(which)
         text = digits[numbers.start : numbers.stop]
         own = ink.ink_of(which)
