@@ -117,10 +117,12 @@ def _image_pixels(image: memoryview) -> int:
 
 
 def split_stream_request(request: bytes) -> tuple[bytes, bytes]:
-    """Return the id and the RecognizeRequest of a serialized RecognizeStreamRequest, serialized.
+    """Return the id and the request of a serialized RecognizeStreamRequest, serialized.
+
+    A RecognizeFormStreamRequest has them in the same fields, and so have their responses.
 
     Raises:
-        MalformedMessage: the bytes are not a RecognizeStreamRequest.
+        MalformedMessage: the bytes are neither.
     """
     try:
         message = memoryview(request)

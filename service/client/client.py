@@ -25,8 +25,8 @@ from service.api.images import ImageLike
 from service.api.options import RecognizeOptions, to_request
 from service.api.status import from_rpc_error
 from service.client.channel import Options, Route, Tls, Token
-from service.client.form_requests import to_form_request
-from service.client.in_flight import Answer, Outstanding
+from service.client.form_requests import loaded, to_form_request
+from service.client.in_flight import Answer, FormAnswer, Outstanding, StreamMessage
 from service.client.retry import Backoff, Tries
 from service.client.streaming import AsyncStream, BlockingStream
 from service.json_object import JsonObject
@@ -36,7 +36,8 @@ from service.pb.recognizer_pb2_grpc import RecognizerServiceStub
 Response = TypeVar("Response", bound=Message)
 
 SERVICE = "digitstrip.v1.RecognizerService"
-IN_FLIGHT = 32  # images of a stream: enough to keep sixteen readers busy
+IN_FLIGHT = 32  # images of a stream: enough to keep sixteen workers busy
+PAGES_IN_FLIGHT = 8  # pages of forms: they are large
 # A score map is a hundred times its image, and the caller's own wish, so no limit applies.
 OPTIONS: Options = [
     ("grpc.max_receive_message_length", -1),
@@ -88,8 +89,13 @@ class _Connection(ABC):
     def _tries(self, timeout: float | None = None) -> Tries:
         return Tries(self.timeout if timeout is None else timeout, self.backoff, self._rng)
 
-    def _outstanding(self, in_flight: int) -> Outstanding:
-        return Outstanding(in_flight, self._tries)
+    def _images(self, in_flight: int) -> Outstanding[pb.RecognizeRequest, pb.RecognizeResponse]:
+        return Outstanding(in_flight, self._tries, pb.RecognizeStreamRequest)
+
+    def _pages(
+        self, in_flight: int
+    ) -> Outstanding[pb.RecognizeFormRequest, pb.RecognizeFormResponse]:
+        return Outstanding(in_flight, self._tries, pb.RecognizeFormStreamRequest)
 
     def _metadata(self, request_id: str | None) -> tuple[tuple[str, str], ...]:
         named = (("x-request-id", request_id),) if request_id is not None else ()
@@ -163,10 +169,11 @@ class Client(_Connection):
         """
         pairs = ((name, to_request(image, 0, scores, **options)) for name, image in images)
 
-        def open_call(requests: Iterator[pb.RecognizeStreamRequest]) -> grpc.Call:
+        def open_call(requests: Iterator[StreamMessage]) -> grpc.Call:
             return self.stub.RecognizeStream(requests, metadata=self._metadata(request_id))
 
-        return iter(BlockingStream(open_call, pairs, self._outstanding(in_flight), self._tries))
+        stream = BlockingStream(open_call, pairs, self._images(in_flight), self._tries)
+        return iter(stream)
 
     def recognize_form(
         self,
@@ -201,6 +208,36 @@ class Client(_Connection):
             self.stub.RecognizeForm, request, timeout, request_id
         )
         return response
+
+    def recognize_forms(
+        self,
+        pages: Iterable[tuple[str, ImageLike]],
+        form: pb.Form | Path | str,
+        *,
+        in_flight: int = PAGES_IN_FLIGHT,
+        alternatives: int = 0,
+        accepted_error_rate: float | None = None,
+        request_id: str | None = None,
+    ) -> Iterator[FormAnswer]:
+        """Read (name, image) pairs as pages of a form, over one call, as `recognize_many` does.
+
+        A template is read, and sent with every page; the name of a form that the server has is
+        less to send. The options are those of `recognize_form`, and hold for all.
+
+        Raises:
+            BadForm: the template cannot be read. A mistake in it is the answer of every page.
+        """
+        form = loaded(form)
+        pairs = (
+            (name, to_form_request(image, form, 0, alternatives, accepted_error_rate))
+            for name, image in pages
+        )
+
+        def open_call(requests: Iterator[StreamMessage]) -> grpc.Call:
+            return self.stub.RecognizeFormStream(requests, metadata=self._metadata(request_id))
+
+        stream = BlockingStream(open_call, pairs, self._pages(in_flight), self._tries)
+        return iter(stream)
 
     def list_forms(self) -> pb.ListFormsResponse:
         """List the forms that the server has."""
@@ -285,10 +322,11 @@ class AsyncClient(_Connection):
             (name, to_request(image, 0, scores, **options)) async for name, image in _aiter(images)
         )
 
-        def open_call(requests: AsyncIterator[pb.RecognizeStreamRequest]) -> grpc.aio.Call:
+        def open_call(requests: AsyncIterator[StreamMessage]) -> grpc.aio.Call:
             return self.stub.RecognizeStream(requests, metadata=self._metadata(request_id))
 
-        return aiter(AsyncStream(open_call, pairs, self._outstanding(in_flight), self._tries))
+        stream = AsyncStream(open_call, pairs, self._images(in_flight), self._tries)
+        return aiter(stream)
 
     async def recognize_form(
         self,
@@ -307,6 +345,29 @@ class AsyncClient(_Connection):
             self.stub.RecognizeForm, request, timeout, request_id
         )
         return response
+
+    def recognize_forms(
+        self,
+        pages: AsyncIterable[tuple[str, ImageLike]] | Iterable[tuple[str, ImageLike]],
+        form: pb.Form | Path | str,
+        *,
+        in_flight: int = PAGES_IN_FLIGHT,
+        alternatives: int = 0,
+        accepted_error_rate: float | None = None,
+        request_id: str | None = None,
+    ) -> AsyncIterator[FormAnswer]:
+        """Read (name, image) pairs as pages of a form, over one call."""
+        form = loaded(form)
+        pairs = (
+            (name, to_form_request(image, form, 0, alternatives, accepted_error_rate))
+            async for name, image in _aiter(pages)
+        )
+
+        def open_call(requests: AsyncIterator[StreamMessage]) -> grpc.aio.Call:
+            return self.stub.RecognizeFormStream(requests, metadata=self._metadata(request_id))
+
+        stream = AsyncStream(open_call, pairs, self._pages(in_flight), self._tries)
+        return aiter(stream)
 
     async def list_forms(self) -> pb.ListFormsResponse:
         """List the forms that the server has."""

@@ -1,6 +1,7 @@
 """Requests for pages of forms."""
 
 from pathlib import Path
+from typing import overload
 
 from service.api.images import ImageLike, to_image
 from service.api.options import to_fields
@@ -36,5 +37,18 @@ def to_form_request(
     if isinstance(form, str):
         request.form_name = form
     else:
-        request.form.CopyFrom(form if isinstance(form, pb.Form) else read_form(form))
+        request.form.CopyFrom(loaded(form))
     return request
+
+
+@overload
+def loaded(form: pb.Form | Path) -> pb.Form: ...
+@overload
+def loaded(form: pb.Form | Path | str) -> pb.Form | str: ...
+def loaded(form: pb.Form | Path | str) -> pb.Form | str:
+    """Return a form whose template was read, if it is the path of one.
+
+    Raises:
+        BadForm: the template cannot be read.
+    """
+    return read_form(form) if isinstance(form, Path) else form

@@ -4,6 +4,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 from service.api.status import from_stream_error
 from service.client.retry import Tries
@@ -11,6 +12,11 @@ from service.errors import DigitstripError
 from service.pb import recognizer_pb2 as pb
 
 Answer = tuple[str, pb.RecognizeResponse | DigitstripError]
+FormAnswer = tuple[str, pb.RecognizeFormResponse | DigitstripError]
+Request = TypeVar("Request")  # of one image
+Response = TypeVar("Response")  # to it
+# The message in which a stream has a request, by the schema; all have the same fields.
+StreamMessage = pb.RecognizeStreamRequest | pb.RecognizeFormStreamRequest
 
 
 @dataclass
@@ -25,22 +31,29 @@ class Item:
     """
 
     name: str
-    message: pb.RecognizeStreamRequest
+    message: StreamMessage
     tries: Tries | None = None
     due: float = 0.0
 
 
-class Outstanding:
+class Outstanding(Generic[Request, Response]):
     """The images that were taken in and whose answer the caller does not have yet.
 
     Args:
         most: how many there may be.
         new_tries: starts counting the tries of an image that a server refused.
+        message: the type of a stream's requests, made of an id and a request.
     """
 
-    def __init__(self, most: int, new_tries: Callable[[], Tries]) -> None:
+    def __init__(
+        self,
+        most: int,
+        new_tries: Callable[[], Tries],
+        message: Callable[..., StreamMessage],
+    ) -> None:
         self.most = most
         self.new_tries = new_tries
+        self.message = message
         self.exhausted = False  # the caller has no more images
         self.call = 0  # the number of the call that sends
         self._taken = 0  # in all
@@ -63,17 +76,16 @@ class Outstanding:
         """Whether a call would have nothing to do yet."""
         return not self._unsent and not self.exhausted
 
-    def take_in(self, name: str, request: pb.RecognizeRequest) -> None:
+    def take_in(self, name: str, request: Request) -> None:
         """Add an image of the caller's."""
         self._taken += 1
-        message = pb.RecognizeStreamRequest(id=str(self._taken), request=request)
-        self._unsent.append(Item(name, message))
+        self._unsent.append(Item(name, self.message(id=str(self._taken), request=request)))
 
     def over(self, call: int) -> bool:
         """Whether a call has nothing to send any more."""
         return call != self.call or self.finished
 
-    def next(self, call: int) -> pb.RecognizeStreamRequest | None:
+    def next(self, call: int) -> StreamMessage | None:
         """Return what a call is to send now, if there is anything."""
         if call != self.call:
             return None
@@ -93,8 +105,12 @@ class Outstanding:
             return None
         return max(0.0, min(item.due for item in self._unsent) - time.monotonic())
 
-    def answered(self, answer: pb.RecognizeStreamResponse) -> Answer | None:
-        """Return the outcome for the caller; None if the image is to be sent again."""
+    def answered(self, answer: Any) -> tuple[str, Response | DigitstripError] | None:  # noqa: ANN401 - grpc ships no types
+        """Return the outcome for the caller; None if the image is to be sent again.
+
+        Args:
+            answer: a stream's response.
+        """
         item = self._sent.pop(answer.id, None)
         if item is None:  # a server that answers twice; the caller has the first answer
             return None

@@ -10,28 +10,26 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, Generic
 
 import grpc
 
 from service.api.status import from_rpc_error
 from service.client.ended_with import EndedWith
-from service.client.in_flight import Answer, Outstanding
+from service.client.in_flight import Outstanding, Request, Response, StreamMessage
 from service.client.retry import Tries
-from service.errors import ServerUnavailable
+from service.errors import DigitstripError, ServerUnavailable
 from service.grpc_operations import to_its_end
-from service.pb import recognizer_pb2 as pb
 
-Pair = tuple[str, pb.RecognizeRequest]  # the caller's name for it, and the image
 THREAD = "digitstrip images"
 ENDED_EARLY = "the server ended the stream before it had answered"
 
 
-class BlockingStream:
+class BlockingStream(Generic[Request, Response]):
     """A stream of images, blocking; iterate over it once.
 
     Args:
-        open_call: opens a call of the schema's RecognizeStream.
+        open_call: opens a call of a method of the schema whose messages are streams.
         images: what to read; it is iterated in a thread of its own.
         outstanding: keeps account.
         new_tries: starts counting the tries after a call ended early.
@@ -39,9 +37,9 @@ class BlockingStream:
 
     def __init__(
         self,
-        open_call: Callable[[Iterator[pb.RecognizeStreamRequest]], Any],  # grpc ships no types
-        images: Iterable[Pair],
-        outstanding: Outstanding,
+        open_call: Callable[[Iterator[StreamMessage]], Any],  # grpc ships no types
+        images: Iterable[tuple[str, Request]],
+        outstanding: Outstanding[Request, Response],
         new_tries: Callable[[], Tries],
     ) -> None:
         self._open_call = open_call
@@ -52,7 +50,7 @@ class BlockingStream:
         self._broken: Exception | None = None  # what the caller's iterable raised
         self._closed = threading.Event()
 
-    def __iter__(self) -> Iterator[Answer]:
+    def __iter__(self) -> Iterator[tuple[str, Response | DigitstripError]]:
         """Yield the answers as they come."""
         threading.Thread(target=self._take_in, name=THREAD, daemon=True).start()
         tries: Tries | None = None  # since the latest answer
@@ -118,7 +116,7 @@ class BlockingStream:
                 self._outstanding.exhausted = True
                 self._changed.notify_all()
 
-    def _requests(self, call: int) -> Iterator[pb.RecognizeStreamRequest]:
+    def _requests(self, call: int) -> Iterator[StreamMessage]:
         """Yield what call number `call` sends, until all is answered or the call has ended."""
         while True:
             with self._changed:
@@ -129,14 +127,14 @@ class BlockingStream:
             yield request
 
 
-class AsyncStream:
+class AsyncStream(Generic[Request, Response]):
     """A stream of images for asyncio; otherwise as `BlockingStream`."""
 
     def __init__(
         self,
-        open_call: Callable[[AsyncIterator[pb.RecognizeStreamRequest]], Any],  # grpc ships no types
-        images: AsyncIterable[Pair],
-        outstanding: Outstanding,
+        open_call: Callable[[AsyncIterator[StreamMessage]], Any],  # grpc ships no types
+        images: AsyncIterable[tuple[str, Request]],
+        outstanding: Outstanding[Request, Response],
         new_tries: Callable[[], Tries],
     ) -> None:
         self._open_call = open_call
@@ -146,7 +144,7 @@ class AsyncStream:
         self._changed = asyncio.Condition()
         self._broken: Exception | None = None
 
-    async def __aiter__(self) -> AsyncIterator[Answer]:
+    async def __aiter__(self) -> AsyncIterator[tuple[str, Response | DigitstripError]]:
         """Yield the answers as they come."""
         taking_in = asyncio.create_task(self._take_in())
         tries: Tries | None = None
@@ -209,7 +207,7 @@ class AsyncStream:
         self._outstanding.exhausted = True
         await self._notify()
 
-    async def _requests(self, call: int) -> AsyncIterator[pb.RecognizeStreamRequest]:
+    async def _requests(self, call: int) -> AsyncIterator[StreamMessage]:
         while True:
             async with self._changed:
                 while (request := self._outstanding.next(call)) is None:

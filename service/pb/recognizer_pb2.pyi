@@ -504,6 +504,24 @@ class ListFormsRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
+class RecognizeFormStreamRequest(_message.Message):
+    __slots__ = ("id", "request")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    request: RecognizeFormRequest
+    def __init__(self, id: _Optional[str] = ..., request: _Optional[_Union[RecognizeFormRequest, _Mapping]] = ...) -> None: ...
+
+class RecognizeFormStreamResponse(_message.Message):
+    __slots__ = ("id", "response", "error")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    RESPONSE_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    response: RecognizeFormResponse
+    error: Error
+    def __init__(self, id: _Optional[str] = ..., response: _Optional[_Union[RecognizeFormResponse, _Mapping]] = ..., error: _Optional[_Union[Error, _Mapping]] = ...) -> None: ...
+
 class ListFormsResponse(_message.Message):
     __slots__ = ("forms",)
     FORMS_FIELD_NUMBER: _ClassVar[int]

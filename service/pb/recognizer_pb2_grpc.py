@@ -53,6 +53,11 @@ class RecognizerServiceStub:
                 request_serializer=service_dot_pb_dot_recognizer__pb2.RecognizeFormRequest.SerializeToString,
                 response_deserializer=service_dot_pb_dot_recognizer__pb2.RecognizeFormResponse.FromString,
                 _registered_method=True)
+        self.RecognizeFormStream = channel.stream_stream(
+                '/digitstrip.v1.RecognizerService/RecognizeFormStream',
+                request_serializer=service_dot_pb_dot_recognizer__pb2.RecognizeFormStreamRequest.SerializeToString,
+                response_deserializer=service_dot_pb_dot_recognizer__pb2.RecognizeFormStreamResponse.FromString,
+                _registered_method=True)
         self.ListForms = channel.unary_unary(
                 '/digitstrip.v1.RecognizerService/ListForms',
                 request_serializer=service_dot_pb_dot_recognizer__pb2.ListFormsRequest.SerializeToString,
@@ -97,6 +102,14 @@ class RecognizerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RecognizeFormStream(self, request_iterator, context):
+        """Recognizes many pages of forms over one call, as RecognizeStream does images. Form and options
+        are those of each page's own request.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListForms(self, request, context):
         """Lists the forms that the server has, which RecognizeForm may name.
         """
@@ -128,6 +141,11 @@ def add_RecognizerServiceServicer_to_server(servicer, server):
                     servicer.RecognizeForm,
                     request_deserializer=service_dot_pb_dot_recognizer__pb2.RecognizeFormRequest.FromString,
                     response_serializer=service_dot_pb_dot_recognizer__pb2.RecognizeFormResponse.SerializeToString,
+            ),
+            'RecognizeFormStream': grpc.stream_stream_rpc_method_handler(
+                    servicer.RecognizeFormStream,
+                    request_deserializer=service_dot_pb_dot_recognizer__pb2.RecognizeFormStreamRequest.FromString,
+                    response_serializer=service_dot_pb_dot_recognizer__pb2.RecognizeFormStreamResponse.SerializeToString,
             ),
             'ListForms': grpc.unary_unary_rpc_method_handler(
                     servicer.ListForms,
@@ -225,6 +243,33 @@ class RecognizerService:
             '/digitstrip.v1.RecognizerService/RecognizeForm',
             service_dot_pb_dot_recognizer__pb2.RecognizeFormRequest.SerializeToString,
             service_dot_pb_dot_recognizer__pb2.RecognizeFormResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecognizeFormStream(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/digitstrip.v1.RecognizerService/RecognizeFormStream',
+            service_dot_pb_dot_recognizer__pb2.RecognizeFormStreamRequest.SerializeToString,
+            service_dot_pb_dot_recognizer__pb2.RecognizeFormStreamResponse.FromString,
             options,
             channel_credentials,
             insecure,

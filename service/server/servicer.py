@@ -47,13 +47,18 @@ class Servicer:
         """Return the methods by name as gRPC registers them, without serializers."""
 
         async def recognize_stream(_: object, context: grpc.aio.ServicerContext) -> None:
-            await self.recognize_stream(context)
+            await self.recognize_stream("RecognizeStream", context, Work.RECOGNIZE)
 
-        recognize_stream.receives = True  # type: ignore[attr-defined]  # for `Receiver`
+        async def recognize_form_stream(_: object, context: grpc.aio.ServicerContext) -> None:
+            await self.recognize_stream("RecognizeFormStream", context, Work.RECOGNIZE_FORM)
+
+        for method in (recognize_stream, recognize_form_stream):
+            method.receives = True  # type: ignore[attr-defined]  # for `Receiver`
         return {
             "Recognize": grpc.unary_unary_rpc_method_handler(self.recognize),
             "RecognizeStream": grpc.stream_stream_rpc_method_handler(recognize_stream),
             "RecognizeForm": grpc.unary_unary_rpc_method_handler(self.recognize_form),
+            "RecognizeFormStream": grpc.stream_stream_rpc_method_handler(recognize_form_stream),
             "ListForms": grpc.unary_unary_rpc_method_handler(
                 self.list_forms, request_deserializer=pb.ListFormsRequest.FromString
             ),
@@ -90,24 +95,28 @@ class Servicer:
                 return b""
             return answer.response
 
-    async def recognize_stream(self, context: grpc.aio.ServicerContext) -> None:
+    async def recognize_stream(
+        self, method: str, context: grpc.aio.ServicerContext, work: Work
+    ) -> None:
         """Recognize a stream's images, several at once, and write each response as it is ready.
 
         Args:
-            context: of the call, from which serialized RecognizeStreamRequests are read and to
-                which serialized RecognizeStreamResponses are written.
+            method: that is called.
+            context: of the call, from which its serialized requests are read and to which its
+                serialized responses are written.
+            work: what is to be done with each.
         """
         self.work.add(context)
-        with self._call("RecognizeStream", context) as call:
-            stream = _Stream(self, call, context)
+        with self._call(method, context) as call:
+            stream = _Stream(self, call, context, work)
             try:
                 error = await stream.run()
             except asyncio.CancelledError:
                 if stream.ended_unreceived:
-                    self.observer.stream_refused("RecognizeStream", NOT_RECEIVED_CODE, NOT_RECEIVED)
+                    self.observer.stream_refused(method, NOT_RECEIVED_CODE, NOT_RECEIVED)
                 raise
             if error is not None:
-                self.observer.stream_refused("RecognizeStream", error.code, error.reason)
+                self.observer.stream_refused(method, error.code, error.reason)
                 _refuse(context, error, call)
 
     async def list_forms(
@@ -137,17 +146,19 @@ class Servicer:
 
 
 class _Stream:
-    """One RecognizeStream call."""
+    """One call whose messages are a stream."""
 
     def __init__(
         self,
         servicer: Servicer,
         call: Call,
         context: grpc.aio.ServicerContext,
+        work: Work,
     ) -> None:
         self.servicer = servicer
         self.call = call
         self.context = context
+        self.work = work
         self.places = asyncio.Semaphore(servicer.in_flight)
         self.writing = asyncio.Lock()  # gRPC writes one message at a time
         self.answering: set[asyncio.Task[None]] = set()
@@ -221,7 +232,9 @@ class _Stream:
             response = join_stream_error(id_, to_stream_error(error))
         else:
             del message
-            answer = await self.servicer.backend.recognize(self.call, request, None, patient=True)
+            answer = await self.servicer.backend.recognize(
+                self.call, request, None, patient=True, work=self.work
+            )
             del request
             response = (
                 join_stream_error(id_, to_stream_error(answer))

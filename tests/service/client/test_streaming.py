@@ -45,7 +45,11 @@ async def test_what_grpc_receives_for_a_caller_who_leaves_is_received_to_its_end
     def no_tries():
         raise AssertionError("the call did not fail")
 
-    stream = aiter(AsyncStream(open_call, images(), Outstanding(4, no_tries), no_tries))
+    stream = aiter(
+        AsyncStream(
+            open_call, images(), Outstanding(4, no_tries, pb.RecognizeStreamRequest), no_tries
+        )
+    )
     waiting = asyncio.create_task(anext(stream))
     await asyncio.sleep(0.01)
     waiting.cancel()

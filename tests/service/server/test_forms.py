@@ -10,7 +10,14 @@ from google.protobuf import json_format
 from service.api.images import to_image
 from service.api.service import RecognitionService
 from service.client.client import AsyncClient, Client
-from service.errors import BadForm, BadOption, EmptyImage, MalformedMessage, NoSuchForm
+from service.errors import (
+    BadForm,
+    BadOption,
+    DamagedImage,
+    EmptyImage,
+    MalformedMessage,
+    NoSuchForm,
+)
 from service.forms.files import read_form
 from service.forms.service import Forms, FormService
 from service.pb import recognizer_pb2 as pb
@@ -81,6 +88,52 @@ async def test_the_async_client_has_the_same_methods(server, alone):
         )
         assert response == alone
         assert [each.name for each in (await client.list_forms()).forms] == ["meter"]
+
+
+PAGES = [
+    ("first", PAGE),
+    ("torn", b"\x89PNG\r\n\x1a\n"),
+    ("a strip", STRIPS / "two-digits.png"),
+    ("last", PAGE),
+]
+
+
+def check_answers(answers, response):
+    """Every page has its answer, and one that cannot be decoded ends nothing."""
+    answers = dict(answers)
+    assert {*answers} == {name for name, _ in PAGES}
+    assert fields(answers["first"]) == fields(answers["last"]) == fields(response)
+    assert isinstance(answers["torn"], DamagedImage)
+    assert answers["a strip"].registration.status == pb.REGISTRATION_STATUS_MISREGISTERED
+
+
+def fields(response):
+    return [each.SerializeToString() for each in response.fields]
+
+
+@pytest.mark.parametrize("form", ["meter", TEMPLATE], ids=["named", "sent"])
+def test_pages_in_a_stream_are_read_as_alone(form, client):
+    answers = client.recognize_forms(PAGES, form, alternatives=2, accepted_error_rate=0.01)
+    response = client.recognize_form(PAGE, form, alternatives=2, accepted_error_rate=0.01)
+    check_answers(answers, response)
+
+
+@in_a_loop
+async def test_pages_in_a_stream_are_read_by_the_async_client_too(server):
+    async with AsyncClient(server.address) as client:
+        answers = [each async for each in client.recognize_forms(PAGES, "meter")]
+        check_answers(answers, await client.recognize_form(PAGE, "meter"))
+
+
+def test_a_form_that_the_server_has_not_is_the_answer_of_every_page(client):
+    answers = dict(client.recognize_forms(PAGES, "gas"))
+    assert len(answers) == len(PAGES)
+    assert all(isinstance(each, NoSuchForm) for each in answers.values())
+
+
+def test_a_template_that_cannot_be_read_is_an_error_before_anything_is_sent(client, tmp_path):
+    with pytest.raises(BadForm, match="cannot read"):
+        client.recognize_forms(PAGES, tmp_path / "none.toml")
 
 
 def test_the_forms_of_the_server_are_listed_with_their_fields(client):
