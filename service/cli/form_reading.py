@@ -12,8 +12,6 @@ from service.cli.form_plot import draw_reading
 from service.cli.output import Drawing, PageImage
 from service.forms.alto import SUFFIX, Alto, to_alto
 from service.forms.service import Forms, FormService
-from service.imaging.decode import decode
-from service.imaging.page import Gray
 from service.inputs.documents import Content
 from service.pb import recognizer_pb2 as pb
 
@@ -52,16 +50,11 @@ def form_reader(
         request.MergeFrom(requested)
         return form_service.recognize_one_of(request, built).response
 
-    def gray_of(image: PageImage) -> Gray:
-        if isinstance(image.content, bytes):
-            return decode(image.content, image.page, service.limits).gray
-        return image.content
-
     def draw(image: PageImage, response: pb.RecognizeFormResponse) -> Image.Image:
-        return draw_reading(gray_of(image), response)
+        return draw_reading(image.decode(service.limits).gray, response)
 
     def write(image: PageImage, response: pb.RecognizeFormResponse) -> Alto:
-        height, width = gray_of(image).shape
+        height, width = image.decode(service.limits).gray.shape
         form = by_name[response.form]
         return to_alto(response, form, (width, height), image.source, image.number)
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from service.api.service import RecognizedLine
     from service.imaging.limits import Limits
+    from service.imaging.page import Page
     from service.inputs.documents import Content
     from service.pb import recognizer_pb2 as pb
 
@@ -85,6 +86,15 @@ class PageImage(NamedTuple):
     page: int  # of that, from 0
     source: str  # name of the file
     number: int  # of the page in the file, from 0
+
+    def decode(self, limits: "Limits") -> "Page":
+        """Decode it, unless it was drawn."""
+        from service.imaging.decode import decode
+        from service.imaging.page import Page
+
+        if isinstance(self.content, bytes):
+            return decode(self.content, self.page, limits)
+        return Page(self.content)
 
 
 # Draws such a page and what came of it.
@@ -304,12 +314,9 @@ def print_failure(source: Source, error: DigitstripError, as_json: bool) -> None
 def ribbon(image: PageImage, response: "pb.RecognizeResponse") -> "Image.Image":
     """Draw a page's ribbon."""
     from service.cli.score_plot import draw
-    from service.imaging.decode import decode
     from service.imaging.limits import UNLIMITED
 
-    content = image.content
-    gray = decode(content, image.page, UNLIMITED).gray if isinstance(content, bytes) else content
-    return draw(gray, response)
+    return draw(image.decode(UNLIMITED).gray, response)
 
 
 def notify(sentence: str) -> None:

@@ -152,12 +152,9 @@ def read(
 
     def steps(image: PageImage, _: pb.RecognizeResponse) -> "Image.Image":
         from service.cli.explain_plot import draw_steps
-        from service.imaging.decode import decode
-        from service.imaging.page import Page
 
-        content, page = image.content, image.page
-        decoded = decode(content, page, limits) if isinstance(content, bytes) else Page(content)
-        return draw_steps(decoded, service.recognizer, to_options(request_of(content, page)))
+        options = to_options(request_of(image.content, image.page))
+        return draw_steps(image.decode(limits), service.recognizer, options)
 
     pictures = [Drawing(picture, ribbon), Drawing(explain, steps)]
     report(files, read_page, print_reading, limits, dpi, as_json, pictures)
