@@ -110,6 +110,17 @@ def test_a_check_lists_the_worst_page_first(run, tmp_path):
     }
 
 
+def test_a_check_names_fields_whose_place_is_not_known(run, tmp_path):
+    page = np.array(Image.open(FORMS / "blank.png").convert("L"))
+    scale = page.shape[1] / 148
+    left, top, right, bottom = (round(each * scale) for each in (76, 63, 136, 79))
+    page[top:bottom, left:right] = 255
+    Image.fromarray(page).save(tmp_path / "torn.png")
+    done = run("form", "check", TEMPLATE, "torn.png", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stdout.decode().endswith("\tplaces that are not known: telephone\n")
+
+
 def test_a_check_of_good_pages_succeeds(run):
     assert run("form", "check", TEMPLATE, FORMS / "copy.jpg").returncode == 0
 
